@@ -1,1 +1,116 @@
-fn main(){}
+//! The `pairmill-ingest` command: arguments in, exit code out; all work is in the library.
+
+use std::io::{self, Write};
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use anyhow::Context;
+use clap::{CommandFactory, Parser};
+use pairmill_ingest::args::{Cli, Command, RetryArgs, RunArgs, kebab};
+use pairmill_ingest::error::IngestError;
+use pairmill_ingest::run::{self, Plan, Report};
+
+const FAILED: u8 = 1;
+const BAD_INPUT: u8 = 2;
+const INTERRUPTED: u8 = 130;
+
+fn main() -> ExitCode {
+    let cli = Cli::parse_from(kebab(std::env::args_os()));
+    let outcome = match cli.command {
+        Command::Run(args) => run_command(args),
+        Command::Retry(args) => retry_command(args),
+        Command::Completions { shell } => {
+            clap_complete::generate(shell, &mut Cli::command(), "pairmill-ingest", &mut io::stdout());
+            Ok(ExitCode::SUCCESS)
+        }
+    };
+    outcome.unwrap_or_else(|error| {
+        let bad_input = error.chain().any(|cause| {
+            cause.downcast_ref::<IngestError>().is_some_and(IngestError::is_bad_input)
+                || cause.is::<pairmill_ingest::config::ConfigError>()
+        });
+        // One line: whoever reads logs or pipes gets the whole message.
+        let _ = writeln!(io::stderr(), "error: {}", format!("{error:#}").replace('\n', " "));
+        ExitCode::from(if bad_input { BAD_INPUT } else { FAILED })
+    })
+}
+
+fn run_command(args: RunArgs) -> anyhow::Result<ExitCode> {
+    let dry_run = args.dry_run;
+    let config = args.resolve()?;
+    if dry_run {
+        let plan = run::plan(&config)?;
+        return say(&describe(&plan, &config.output.output_folder.display().to_string())).map(|()| ExitCode::SUCCESS);
+    }
+    let report = run::run(&config, &stop_on_signal()?)?;
+    conclude(&report, &config.output.output_folder.display().to_string())
+}
+
+fn retry_command(args: RetryArgs) -> anyhow::Result<ExitCode> {
+    let mut config = run::config_of(&args.folder)?;
+    config.fetch.concurrency = args.thread_count.unwrap_or(config.fetch.concurrency);
+    config.fetch.retries = args.retries.unwrap_or(config.fetch.retries);
+    config.fetch.timeout_ms = args.timeout.unwrap_or(config.fetch.timeout_ms);
+    config.fetch.allow_private_addresses |= args.allow_private_addresses;
+    config.runtime.metrics = args.metrics;
+    config.runtime.quiet = args.quiet;
+    config.runtime.shards = None;
+    let plan = run::plan_retry(&args.folder, &args.class.0)?;
+    if args.dry_run || plan.rows == 0 {
+        let words: Vec<_> = args.class.0.iter().map(|c| c.as_str()).collect();
+        say(&format!("{} rows of {} failed with {}\n", plan.rows, args.folder.display(), words.join(", ")))?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let report = run::retry(&config, &args.class.0, &stop_on_signal()?)?;
+    conclude(&report, &args.folder.display().to_string())
+}
+
+/// Ctrl-C asks once and insists the second time.
+fn stop_on_signal() -> anyhow::Result<Arc<AtomicBool>> {
+    let stop = Arc::new(AtomicBool::new(false));
+    let flag = stop.clone();
+    ctrlc::set_handler(move || {
+        if flag.swap(true, Ordering::Relaxed) {
+            std::process::exit(i32::from(INTERRUPTED));
+        }
+        let _ = writeln!(io::stderr(), "stopping: whole shards are kept; once more to stop at once");
+    })
+    .context("cannot listen for Ctrl-C")?;
+    Ok(stop)
+}
+
+fn conclude(report: &Report, folder: &str) -> anyhow::Result<ExitCode> {
+    say(&report.account.render())?;
+    if report.complete {
+        say(&format!("{} shards in {folder}\n", report.shards))?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let _ = writeln!(
+        io::stderr(),
+        "interrupted: {} finished shards in {folder}; give the same command again to go on",
+        report.shards
+    );
+    Ok(ExitCode::from(INTERRUPTED))
+}
+
+fn describe(plan: &Plan, folder: &str) -> String {
+    let mut text = String::new();
+    for input in &plan.inputs {
+        text.push_str(&format!("input   {} ({} bytes)\n", input.name, input.bytes));
+    }
+    match (plan.rows, plan.shards) {
+        (Some(rows), Some(shards)) => text.push_str(&format!("rows    {rows} in {shards} shards\n")),
+        _ => text.push_str("rows    known only after reading the table\n"),
+    }
+    text.push_str(&format!("output  {folder} ({} shards finished)\n", plan.done));
+    text
+}
+
+fn say(text: &str) -> anyhow::Result<()> {
+    match io::stdout().write_all(text.as_bytes()) {
+        // `| head` is no failure.
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        other => other.context("standard output"),
+    }
+}

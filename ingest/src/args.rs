@@ -1,0 +1,477 @@
+//! What the user types. Names, meanings and defaults are img2dataset's (peers and switchers should need no manual),
+//! in kebab-case; `--url_list=x`, `--resize_only_if_bigger True` and `'["uid"]'` are understood as img2dataset's
+//! own command line would. Everything rarer is in the TOML file.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use clap::builder::BoolishValueParser;
+use clap::{Args, Parser, Subcommand};
+use pairmill_pixels::{EncodeFormat, Interpolation, ResizeMode};
+use pairmill_shards::status::FailureClass;
+use pairmill_shards::table::HashKind;
+use serde::de::IntoDeserializer;
+use serde::de::value::{Error as WordError, StrDeserializer};
+use serde::Deserialize;
+
+use crate::config::{Config, ConfigError, IncrementalMode, OutputFormat};
+
+/// The whole command line.
+#[derive(Debug, Parser)]
+#[command(
+    name = "pairmill-ingest",
+    version,
+    about = "Turn a table of image URLs and captions into training shards",
+    after_help = "Exit codes: 0 every row is accounted for, 1 the run broke off, 2 bad input, 130 interrupted.\n\
+                  Run the same command again to go on where it stopped."
+)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+#[expect(clippy::large_enum_variant, reason = "parsed once per process")]
+pub enum Command {
+    /// Download, resize and pack a table into shards
+    #[command(after_long_help = RUN_EXAMPLES)]
+    Run(RunArgs),
+    /// Fetch again the rows of a finished run that failed for the named reasons, into new shards
+    #[command(after_long_help = RETRY_EXAMPLES)]
+    Retry(RetryArgs),
+    /// Print a completion script for a shell
+    Completions {
+        /// bash, zsh, fish, elvish or powershell
+        shell: clap_complete::Shell,
+    },
+}
+
+const RUN_EXAMPLES: &str = "\
+Examples:
+  # LAION metadata to WebDataset tars, shorter side 256
+  pairmill-ingest run --url-list part-00000.parquet --url-col URL --caption-col TEXT \\
+      --output-folder laion --output-format webdataset --resize-mode keep_ratio
+
+  # CC3M: a headerless tsv, caption first, no quoting
+  pairmill-ingest run --url-list Train_GCC-training.tsv --columns caption,url --quoting false \\
+      --caption-col caption --output-folder cc3m --output-format webdataset
+
+  # See what would be done, then do shards 0 to 99 here and the rest elsewhere
+  pairmill-ingest run --url-list urls.csv --output-folder out --dry-run
+  pairmill-ingest run --url-list urls.csv --output-folder out --shards 0..100";
+
+const RETRY_EXAMPLES: &str = "\
+Examples:
+  # Once more for everything that may be different tomorrow
+  pairmill-ingest retry --class transient laion
+
+  pairmill-ingest retry --class dns,timeout,http_5xx --retries 2 --timeout 30 laion";
+
+const RARE: &str = "Rarely changed (all of these, and more, can stand in the TOML file)";
+
+/// `run`: every flag is optional so that the TOML file can set it; unset flags leave it alone.
+#[derive(Debug, Args, Default)]
+pub struct RunArgs {
+    /// Table of URLs: a file, a folder or a glob (parquet, csv, tsv, json, jsonl, txt; .gz and .zst)
+    #[arg(long, short = 'i', value_name = "PATH")]
+    pub url_list: Option<String>,
+    /// Format of the table [default: by extension]
+    #[arg(long, value_name = "FORMAT")]
+    pub input_format: Option<String>,
+    /// Column with the URL [default: url]
+    #[arg(long, value_name = "NAME")]
+    pub url_col: Option<String>,
+    /// Column with the caption [default: none, and then no txt members]
+    #[arg(long, value_name = "NAME")]
+    pub caption_col: Option<String>,
+    /// More columns to carry into JSON and sidecar, comma-separated
+    #[arg(long, value_name = "NAMES", value_parser = names)]
+    pub save_additional_columns: Option<Names>,
+    /// Where the shards go [default: images]
+    #[arg(long, short = 'o', value_name = "FOLDER")]
+    pub output_folder: Option<PathBuf>,
+    /// files, webdataset or parquet [default: files]
+    #[arg(long, value_name = "FORMAT", value_parser = word::<OutputFormat>)]
+    pub output_format: Option<OutputFormat>,
+    /// Side length in pixels [default: 256]
+    #[arg(long, value_name = "PX")]
+    pub image_size: Option<u32>,
+    /// no, border, keep_ratio (shorter side), keep_ratio_largest or center_crop [default: border]
+    #[arg(long, value_name = "MODE", value_parser = word::<ResizeMode>)]
+    pub resize_mode: Option<ResizeMode>,
+    /// jpg, png or webp [default: jpg]
+    #[arg(long, value_name = "FORMAT", value_parser = word::<EncodeFormat>)]
+    pub encode_format: Option<EncodeFormat>,
+    /// jpg 0-100, png compression 0-9, webp 0-100 and above 100 lossless [default: 95, png 6]
+    #[arg(long, value_name = "Q")]
+    pub encode_quality: Option<u32>,
+    /// Input rows per shard [default: 10000]
+    #[arg(long, value_name = "N")]
+    pub number_sample_per_shard: Option<u64>,
+    /// Simultaneous downloads [default: 256]
+    #[arg(long, value_name = "N")]
+    pub thread_count: Option<usize>,
+    /// Further attempts for failures that may pass [default: 0]
+    #[arg(long, value_name = "N")]
+    pub retries: Option<u32>,
+    /// Settings from a TOML file; flags win over it
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Say what would be done, do nothing
+    #[arg(long)]
+    pub dry_run: bool,
+
+    /// Names for the columns of a csv or tsv without header, comma-separated
+    #[arg(long, value_name = "NAMES", value_parser = names, help_heading = RARE, hide_short_help = true)]
+    pub columns: Option<Names>,
+    /// Whether double quotes quote fields in csv and tsv [default: true]
+    #[arg(long, value_parser = BoolishValueParser::new(), num_args = 0..=1, default_missing_value = "true", value_name = "BOOL", help_heading = RARE, hide_short_help = true)]
+    pub quoting: Option<bool>,
+    /// Leave images alone that are small enough
+    #[arg(long, value_parser = BoolishValueParser::new(), num_args = 0..=1, default_missing_value = "true", value_name = "BOOL", help_heading = RARE, hide_short_help = true)]
+    pub resize_only_if_bigger: Option<bool>,
+    /// nearest, linear, cubic, area or lanczos, when enlarging [default: lanczos]
+    #[arg(long, value_name = "FILTER", value_parser = interpolation, help_heading = RARE, hide_short_help = true)]
+    pub upscale_interpolation: Option<Interpolation>,
+    /// The same when shrinking [default: area]
+    #[arg(long, value_name = "FILTER", value_parser = interpolation, help_heading = RARE, hide_short_help = true)]
+    pub downscale_interpolation: Option<Interpolation>,
+    /// Keep the bytes of images that need no resize and are of the right format
+    #[arg(long, value_parser = BoolishValueParser::new(), num_args = 0..=1, default_missing_value = "true", value_name = "BOOL", help_heading = RARE, hide_short_help = true)]
+    pub skip_reencode: Option<bool>,
+    /// Keep all bytes as downloaded
+    #[arg(long, value_parser = BoolishValueParser::new(), num_args = 0..=1, default_missing_value = "true", value_name = "BOOL", help_heading = RARE, hide_short_help = true)]
+    pub disable_all_reencoding: Option<bool>,
+    /// Shorter sides below this fail as too_small [default: 0]
+    #[arg(long, value_name = "PX", help_heading = RARE, hide_short_help = true)]
+    pub min_image_size: Option<u32>,
+    /// Areas above this fail as too_big [default: inf]
+    #[arg(long, value_name = "PX2", help_heading = RARE, hide_short_help = true)]
+    pub max_image_area: Option<f64>,
+    /// Longer over shorter side above this fails as aspect [default: inf]
+    #[arg(long, value_name = "RATIO", help_heading = RARE, hide_short_help = true)]
+    pub max_aspect_ratio: Option<f64>,
+    /// Carry EXIF tags into JSON and sidecar [default: true]
+    #[arg(long, value_parser = BoolishValueParser::new(), num_args = 0..=1, default_missing_value = "true", value_name = "BOOL", help_heading = RARE, hide_short_help = true)]
+    pub extract_exif: Option<bool>,
+    /// md5, sha256, sha512 or none: hash of the downloaded bytes [default: sha256]
+    #[arg(long, value_name = "KIND", value_parser = hash, help_heading = RARE, hide_short_help = true)]
+    pub compute_hash: Option<Hash>,
+    /// COLUMN,KIND: fail rows whose bytes do not have the hash in that column
+    #[arg(long, value_name = "COLUMN,KIND", value_parser = verify_hash, help_heading = RARE, hide_short_help = true)]
+    pub verify_hash: Option<VerifyHash>,
+    /// Digits of a shard name [default: 5]
+    #[arg(long, value_name = "N", help_heading = RARE, hide_short_help = true)]
+    pub oom_shard_count: Option<u32>,
+    /// Seconds one attempt may take in all, redirects and body included [default: 10]
+    #[arg(long, value_name = "SECONDS", value_parser = seconds, help_heading = RARE, hide_short_help = true)]
+    pub timeout: Option<u64>,
+    /// Token added to the user agent, and the agent name that X-Robots-Tag directives may address
+    #[arg(long, value_name = "TOKEN", help_heading = RARE, hide_short_help = true)]
+    pub user_agent_token: Option<String>,
+    /// X-Robots-Tag directives that forbid use; `[]` honours none [default: noai,noimageai,noindex,noimageindex]
+    #[arg(long, value_name = "NAMES", value_parser = names, help_heading = RARE, hide_short_help = true)]
+    pub disallowed_header_directives: Option<Names>,
+    /// incremental, overwrite or extend [default: incremental]
+    #[arg(long, value_name = "MODE", value_parser = word::<IncrementalMode>, help_heading = RARE, hide_short_help = true)]
+    pub incremental_mode: Option<IncrementalMode>,
+    /// Threads that decode and encode [default: one per core]
+    #[arg(long, value_name = "N", help_heading = RARE, hide_short_help = true)]
+    pub processes_count: Option<usize>,
+    /// Fetch from loopback and private networks too (tests, intranets)
+    #[arg(long, help_heading = RARE, hide_short_help = true)]
+    pub allow_private_addresses: bool,
+    /// Accept any TLS certificate
+    #[arg(long, value_parser = BoolishValueParser::new(), num_args = 0..=1, default_missing_value = "true", value_name = "BOOL", help_heading = RARE, hide_short_help = true)]
+    pub ignore_ssl_certificate: Option<bool>,
+    /// Only shards FIRST..END (END excluded): the unit other machines can be given
+    #[arg(long, value_name = "FIRST..END", value_parser = shard_range, help_heading = RARE, hide_short_help = true)]
+    pub shards: Option<ShardRange>,
+    /// Write counters there: FILE.prom as Prometheus text, else JSON lines
+    #[arg(long, value_name = "FILE", help_heading = RARE, hide_short_help = true)]
+    pub metrics: Option<PathBuf>,
+    /// No progress, only errors and the final account
+    #[arg(long, short, help_heading = RARE, hide_short_help = true)]
+    pub quiet: bool,
+}
+
+/// `retry`.
+#[derive(Debug, Args)]
+pub struct RetryArgs {
+    /// Folder of a finished run
+    pub folder: PathBuf,
+    /// Failure classes to fetch again, comma-separated, or `transient` for all that may pass
+    #[arg(long, value_name = "CLASSES", value_parser = classes, required = true)]
+    pub class: Classes,
+    /// Simultaneous downloads [default: as the run]
+    #[arg(long, value_name = "N")]
+    pub thread_count: Option<usize>,
+    /// Further attempts for failures that may pass [default: as the run]
+    #[arg(long, value_name = "N")]
+    pub retries: Option<u32>,
+    /// Seconds one attempt may take in all [default: as the run]
+    #[arg(long, value_name = "SECONDS", value_parser = seconds)]
+    pub timeout: Option<u64>,
+    /// Fetch from loopback and private networks too
+    #[arg(long)]
+    pub allow_private_addresses: bool,
+    /// Say how many rows would be fetched again, do nothing
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Write counters there: FILE.prom as Prometheus text, else JSON lines
+    #[arg(long, value_name = "FILE")]
+    pub metrics: Option<PathBuf>,
+    /// No progress, only errors and the final account
+    #[arg(long, short)]
+    pub quiet: bool,
+}
+
+impl RunArgs {
+    /// Defaults, then the TOML file, then these flags.
+    ///
+    /// # Errors
+    /// When the file cannot be read or a setting cannot be.
+    pub fn resolve(self) -> Result<Config, ConfigError> {
+        let mut config = self.config.as_deref().map_or_else(|| Ok(Config::default()), Config::read)?;
+        let input = &mut config.input;
+        set(&mut input.url_list, self.url_list);
+        set_some(&mut input.input_format, self.input_format);
+        set(&mut input.url_col, self.url_col);
+        set_some(&mut input.caption_col, self.caption_col);
+        set(&mut input.save_additional_columns, self.save_additional_columns.map(|n| n.0));
+        set_some(&mut input.columns, self.columns.map(|n| n.0));
+        set(&mut input.quoting, self.quoting);
+        set_some(&mut input.verify_hash, self.verify_hash.map(|v| (v.0, v.1)));
+        let output = &mut config.output;
+        set(&mut output.output_folder, self.output_folder);
+        set(&mut output.output_format, self.output_format);
+        set(&mut output.number_sample_per_shard, self.number_sample_per_shard);
+        set(&mut output.oom_shard_count, self.oom_shard_count);
+        set(&mut output.incremental_mode, self.incremental_mode);
+        set(&mut output.compute_hash, self.compute_hash.map(|h| h.0));
+        let pixels = &mut config.pixels;
+        if let Some(format) = self.encode_format
+            && format != pixels.encode_format
+        {
+            pixels.encode_format = format;
+            pixels.encode_quality = format.default_quality();
+        }
+        set(&mut pixels.encode_quality, self.encode_quality);
+        set(&mut pixels.image_size, self.image_size);
+        set(&mut pixels.resize_mode, self.resize_mode);
+        set(&mut pixels.resize_only_if_bigger, self.resize_only_if_bigger);
+        set(&mut pixels.upscale, self.upscale_interpolation);
+        set(&mut pixels.downscale, self.downscale_interpolation);
+        set(&mut pixels.skip_reencode, self.skip_reencode);
+        set(&mut pixels.disable_all_reencoding, self.disable_all_reencoding);
+        set(&mut pixels.min_image_size, self.min_image_size);
+        set(&mut pixels.max_image_area, self.max_image_area);
+        set(&mut pixels.max_aspect_ratio, self.max_aspect_ratio);
+        set(&mut pixels.extract_exif, self.extract_exif);
+        let fetch = &mut config.fetch;
+        set(&mut fetch.concurrency, self.thread_count);
+        set(&mut fetch.retries, self.retries);
+        set(&mut fetch.timeout_ms, self.timeout);
+        set_some(&mut fetch.user_agent_token, self.user_agent_token);
+        set(&mut fetch.disallowed_header_directives, self.disallowed_header_directives.map(|n| n.0));
+        set(&mut fetch.ignore_tls_errors, self.ignore_ssl_certificate);
+        fetch.allow_private_addresses |= self.allow_private_addresses;
+        let runtime = &mut config.runtime;
+        set(&mut runtime.workers, self.processes_count);
+        set_some(&mut runtime.metrics, self.metrics);
+        set_some(&mut runtime.shards, self.shards.map(|s| (s.0, s.1)));
+        runtime.quiet |= self.quiet;
+        config.validate()?;
+        Ok(config)
+    }
+}
+
+fn set<T>(setting: &mut T, typed: Option<T>) {
+    if let Some(value) = typed {
+        *setting = value;
+    }
+}
+
+fn set_some<T>(setting: &mut Option<T>, typed: Option<T>) {
+    if typed.is_some() {
+        *setting = typed;
+    }
+}
+
+/// A list of names.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Names(pub Vec<String>);
+
+/// A hash kind, or none.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Hash(pub Option<HashKind>);
+
+/// A column and the kind of hash in it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct VerifyHash(pub String, pub HashKind);
+
+/// First shard and one past the last.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ShardRange(pub u64, pub u64);
+
+/// Failure classes, sorted, each once.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Classes(pub Vec<FailureClass>);
+
+/// Any of our enums by its serde word; the error lists the words there are.
+fn word<'a, T: Deserialize<'a>>(typed: &'a str) -> Result<T, String> {
+    let deserializer: StrDeserializer<'a, WordError> = typed.into_deserializer();
+    T::deserialize(deserializer).map_err(|error| error.to_string().replace("variant ", ""))
+}
+
+/// img2dataset also takes OpenCV-flavoured names.
+fn interpolation(typed: &str) -> Result<Interpolation, String> {
+    word(match typed {
+        "bilinear" => "linear",
+        "bicubic" => "cubic",
+        "lanczos4" => "lanczos",
+        other => other,
+    })
+}
+
+/// `a,b` as well as img2dataset's Python literal `["a","b"]`.
+fn names(typed: &str) -> Result<Names, String> {
+    let inner = typed.trim();
+    let inner = inner.strip_prefix(['[', '(']).and_then(|t| t.strip_suffix([']', ')'])).unwrap_or(inner);
+    let name = |part: &str| part.trim().trim_matches(['"', '\'']).to_owned();
+    Ok(Names(inner.split(',').map(name).filter(|n| !n.is_empty()).collect()))
+}
+
+fn hash(typed: &str) -> Result<Hash, String> {
+    match typed {
+        "none" | "None" => Ok(Hash(None)),
+        kind => word(kind).map(|kind| Hash(Some(kind))),
+    }
+}
+
+fn verify_hash(typed: &str) -> Result<VerifyHash, String> {
+    match names(typed)?.0.as_slice() {
+        [column, kind] => Ok(VerifyHash(column.clone(), word(kind)?)),
+        _ => Err("give the column and the kind, as in md5,md5".to_owned()),
+    }
+}
+
+fn seconds(typed: &str) -> Result<u64, String> {
+    let seconds: f64 = typed.parse().map_err(|_| "not a number of seconds".to_owned())?;
+    if !(0.001..=86_400.0).contains(&seconds) {
+        return Err("must be between 0.001 and 86400 seconds".to_owned());
+    }
+    Ok((seconds * 1000.0).round() as u64)
+}
+
+fn shard_range(typed: &str) -> Result<ShardRange, String> {
+    let parts = typed.split_once("..").and_then(|(a, b)| Some((a.parse().ok()?, b.parse().ok()?)));
+    parts.map(|(first, end)| ShardRange(first, end)).ok_or_else(|| "give FIRST..END, as in 0..100".to_owned())
+}
+
+fn classes(typed: &str) -> Result<Classes, String> {
+    let mut classes = Vec::new();
+    for name in names(typed)?.0 {
+        if name == "transient" {
+            classes.extend(FailureClass::ALL.iter().filter(|c| c.is_transient()));
+        } else {
+            classes.push(name.parse().map_err(|_| {
+                let all: Vec<_> = FailureClass::ALL.iter().map(|c| c.as_str()).collect();
+                format!("`{name}` is no failure class; there are transient, {}", all.join(", "))
+            })?);
+        }
+    }
+    classes.sort();
+    classes.dedup();
+    Ok(Classes(classes))
+}
+
+/// Rewrites `--url_list` to `--url-list` so that img2dataset's spelling works.
+pub fn kebab(typed: impl IntoIterator<Item = OsString>) -> Vec<OsString> {
+    typed
+        .into_iter()
+        .map(|argument| match argument.to_str() {
+            Some(text) if text.starts_with("--") => match text.split_once('=') {
+                Some((name, value)) => format!("{}={value}", name.replace('_', "-")).into(),
+                None => text.replace('_', "-").into(),
+            },
+            _ => argument,
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn resolve(line: &[&str]) -> Result<Config, ConfigError> {
+        let words = ["pairmill-ingest", "run"].iter().chain(line).map(OsString::from);
+        match Cli::try_parse_from(kebab(words)).unwrap().command {
+            Command::Run(args) => args.resolve(),
+            _ => unreachable!(),
+        }
+    }
+
+    #[test]
+    fn defaults_are_img2datasets() {
+        let config = resolve(&["--url-list", "x.txt"]).unwrap();
+        assert_eq!(config.pixels.image_size, 256);
+        assert_eq!(config.pixels.resize_mode, ResizeMode::Border);
+        assert_eq!(config.pixels.encode_quality, 95);
+        assert_eq!(config.output.output_format, OutputFormat::Files);
+        assert_eq!(config.output.output_folder, PathBuf::from("images"));
+        assert_eq!(config.fetch.timeout_ms, 10_000);
+        assert_eq!(config.fetch.concurrency, 256);
+        assert_eq!(config.fetch.retries, 0);
+        assert_eq!(config.output.compute_hash, Some(HashKind::Sha256));
+        assert_eq!(config.fetch.disallowed_header_directives, ["noai", "noimageai", "noindex", "noimageindex"]);
+    }
+
+    #[test]
+    fn img2datasets_own_spelling_is_understood() {
+        let config = resolve(&[
+            "--url_list=a_b.parquet",
+            "--save_additional_columns=[\"NSFW\",'similarity']",
+            "--resize_only_if_bigger=True",
+            "--extract_exif",
+            "False",
+            "--compute_hash=md5",
+            "--verify_hash=[\"md5_col\",\"md5\"]",
+            "--disallowed_header_directives=[]",
+            "--upscale_interpolation=bicubic",
+        ])
+        .unwrap();
+        assert_eq!(config.input.url_list, "a_b.parquet");
+        assert_eq!(config.input.save_additional_columns, ["NSFW", "similarity"]);
+        assert!(config.pixels.resize_only_if_bigger && !config.pixels.extract_exif);
+        assert_eq!(config.input.verify_hash, Some(("md5_col".to_owned(), HashKind::Md5)));
+        assert!(config.fetch.disallowed_header_directives.is_empty());
+        assert_eq!(config.pixels.upscale, Interpolation::Cubic);
+    }
+
+    #[test]
+    fn bad_words_name_the_good_ones() {
+        let words = ["pairmill-ingest", "run", "--resize-mode", "shrink"].map(OsString::from);
+        let error = Cli::try_parse_from(words).unwrap_err();
+        assert_eq!(error.exit_code(), 2);
+        assert!(error.to_string().contains("keep_ratio_largest"), "{error}");
+    }
+
+    #[test]
+    fn flags_win_over_the_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("run.toml");
+        std::fs::write(&file, "[input]\nurl_list = \"t.csv\"\n[pixels]\nimage_size = 300\n[fetch]\nretries = 2\n").unwrap();
+        let config = resolve(&["--config", file.to_str().unwrap(), "--image-size", "224"]).unwrap();
+        assert_eq!((config.pixels.image_size, config.fetch.retries), (224, 2));
+    }
+
+    #[test]
+    fn transient_is_a_set_of_classes() {
+        let set = classes("transient,http_4xx").unwrap().0;
+        assert!(set.contains(&FailureClass::Dns) && set.contains(&FailureClass::Http4xx));
+        assert!(!set.contains(&FailureClass::NotAnImage));
+    }
+}

@@ -1,0 +1,378 @@
+//! What a run was resolved to: defaults, overlaid by the TOML file, overlaid by the flags.
+//!
+//! Only a [`Config`] does work; [`crate::args`] is what the user typed. The resolved form is written beside the
+//! output (`_pairmill/runs/`), can be given back as `--config`, and identifies the run: a folder is only continued
+//! by a config that would write the same bytes ([`Config::differences`]).
+
+use std::path::{Path, PathBuf};
+
+use pairmill_pixels::TransformConfig;
+use pairmill_shards::key::{KeyError, KeyLayout};
+use pairmill_shards::table::HashKind;
+use serde::{Deserialize, Serialize};
+
+use crate::fetch::FetchConfig;
+
+/// One resolved run of ingest.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// Which table is read and which of its columns are used.
+    pub input: InputConfig,
+    /// What is written where.
+    pub output: OutputConfig,
+    /// How pictures are checked, resized and encoded.
+    pub pixels: TransformConfig,
+    /// How URLs are fetched.
+    pub fetch: FetchConfig,
+    /// Threads, memory and reporting; nothing here changes a byte of the output.
+    pub runtime: RuntimeConfig,
+}
+
+/// The table of URLs and captions.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct InputConfig {
+    /// A file, a folder or a glob.
+    pub url_list: String,
+    /// `parquet`, `csv`, `tsv`, `json`, `jsonl` or `txt` (with `.gz`/`.zst`); by extension when absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub input_format: Option<String>,
+    /// Column with the image URL.
+    pub url_col: String,
+    /// Column with the caption; without one no `txt` member is written.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub caption_col: Option<String>,
+    /// Further columns carried into JSON and sidecar, in this order.
+    pub save_additional_columns: Vec<String>,
+    /// Column with the promised hash of the image bytes, and its kind.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub verify_hash: Option<(String, HashKind)>,
+    /// Names for the columns of a csv or tsv without header line.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub columns: Option<Vec<String>>,
+    /// Whether `"` quotes fields in csv and tsv. CC3M and CC12M need `false`.
+    pub quoting: bool,
+}
+
+impl Default for InputConfig {
+    fn default() -> Self {
+        Self {
+            url_list: String::new(),
+            input_format: None,
+            url_col: "url".to_owned(),
+            caption_col: None,
+            save_additional_columns: Vec::new(),
+            verify_hash: None,
+            columns: None,
+            quoting: true,
+        }
+    }
+}
+
+/// Container of the images.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum OutputFormat {
+    /// A folder per shard with one file per member (img2dataset's default).
+    Files,
+    /// One tar per shard.
+    Webdataset,
+    /// One Parquet file per shard with the image bytes in its last column.
+    Parquet,
+}
+
+/// What to do with a folder that already holds shards.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum IncrementalMode {
+    /// Go on: finished shards are kept, the rest is written.
+    Incremental,
+    /// Remove what is there and start anew.
+    Overwrite,
+    /// Add this input behind the shards that are there.
+    Extend,
+}
+
+/// Where shards go and how they are cut.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct OutputConfig {
+    /// Folder of the shards.
+    pub output_folder: PathBuf,
+    /// Container of the images.
+    pub output_format: OutputFormat,
+    /// Input rows per shard.
+    pub number_sample_per_shard: u64,
+    /// Digits of a shard name.
+    pub oom_shard_count: u32,
+    /// What to do with what is there.
+    pub incremental_mode: IncrementalMode,
+    /// Hash of the bytes as downloaded, written to JSON and sidecar.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub compute_hash: Option<HashKind>,
+    /// Parquet images as Hugging Face's `struct{bytes,path}` instead of plain binary.
+    pub image_as_struct: bool,
+    /// Whether `.idx` (DALI) and `.tar.idx` (Energon) are written beside each tar.
+    pub indexes: bool,
+}
+
+impl Default for OutputConfig {
+    fn default() -> Self {
+        Self {
+            output_folder: PathBuf::from("images"),
+            output_format: OutputFormat::Files,
+            number_sample_per_shard: KeyLayout::DEFAULT_SAMPLES_PER_SHARD,
+            oom_shard_count: KeyLayout::DEFAULT_OOM_SHARD_COUNT,
+            incremental_mode: IncrementalMode::Incremental,
+            compute_hash: Some(HashKind::Sha256),
+            image_as_struct: false,
+            indexes: true,
+        }
+    }
+}
+
+impl OutputConfig {
+    /// How keys and shard names are padded.
+    ///
+    /// # Errors
+    /// As [`KeyLayout::new`].
+    pub fn layout(&self) -> Result<KeyLayout, KeyError> {
+        KeyLayout::new(self.number_sample_per_shard, self.oom_shard_count)
+    }
+}
+
+/// Threads, memory and reporting.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct RuntimeConfig {
+    /// Threads that decode, resize and encode; 0 means one per core.
+    pub workers: usize,
+    /// Threads of the fetch runtime; 0 means one per four cores.
+    pub fetch_threads: usize,
+    /// Input rows read but not yet written; a shard is opened only when it fits (one always does).
+    pub window_rows: u64,
+    /// Encoded images held in memory while an earlier row of their shard is outstanding; beyond it they spill to an
+    /// unnamed file in the output folder.
+    pub reorder_bytes: u64,
+    /// Seconds between two progress lines when standard error is not a terminal.
+    pub progress_interval_s: u64,
+    /// Where counters are written: `.prom` is rewritten as Prometheus text, anything else grows by JSON lines.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub metrics: Option<PathBuf>,
+    /// No progress, only errors and the final account.
+    pub quiet: bool,
+    /// Only these shards, first to one past the last: the unit that Slurm, Ray or Spark hands out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub shards: Option<(u64, u64)>,
+}
+
+impl Default for RuntimeConfig {
+    fn default() -> Self {
+        Self {
+            workers: 0,
+            fetch_threads: 0,
+            window_rows: 30_000,
+            reorder_bytes: 64 << 20,
+            progress_interval_s: 10,
+            metrics: None,
+            quiet: false,
+            shards: None,
+        }
+    }
+}
+
+/// A config that cannot be run. Each message says which setting and what it may be.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// The TOML file is not there or not readable.
+    #[error("{path}: cannot read the config file: {source}")]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The TOML file is not TOML or names a setting that does not exist.
+    #[error("{path}: {message}")]
+    Toml {
+        /// The file.
+        path: PathBuf,
+        /// Line, column and reason on one line.
+        message: String,
+    },
+    /// No input was named.
+    #[error("no input: give --url-list a file, a folder or a glob")]
+    NoInput,
+    /// `--verify-hash` and `--compute-hash` differ.
+    #[error("--verify-hash checks {verify} but --compute-hash computes {compute}: give both the same kind")]
+    HashKinds {
+        /// Kind to verify.
+        verify: String,
+        /// Kind computed, or `none`.
+        compute: String,
+    },
+    /// A shard layout that cannot be.
+    #[error("--number-sample-per-shard / --oom-shard-count: {0}")]
+    Layout(#[from] KeyError),
+    /// A picture setting that cannot be.
+    #[error("{0}")]
+    Pixels(#[from] pairmill_pixels::ConfigError),
+    /// A number outside its range.
+    #[error("{setting} is {value}: {rule}")]
+    Range {
+        /// Flag or TOML key.
+        setting: &'static str,
+        /// What was given.
+        value: String,
+        /// What it may be.
+        rule: &'static str,
+    },
+}
+
+impl Config {
+    /// Reads a TOML file; settings it does not name keep their defaults.
+    ///
+    /// # Errors
+    /// When the file cannot be read, is not TOML, or names an unknown setting.
+    pub fn read(path: &Path) -> Result<Self, ConfigError> {
+        let text = std::fs::read_to_string(path)
+            .map_err(|source| ConfigError::Read { path: path.to_owned(), source })?;
+        Self::parse(&text).map_err(|message| ConfigError::Toml { path: path.to_owned(), message })
+    }
+
+    /// Parses TOML; the error is one line.
+    ///
+    /// # Errors
+    /// When the text is not TOML or names an unknown setting.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        toml::from_str(text).map_err(|error| {
+            let line = error.span().map(|span| text[..span.start.min(text.len())].matches('\n').count() + 1);
+            let message = error.message().replace('\n', " ");
+            line.map_or_else(|| message.clone(), |line| format!("line {line}: {message}"))
+        })
+    }
+
+    /// Checks what single settings cannot say alone.
+    ///
+    /// # Errors
+    /// The first rule that does not hold.
+    pub fn validate(&self) -> Result<(), ConfigError> {
+        if self.input.url_list.trim().is_empty() {
+            return Err(ConfigError::NoInput);
+        }
+        self.output.layout()?;
+        self.pixels.validate()?;
+        if let Some((_, verify)) = &self.input.verify_hash
+            && self.output.compute_hash != Some(*verify)
+        {
+            return Err(ConfigError::HashKinds {
+                verify: verify.as_str().to_owned(),
+                compute: self.output.compute_hash.map_or("none", HashKind::as_str).to_owned(),
+            });
+        }
+        let positive = [
+            ("--thread-count", self.fetch.concurrency as u64),
+            ("fetch.per_host", self.fetch.per_host as u64),
+            ("--timeout", self.fetch.timeout_ms),
+            ("fetch.max_bytes", self.fetch.max_bytes),
+            ("runtime.window_rows", self.runtime.window_rows),
+        ];
+        for (setting, value) in positive {
+            if value == 0 {
+                return Err(ConfigError::Range { setting, value: value.to_string(), rule: "must be at least 1" });
+            }
+        }
+        if let Some((first, end)) = self.runtime.shards
+            && first >= end
+        {
+            return Err(ConfigError::Range {
+                setting: "--shards",
+                value: format!("{first}..{end}"),
+                rule: "the second number is one past the last shard and must be larger than the first",
+            });
+        }
+        Ok(())
+    }
+
+    /// Settings that decide the bytes of the output and differ between `self` and `other`, as
+    /// `section.setting: theirs → ours`. Fetching, threads and reporting may change between two runs of one folder.
+    ///
+    /// # Errors
+    /// When a config cannot be written as TOML.
+    pub fn differences(&self, other: &Self) -> Result<Vec<String>, toml::ser::Error> {
+        let (ours, theirs) = (self.identity()?, other.identity()?);
+        let mut differences = Vec::new();
+        for section in ["input", "output", "pixels"] {
+            let empty = toml::Table::new();
+            let table = |all: &toml::Table| all.get(section).and_then(toml::Value::as_table).cloned();
+            let (ours, theirs) = (table(&ours).unwrap_or(empty.clone()), table(&theirs).unwrap_or(empty));
+            let mut names: Vec<&String> = ours.keys().chain(theirs.keys()).collect();
+            names.sort();
+            names.dedup();
+            for name in names {
+                if ours.get(name) != theirs.get(name) {
+                    let show = |v: Option<&toml::Value>| v.map_or("unset".to_owned(), ToString::to_string);
+                    let (theirs, ours) = (show(theirs.get(name)), show(ours.get(name)));
+                    differences.push(format!("{section}.{name}: {theirs} there, {ours} here"));
+                }
+            }
+        }
+        Ok(differences)
+    }
+
+    fn identity(&self) -> Result<toml::Table, toml::ser::Error> {
+        let mut config = self.clone();
+        config.output.output_folder = PathBuf::new();
+        config.output.incremental_mode = IncrementalMode::Incremental;
+        // The files are compared by name and size, wherever they lie (run folder, `[[inputs]]`).
+        config.input.url_list = String::new();
+        toml::Table::try_from(config)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn resolved_config_reads_back_the_same() {
+        let mut config = Config::default();
+        config.input.url_list = "urls.parquet".to_owned();
+        config.input.verify_hash = Some(("md5".to_owned(), HashKind::Md5));
+        config.runtime.shards = Some((3, 9));
+        let text = toml::to_string(&config).unwrap();
+        assert_eq!(Config::parse(&text).unwrap(), config);
+    }
+
+    #[test]
+    fn unknown_setting_is_refused_with_its_line() {
+        let error = Config::parse("[output]\noutput_format = \"parquet\"\nshard_size = 3\n").unwrap_err();
+        assert!(error.starts_with("line 3:") && error.contains("shard_size"), "{error}");
+    }
+
+    #[test]
+    fn only_what_changes_bytes_counts_as_a_difference() {
+        let (mut ours, mut theirs) = (Config::default(), Config::default());
+        ours.fetch.retries = 3;
+        ours.runtime.workers = 9;
+        ours.output.output_folder = PathBuf::from("elsewhere");
+        assert_eq!(ours.differences(&theirs).unwrap(), Vec::<String>::new());
+        ours.pixels.image_size = 224;
+        theirs.input.caption_col = Some("TEXT".to_owned());
+        assert_eq!(
+            ours.differences(&theirs).unwrap(),
+            ["input.caption_col: \"TEXT\" there, unset here", "pixels.image_size: 256 there, 224 here"]
+        );
+    }
+
+    #[test]
+    fn hashes_must_agree() {
+        let mut config = Config::default();
+        config.input.url_list = "x".to_owned();
+        config.input.verify_hash = Some(("md5".to_owned(), HashKind::Md5));
+        assert!(matches!(config.validate(), Err(ConfigError::HashKinds { .. })));
+        config.output.compute_hash = Some(HashKind::Md5);
+        config.validate().unwrap();
+    }
+}

@@ -1,0 +1,129 @@
+//! Everything that ends a run. A row that fails is no error (it gets a failure class); an error is what leaves rows
+//! unwritten, and its one line names the file, flag or folder and what to do about it.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use pairmill_shards::atomic::AtomicFileError;
+use pairmill_shards::folder::FolderError;
+use pairmill_shards::table::TableError;
+use pairmill_shards::tar::TarError;
+
+use crate::config::ConfigError;
+use crate::fetch::FetchError;
+use crate::source::SourceError;
+
+/// Why a run ended early or never began.
+#[derive(Debug, thiserror::Error)]
+pub enum IngestError {
+    /// A setting that cannot be.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// The input table.
+    #[error(transparent)]
+    Source(#[from] SourceError),
+    /// The fetch runtime did not start.
+    #[error(transparent)]
+    Fetch(#[from] FetchError),
+    /// A finished file could not be put in place.
+    #[error(transparent)]
+    Atomic(#[from] AtomicFileError),
+    /// The output folder's shards could not be listed.
+    #[error(transparent)]
+    Folder(#[from] FolderError),
+    /// A sidecar.
+    #[error(transparent)]
+    Table(#[from] TableError),
+    /// A tar.
+    #[error(transparent)]
+    Tar(#[from] TarError),
+    /// The output folder holds shards of a run with other settings or another input.
+    #[error(
+        "{folder}: holds another run's shards ({differences}); use another --output-folder, the same settings, or \
+         --incremental-mode overwrite to start anew"
+    )]
+    OtherRun {
+        /// The output folder.
+        folder: PathBuf,
+        /// Each setting that differs.
+        differences: String,
+    },
+    /// `retry` or `extend` on a folder whose last run did not finish.
+    #[error(
+        "{folder}: the run that begins at shard {first_shard} is not finished; finish it first by giving its command \
+         again"
+    )]
+    Unfinished {
+        /// The output folder.
+        folder: PathBuf,
+        /// Where the unfinished run begins.
+        first_shard: u64,
+    },
+    /// Another process writes to the folder.
+    #[error("{folder}: another pairmill-ingest is writing here; wait for it or stop it")]
+    Locked {
+        /// The output folder.
+        folder: PathBuf,
+    },
+    /// `retry` on a folder that no run of ours began.
+    #[error(
+        "{folder}: no run of pairmill-ingest began here (no _pairmill/runs); `retry` needs its settings: finish the \
+         folder with `run` first"
+    )]
+    NoRun {
+        /// The folder.
+        folder: PathBuf,
+    },
+    /// A file in `_pairmill/runs` is damaged.
+    #[error("{file}: not a run's settings: {message}; remove the file if the run may be continued on trust")]
+    Segment {
+        /// The file.
+        file: PathBuf,
+        /// What is wrong.
+        message: String,
+    },
+    /// The operating system refused.
+    #[error("{path}: {reason}")]
+    Io {
+        /// File or folder.
+        path: PathBuf,
+        /// The refusal, and what to do where we know.
+        reason: String,
+    },
+    /// A thread ended that should not have.
+    #[error("internal: {0}; please report this")]
+    Internal(String),
+}
+
+impl IngestError {
+    /// An I/O error at `path`, with advice for the usual causes.
+    pub fn folder(path: &Path, error: io::Error) -> Self {
+        let advice = match error.kind() {
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+                "; make room and give the same command again, finished shards are kept"
+            }
+            io::ErrorKind::ReadOnlyFilesystem | io::ErrorKind::PermissionDenied => {
+                "; choose an --output-folder you may write to"
+            }
+            io::ErrorKind::NotFound => "; the folder is gone: give the same command again to recreate it",
+            io::ErrorKind::NotADirectory | io::ErrorKind::AlreadyExists => {
+                "; a file is in the way: choose another --output-folder"
+            }
+            _ => "",
+        };
+        Self::Io { path: path.to_owned(), reason: format!("{error}{advice}") }
+    }
+
+    /// Whether the user's input is at fault (exit code 2) rather than the machine (exit code 1).
+    pub fn is_bad_input(&self) -> bool {
+        matches!(
+            self,
+            Self::Config(_)
+                | Self::Source(_)
+                | Self::OtherRun { .. }
+                | Self::Unfinished { .. }
+                | Self::NoRun { .. }
+                | Self::Locked { .. }
+        )
+    }
+}

@@ -1,0 +1,142 @@
+//! Rows in the order they finish, into shards in the order they were read.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use pairmill_shards::stats::StatsBuilder;
+
+use super::shard::OpenShard;
+use super::spill::{Extent, Spill};
+use super::transform::Processed;
+use super::write::{ShardOutput, WriteStage};
+use crate::error::IngestError;
+
+/// Encoded bytes that all open shards together may hold in memory out of order.
+#[derive(Debug)]
+pub struct ReorderBudget {
+    held: u64,
+    max: u64,
+}
+
+impl ReorderBudget {
+    /// At most `max` bytes.
+    pub fn new(max: u64) -> Self {
+        Self { held: 0, max }
+    }
+}
+
+#[derive(Debug)]
+enum Held {
+    Memory(Processed),
+    Spilled(Processed, Extent),
+}
+
+/// A shard on its way to disk: what is written, and what waits for an earlier row.
+pub struct Assembly {
+    shard: Arc<OpenShard>,
+    next: u32,
+    waiting: BTreeMap<u32, Held>,
+    output: ShardOutput,
+    stats: StatsBuilder,
+    spill: Option<Spill>,
+}
+
+impl Assembly {
+    /// An empty shard.
+    ///
+    /// # Errors
+    /// When its temporary files cannot be created.
+    pub fn open(shard: Arc<OpenShard>, stage: &WriteStage) -> Result<Self, IngestError> {
+        let output = stage.open(&shard)?;
+        let stats = StatsBuilder::new(SystemTime::now());
+        let waiting = BTreeMap::new();
+        Ok(Self { shard, next: 0, waiting, output, stats, spill: None })
+    }
+
+    /// The shard being assembled.
+    pub fn shard(&self) -> &OpenShard {
+        &self.shard
+    }
+
+    /// Takes one row, in any order.
+    ///
+    /// # Errors
+    /// When the disk refuses, or a row comes twice.
+    pub fn accept(&mut self, row: Processed, budget: &mut ReorderBudget, folder: &Path) -> Result<(), IngestError> {
+        let size = row.image.as_ref().map_or(0, Vec::len) as u64;
+        self.stats.row(&row.outcome.result, row.fetch_ms, size);
+        if row.row == self.next {
+            self.write(row)?;
+        } else {
+            // Exactly once is the invariant everything else rests on, so it is checked, not assumed.
+            if row.row < self.next || self.waiting.contains_key(&row.row) {
+                return Err(IngestError::Internal(format!("row {} of shard {} came twice", row.row, self.shard.id.0)));
+            }
+            self.hold(row, size, budget, folder)?;
+        }
+        while let Some(held) = self.waiting.remove(&self.next) {
+            let row = match held {
+                Held::Memory(row) => {
+                    budget.held -= row.image.as_ref().map_or(0, Vec::len) as u64;
+                    row
+                }
+                Held::Spilled(mut row, extent) => {
+                    if let Some(spill) = &mut self.spill {
+                        row.image = Some(spill.take(extent).map_err(|e| IngestError::folder(folder, e))?);
+                    }
+                    row
+                }
+            };
+            self.write(row)?;
+        }
+        Ok(())
+    }
+
+    fn hold(
+        &mut self,
+        mut row: Processed,
+        size: u64,
+        budget: &mut ReorderBudget,
+        folder: &Path,
+    ) -> Result<(), IngestError> {
+        let number = row.row;
+        let held = match row.image.take() {
+            Some(image) if budget.held + size > budget.max => {
+                let spill = match &mut self.spill {
+                    Some(spill) => spill,
+                    none => none.insert(Spill::create(folder).map_err(|e| IngestError::folder(folder, e))?),
+                };
+                let extent = spill.put(&image).map_err(|e| IngestError::folder(folder, e))?;
+                Held::Spilled(row, extent)
+            }
+            image => {
+                budget.held += size;
+                row.image = image;
+                Held::Memory(row)
+            }
+        };
+        self.waiting.insert(number, held);
+        Ok(())
+    }
+
+    fn write(&mut self, row: Processed) -> Result<(), IngestError> {
+        self.output.push(&self.shard, row.row, row.outcome, row.image)?;
+        self.next += 1;
+        Ok(())
+    }
+
+    /// Whether every row is in.
+    pub fn is_complete(&self) -> bool {
+        self.next == self.shard.len()
+    }
+
+    /// Puts the shard's files in place, stats last.
+    ///
+    /// # Errors
+    /// When the disk refuses; nothing of the shard is visible as finished then.
+    pub fn commit(self) -> Result<(), IngestError> {
+        self.output.commit(&self.shard, self.stats)
+    }
+}

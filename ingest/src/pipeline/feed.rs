@@ -1,0 +1,85 @@
+//! The head of the pipeline: blocks of the table become open shards, their rows become fetch requests.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use crossbeam_channel::Sender;
+use pairmill_shards::key::{KeyLayout, ShardId};
+
+use super::rows::RowSource;
+use super::shard::{OpenShard, OpenShards};
+use crate::error::IngestError;
+use crate::fetch::Request;
+use crate::output::OutputFolder;
+use crate::progress::Counters;
+
+/// What the feeder needs to know.
+pub struct FeedStage<'a> {
+    /// Which shards are finished, and the first id.
+    pub folder: &'a OutputFolder,
+    /// Padding of names.
+    pub layout: KeyLayout,
+    /// Only these shards.
+    pub shards: Option<(u64, u64)>,
+    /// Set when the run is to stop.
+    pub stop: &'a AtomicBool,
+}
+
+/// How the feeder ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Fed {
+    /// Shards there are, finished ones included; final only when `complete`.
+    pub shards: u64,
+    /// Whether the table was read to its end.
+    pub complete: bool,
+}
+
+impl FeedStage<'_> {
+    /// Feeds until the table ends or the run stops. Dropping `requests` tells the fetcher that no more come.
+    ///
+    /// # Errors
+    /// When the table breaks off.
+    pub fn feed(
+        &self,
+        mut source: RowSource,
+        open: &OpenShards,
+        counters: &Counters,
+        requests: Sender<Request>,
+    ) -> Result<Fed, IngestError> {
+        let stopped = || self.stop.load(Ordering::Relaxed);
+        let first = self.folder.segment().first_shard;
+        let (from, to) = self.shards.unwrap_or((0, u64::MAX));
+        let mut slot = 0;
+        for ordinal in 0.. {
+            let id = ShardId(first + ordinal);
+            let incomplete = Ok(Fed { shards: ordinal, complete: false });
+            if stopped() || id.0 >= to {
+                return incomplete;
+            }
+            if id.0 < from || self.folder.is_done(id) {
+                match source.skip_block()? {
+                    Some(rows) => counters.rows_skipped(rows),
+                    None => return Ok(Fed { shards: ordinal, complete: true }),
+                }
+                continue;
+            }
+            let Some(block) = source.next_block()? else {
+                return Ok(Fed { shards: ordinal, complete: true });
+            };
+            counters.rows_read(block.rows.num_rows() as u64);
+            let shard = Arc::new(OpenShard::new(slot, id, block.rows, block.retry_of, self.layout));
+            slot += 1;
+            if !open.open(shard.clone(), stopped) {
+                return incomplete;
+            }
+            for row in 0..shard.len() {
+                // A row without URL is a row: fetch fails it as bad_url.
+                let url = shard.text("url", row).unwrap_or("").to_owned();
+                if requests.send(Request { ticket: shard.ticket(row), url }).is_err() {
+                    return incomplete;
+                }
+            }
+        }
+        Ok(Fed { shards: 0, complete: false })
+    }
+}

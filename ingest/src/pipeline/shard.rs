@@ -1,0 +1,154 @@
+//! Shards that are being made: their rows, and how many may be open at once.
+//!
+//! A fetch ticket is `slot << 32 | row`; the slot finds the shard again when bytes come back, in whatever order.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, RwLock};
+
+use arrow::array::{Array, RecordBatch, StringArray};
+use pairmill_shards::key::{Key, KeyLayout, ShardId};
+
+/// A shard whose rows are being fetched.
+#[derive(Debug)]
+pub struct OpenShard {
+    /// Number in order of opening, unique in the process.
+    pub slot: u32,
+    /// Which shard.
+    pub id: ShardId,
+    /// The input rows, reader columns in reader order.
+    pub rows: RecordBatch,
+    /// Under `retry`: the key each row had before.
+    pub retry_of: Option<Vec<String>>,
+    layout: KeyLayout,
+}
+
+impl OpenShard {
+    /// A shard of `rows`.
+    pub fn new(slot: u32, id: ShardId, rows: RecordBatch, retry_of: Option<Vec<String>>, layout: KeyLayout) -> Self {
+        Self { slot, id, rows, retry_of, layout }
+    }
+
+    /// Number of rows; fits `u32` because the feeder refuses larger blocks.
+    pub fn len(&self) -> u32 {
+        u32::try_from(self.rows.num_rows()).unwrap_or(u32::MAX)
+    }
+
+    /// Key of a row.
+    pub fn key(&self, row: u32) -> Key {
+        self.layout.key(self.id, u64::from(row))
+    }
+
+    /// Ticket of a row.
+    pub fn ticket(&self, row: u32) -> u64 {
+        u64::from(self.slot) << 32 | u64::from(row)
+    }
+
+    /// A text cell; `None` when null or when there is no such column.
+    pub fn text(&self, column: &str, row: u32) -> Option<&str> {
+        let cells = self.rows.column_by_name(column)?.as_any().downcast_ref::<StringArray>()?;
+        let row = row as usize;
+        (row < cells.len() && cells.is_valid(row)).then(|| cells.value(row))
+    }
+}
+
+/// Slot and row of a ticket.
+pub fn split_ticket(ticket: u64) -> (u32, u32) {
+    ((ticket >> 32) as u32, ticket as u32)
+}
+
+/// The open shards, and the bound on their rows.
+#[derive(Debug)]
+pub struct OpenShards {
+    by_slot: RwLock<HashMap<u32, Arc<OpenShard>>>,
+    rows: Mutex<u64>,
+    closed: Condvar,
+    max_rows: u64,
+}
+
+impl OpenShards {
+    /// At most `max_rows` rows open at once, but always one shard.
+    pub fn new(max_rows: u64) -> Self {
+        Self { by_slot: RwLock::default(), rows: Mutex::new(0), closed: Condvar::new(), max_rows }
+    }
+
+    /// Waits until the shard fits, then opens it. `false` when `stopped` says so first.
+    pub fn open(&self, shard: Arc<OpenShard>, stopped: impl Fn() -> bool) -> bool {
+        let needed = u64::from(shard.len());
+        let mut rows = lock(&self.rows);
+        while *rows > 0 && *rows + needed > self.max_rows {
+            if stopped() {
+                return false;
+            }
+            // The timeout only bounds how late a stop is seen.
+            let wait = std::time::Duration::from_millis(100);
+            rows = self.closed.wait_timeout(rows, wait).unwrap_or_else(PoisonError::into_inner).0;
+        }
+        *rows += needed;
+        self.by_slot.write().unwrap_or_else(PoisonError::into_inner).insert(shard.slot, shard);
+        !stopped()
+    }
+
+    /// The open shard in `slot`.
+    pub fn get(&self, slot: u32) -> Option<Arc<OpenShard>> {
+        self.by_slot.read().unwrap_or_else(PoisonError::into_inner).get(&slot).cloned()
+    }
+
+    /// Whether no shard is open: after the line has drained, that every row came through.
+    pub fn is_empty(&self) -> bool {
+        self.by_slot.read().unwrap_or_else(PoisonError::into_inner).is_empty()
+    }
+
+    /// Lets the next shard in.
+    pub fn close(&self, slot: u32) {
+        let shard = self.by_slot.write().unwrap_or_else(PoisonError::into_inner).remove(&slot);
+        if let Some(shard) = shard {
+            *lock(&self.rows) -= u64::from(shard.len());
+            self.closed.notify_all();
+        }
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // Every critical section leaves the value whole, so a panic elsewhere does not spoil it.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use arrow::datatypes::{DataType, Field, Schema};
+
+    use super::*;
+
+    fn shard(slot: u32, rows: usize) -> Arc<OpenShard> {
+        let urls = StringArray::from(vec![Some("u"); rows]);
+        let schema = Schema::new(vec![Field::new("url", DataType::Utf8, true)]);
+        let rows = RecordBatch::try_new(Arc::new(schema), vec![Arc::new(urls)]).unwrap();
+        let layout = KeyLayout::new(1000, 5).unwrap();
+        Arc::new(OpenShard::new(slot, ShardId(u64::from(slot)), rows, None, layout))
+    }
+
+    #[test]
+    fn a_shard_waits_until_others_close_but_one_always_fits() {
+        let open = Arc::new(OpenShards::new(10));
+        assert!(open.open(shard(0, 50), || false), "larger than the window, yet the only one");
+        let waiting = {
+            let open = open.clone();
+            std::thread::spawn(move || open.open(shard(1, 5), || false))
+        };
+        std::thread::sleep(std::time::Duration::from_millis(20));
+        assert!(open.get(1).is_none());
+        open.close(0);
+        assert!(waiting.join().unwrap());
+        assert!(open.get(1).is_some() && open.get(0).is_none());
+        assert!(!open.open(shard(2, 9), || true), "a stopped run opens nothing");
+    }
+
+    #[test]
+    fn tickets_split_again() {
+        let shard = shard(7, 3);
+        assert_eq!(split_ticket(shard.ticket(2)), (7, 2));
+        assert_eq!(shard.key(2).as_str(), "00007002");
+        assert_eq!(shard.text("url", 1), Some("u"));
+        assert_eq!(shard.text("caption", 1), None);
+    }
+}

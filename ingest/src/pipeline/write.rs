@@ -1,0 +1,232 @@
+//! One shard's files: the images in their container, the sidecar, the indexes, and last of all the stats, whose
+//! presence alone says that the shard is finished (FORMAT.md). Everything is written under temporary names.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::{BufWriter, Write};
+use std::path::{Path, PathBuf};
+
+use arrow::array::RecordBatch;
+use pairmill_shards::atomic::{AtomicFile, sync_folder};
+use pairmill_shards::index::{dali, energon};
+use pairmill_shards::key::{KeyLayout, ShardId};
+use pairmill_shards::stats::StatsBuilder;
+use pairmill_shards::table::{RowOutcome, SidecarSchema, SidecarWriter, sample_json};
+use pairmill_shards::tar::TarWriter;
+
+use super::shard::OpenShard;
+use crate::config::OutputFormat;
+use crate::error::IngestError;
+
+/// Tar bytes gathered before they go to the file.
+const TAR_BUFFER_BYTES: usize = 256 << 10;
+
+/// What all shards of a run share.
+#[derive(Debug, Clone)]
+pub struct WriteStage {
+    /// The output folder.
+    pub folder: PathBuf,
+    /// Container of the images.
+    pub format: OutputFormat,
+    /// Columns of the sidecar.
+    pub schema: SidecarSchema,
+    /// Member extension of the image.
+    pub image_ext: &'static str,
+    /// Whether there is a caption column, and so a `txt` member.
+    pub captions: bool,
+    /// Padding of names.
+    pub layout: KeyLayout,
+    /// Whether tar indexes are written.
+    pub indexes: bool,
+}
+
+impl WriteStage {
+    /// Begins a shard.
+    ///
+    /// # Errors
+    /// When its temporary files cannot be created.
+    pub fn open(&self, shard: &OpenShard) -> Result<ShardOutput, IngestError> {
+        let path = |suffix: &str| self.shard_path(shard.id, suffix);
+        let images = match self.format {
+            OutputFormat::Webdataset => {
+                let file = AtomicFile::create(&path(".tar"))?;
+                Images::Tar(TarWriter::new(BufWriter::with_capacity(TAR_BUFFER_BYTES, file)))
+            }
+            OutputFormat::Parquet => Images::Column(Vec::new()),
+            OutputFormat::Files => Images::Folder(FolderOutput::create(&path(""))?),
+        };
+        let sidecar = SidecarWriter::new(AtomicFile::create(&path(".parquet"))?, &self.schema)?;
+        Ok(ShardOutput { stage: self.clone(), images, sidecar, first: 0, outcomes: Vec::new() })
+    }
+
+    fn shard_path(&self, shard: ShardId, suffix: &str) -> PathBuf {
+        self.folder.join(format!("{}{suffix}", self.layout.shard_name(shard)))
+    }
+}
+
+enum Images {
+    Tar(TarWriter<BufWriter<AtomicFile>>),
+    Column(Vec<Option<Vec<u8>>>),
+    Folder(FolderOutput),
+}
+
+/// A shard being written, row by row in order.
+pub struct ShardOutput {
+    stage: WriteStage,
+    images: Images,
+    sidecar: SidecarWriter<AtomicFile>,
+    first: usize,
+    outcomes: Vec<RowOutcome>,
+}
+
+impl ShardOutput {
+    /// Adds the next row.
+    ///
+    /// # Errors
+    /// When the disk refuses.
+    pub fn push(
+        &mut self,
+        shard: &OpenShard,
+        row: u32,
+        outcome: RowOutcome,
+        image: Option<Vec<u8>>,
+    ) -> Result<(), IngestError> {
+        if let Images::Column(column) = &mut self.images {
+            column.push(image);
+        } else if let Some(image) = image {
+            let json = sample_json(&shard.rows, row as usize, &outcome, &self.stage.schema);
+            // A null caption is an empty text, as img2dataset has it.
+            let caption = self.stage.captions.then(|| shard.text("caption", row).unwrap_or(""));
+            let mut members: Vec<(&str, &[u8])> = vec![(self.stage.image_ext, &image), ("json", json.as_bytes())];
+            members.extend(caption.map(|c| ("txt", c.as_bytes())));
+            match &mut self.images {
+                Images::Tar(tar) => tar.append(outcome.key.as_str(), &members)?,
+                Images::Folder(folder) => folder.append(outcome.key.as_str(), &members)?,
+                Images::Column(_) => {}
+            }
+        }
+        self.outcomes.push(outcome);
+        if self.outcomes.len() >= SidecarSchema::ROW_GROUP_ROWS {
+            self.flush_rows(&shard.rows)?;
+        }
+        Ok(())
+    }
+
+    fn flush_rows(&mut self, rows: &RecordBatch) -> Result<(), IngestError> {
+        let outcomes = std::mem::take(&mut self.outcomes);
+        let slice = rows.slice(self.first, outcomes.len());
+        self.first += outcomes.len();
+        match &mut self.images {
+            Images::Column(column) => {
+                let images = std::mem::take(column);
+                self.sidecar.write(&slice, &outcomes, Some(&images))?;
+            }
+            _ => self.sidecar.write(&slice, &outcomes, None)?,
+        }
+        Ok(())
+    }
+
+    /// Puts the files in place: images, indexes, sidecar, and the stats when all of these are safe.
+    ///
+    /// # Errors
+    /// When the disk refuses; the stats are not there then, so the shard is made again.
+    pub fn commit(mut self, shard: &OpenShard, stats: StatsBuilder) -> Result<(), IngestError> {
+        if !self.outcomes.is_empty() {
+            self.flush_rows(&shard.rows)?;
+        }
+        let stage = self.stage;
+        let path = |suffix: &str| stage.shard_path(shard.id, suffix);
+        let at = |suffix: &str| {
+            let path = path(suffix);
+            move |error| IngestError::folder(&path, error)
+        };
+        match self.images {
+            Images::Tar(tar) => {
+                let (buffer, index) = tar.finish()?;
+                buffer.into_inner().map_err(|e| at(".tar")(e.into_error()))?.commit()?;
+                if stage.indexes {
+                    dali::write(&path(".idx"), &index)?;
+                    energon::write(&path(".tar.idx"), &index)?;
+                }
+            }
+            Images::Folder(folder) => folder.commit()?,
+            Images::Column(_) => {}
+        }
+        self.sidecar.finish()?.commit()?;
+        let text = stats.finish(std::time::SystemTime::now()).to_json();
+        let mut file = AtomicFile::create(&path("_stats.json"))?;
+        file.write_all(text.as_bytes()).map_err(at("_stats.json"))?;
+        file.commit()?;
+        Ok(())
+    }
+}
+
+/// A shard as a folder of files, made under a temporary name and renamed when complete.
+struct FolderOutput {
+    temp: Option<PathBuf>,
+    target: PathBuf,
+}
+
+impl FolderOutput {
+    fn create(target: &Path) -> Result<Self, IngestError> {
+        let name = target.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
+        let temp = target.with_file_name(format!(".{name}.{}.tmp", std::process::id()));
+        // A leftover of a killed process with our number.
+        if temp.exists() {
+            fs::remove_dir_all(&temp).map_err(|e| IngestError::folder(&temp, e))?;
+        }
+        fs::create_dir(&temp).map_err(|e| IngestError::folder(&temp, e))?;
+        Ok(Self { temp: Some(temp), target: target.to_owned() })
+    }
+
+    fn append(&mut self, key: &str, members: &[(&str, &[u8])]) -> Result<(), IngestError> {
+        let Some(temp) = &self.temp else { return Ok(()) };
+        for (ext, bytes) in members {
+            let path = temp.join(format!("{key}.{ext}"));
+            fs::write(&path, bytes).map_err(|e| IngestError::folder(&path, e))?;
+        }
+        Ok(())
+    }
+
+    fn commit(mut self) -> Result<(), IngestError> {
+        let Some(temp) = self.temp.take() else { return Ok(()) };
+        let error = |e| IngestError::folder(&self.target, e);
+        if self.target.exists() {
+            fs::remove_dir_all(&self.target).map_err(error)?;
+        }
+        sync_files(&temp)?;
+        fs::rename(&temp, &self.target).map_err(error)?;
+        if let Some(parent) = self.target.parent() {
+            sync_folder(parent)?;
+        }
+        Ok(())
+    }
+}
+
+impl Drop for FolderOutput {
+    fn drop(&mut self) {
+        if let Some(temp) = &self.temp {
+            // Nothing can be done about a failure here; the next run removes stale temporaries.
+            let _ = fs::remove_dir_all(temp);
+        }
+    }
+}
+
+fn sync_files(folder: &Path) -> Result<(), IngestError> {
+    for entry in fs::read_dir(folder).map_err(|e| IngestError::folder(folder, e))? {
+        let path = entry.map_err(|e| IngestError::folder(folder, e))?.path();
+        let file = fs::File::open(&path).map_err(|e| IngestError::folder(&path, e))?;
+        file.sync_all().map_err(|e| IngestError::folder(&path, e))?;
+    }
+    sync_folder(folder)?;
+    Ok(())
+}
+
+/// Writes `sizes.json` over all finished shards: `{"00000.tar": successes, …}`, which open_clip takes the dataset's
+/// size from. Only at the end of a run, because img2dataset cannot resume beside it.
+///
+/// # Errors
+/// When stats cannot be read or the file not written.
+pub fn write_sizes(folder: &Path, successes: &BTreeMap<String, u64>) -> Result<(), IngestError> {
+    Ok(pairmill_shards::index::sizes::write(&folder.join("sizes.json"), successes)?)
+}
