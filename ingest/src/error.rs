@@ -4,7 +4,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use pairmill_shards::atomic::AtomicFileError;
+use pairmill_shards::atomic::FileError;
 use pairmill_shards::folder::FolderError;
 use pairmill_shards::table::TableError;
 use pairmill_shards::tar::TarError;
@@ -27,7 +27,7 @@ pub enum IngestError {
     Fetch(#[from] FetchError),
     /// A finished file could not be put in place.
     #[error(transparent)]
-    Atomic(#[from] AtomicFileError),
+    Atomic(#[from] FileError),
     /// The output folder's shards could not be listed.
     #[error(transparent)]
     Folder(#[from] FolderError),

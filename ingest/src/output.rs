@@ -7,10 +7,10 @@
 
 use std::collections::BTreeSet;
 use std::fs::{self, File, TryLockError};
-use std::io::{self, Write};
+use std::io;
 use std::path::{Path, PathBuf};
 
-use pairmill_shards::atomic::AtomicFile;
+use pairmill_shards::atomic::write_atomic;
 use pairmill_shards::folder::DatasetFolder;
 use pairmill_shards::key::ShardId;
 use pairmill_shards::status::FailureClass;
@@ -154,7 +154,7 @@ impl OutputFolder {
         if !file.exists() {
             let text = toml::to_string(&folder.segment).map_err(|e| IngestError::Internal(e.to_string()))?;
             let head = "# Written by pairmill-ingest; the [config] part can be given back as --config.\n";
-            write_atomically(&file, format!("{head}{text}").as_bytes())?;
+            write_atomic(file, format!("{head}{text}").as_bytes())?;
         }
         Ok(folder)
     }
@@ -182,7 +182,7 @@ impl OutputFolder {
         if !self.whole_run {
             return Ok(());
         }
-        write_atomically(&self.segment_file("done"), format!("shards = {shards}\n").as_bytes())
+        Ok(write_atomic(self.segment_file("done"), format!("shards = {shards}\n").as_bytes())?)
     }
 
     fn segment_file(&self, extension: &str) -> PathBuf {
@@ -294,13 +294,6 @@ fn clear(path: &Path) -> Result<(), IngestError> {
         Err(e) if e.kind() != io::ErrorKind::NotFound => Err(error(&runs, e)),
         _ => Ok(()),
     }
-}
-
-fn write_atomically(path: &Path, bytes: &[u8]) -> Result<(), IngestError> {
-    let mut file = AtomicFile::create(path)?;
-    file.write_all(bytes).map_err(|e| IngestError::folder(path, e))?;
-    file.commit()?;
-    Ok(())
 }
 
 #[cfg(test)]

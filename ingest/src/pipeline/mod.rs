@@ -141,7 +141,7 @@ fn write_stage(
     let options = SidecarOptions {
         exif: config.pixels.extract_exif,
         hash: config.output.compute_hash,
-        image: (config.output.output_format == OutputFormat::Parquet).then_some(image_ext),
+        image: (config.output.output_format == OutputFormat::Parquet).then(|| image_ext.to_owned()),
         image_as_struct: config.output.image_as_struct,
         retry: !folder.segment().retry_of_classes.is_empty(),
     };

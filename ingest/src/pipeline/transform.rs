@@ -122,16 +122,16 @@ impl TransformStage {
 
 /// The typed class of a picture that could not be used, with img2dataset's words for it.
 fn failure(error: &PixelError) -> Failure {
-    let (class, words) = match error {
-        PixelError::NotAnImage => (FailureClass::NotAnImage, message::DECODING_ERROR),
-        PixelError::Unsupported(_) => (FailureClass::Unsupported, message::DECODING_ERROR),
-        PixelError::Truncated => (FailureClass::Truncated, message::DECODING_ERROR),
-        PixelError::Corrupt(_) => (FailureClass::Corrupt, message::DECODING_ERROR),
-        PixelError::Bomb { .. } => (FailureClass::Bomb, message::DECODING_ERROR),
-        PixelError::TooSmall { .. } => (FailureClass::TooSmall, message::TOO_SMALL),
-        PixelError::TooBig { .. } => (FailureClass::TooBig, message::TOO_BIG),
-        PixelError::Aspect { .. } => (FailureClass::Aspect, message::ASPECT),
+    let class = match error {
+        PixelError::NotAnImage => FailureClass::NotAnImage,
+        PixelError::Unsupported(_) => FailureClass::Unsupported,
+        PixelError::Truncated => FailureClass::Truncated,
+        PixelError::Corrupt(_) => FailureClass::Corrupt,
+        PixelError::Bomb { .. } => FailureClass::Bomb,
+        PixelError::TooSmall { .. } => FailureClass::TooSmall,
+        PixelError::TooBig { .. } => FailureClass::TooBig,
+        PixelError::Aspect { .. } => FailureClass::Aspect,
         PixelError::Encode(reason) => return Failure::new(FailureClass::Encode, reason.clone()),
     };
-    Failure::new(class, words)
+    Failure::new(class, message::default_message(class))
 }

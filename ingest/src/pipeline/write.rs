@@ -3,11 +3,11 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::io::{BufWriter, Write};
+use std::io::BufWriter;
 use std::path::{Path, PathBuf};
 
 use arrow::array::RecordBatch;
-use pairmill_shards::atomic::{AtomicFile, sync_folder};
+use pairmill_shards::atomic::{AtomicFile, write_atomic};
 use pairmill_shards::index::{dali, energon};
 use pairmill_shards::key::{KeyLayout, ShardId};
 use pairmill_shards::stats::StatsBuilder;
@@ -20,6 +20,8 @@ use crate::error::IngestError;
 
 /// Tar bytes gathered before they go to the file.
 const TAR_BUFFER_BYTES: usize = 256 << 10;
+/// Rows handed to the sidecar at once; it cuts its own row groups.
+const SIDECAR_BATCH_ROWS: usize = 100;
 
 /// What all shards of a run share.
 #[derive(Debug, Clone)]
@@ -106,7 +108,7 @@ impl ShardOutput {
             }
         }
         self.outcomes.push(outcome);
-        if self.outcomes.len() >= SidecarSchema::ROW_GROUP_ROWS {
+        if self.outcomes.len() >= SIDECAR_BATCH_ROWS {
             self.flush_rows(&shard.rows)?;
         }
         Ok(())
@@ -154,10 +156,7 @@ impl ShardOutput {
         }
         self.sidecar.finish()?.commit()?;
         let text = stats.finish(std::time::SystemTime::now()).to_json();
-        let mut file = AtomicFile::create(&path("_stats.json"))?;
-        file.write_all(text.as_bytes()).map_err(at("_stats.json"))?;
-        file.commit()?;
-        Ok(())
+        Ok(write_atomic(path("_stats.json"), text.as_bytes())?)
     }
 }
 
@@ -196,10 +195,7 @@ impl FolderOutput {
         }
         sync_files(&temp)?;
         fs::rename(&temp, &self.target).map_err(error)?;
-        if let Some(parent) = self.target.parent() {
-            sync_folder(parent)?;
-        }
-        Ok(())
+        self.target.parent().map_or(Ok(()), sync)
     }
 }
 
@@ -214,12 +210,13 @@ impl Drop for FolderOutput {
 
 fn sync_files(folder: &Path) -> Result<(), IngestError> {
     for entry in fs::read_dir(folder).map_err(|e| IngestError::folder(folder, e))? {
-        let path = entry.map_err(|e| IngestError::folder(folder, e))?.path();
-        let file = fs::File::open(&path).map_err(|e| IngestError::folder(&path, e))?;
-        file.sync_all().map_err(|e| IngestError::folder(&path, e))?;
+        sync(&entry.map_err(|e| IngestError::folder(folder, e))?.path())?;
     }
-    sync_folder(folder)?;
-    Ok(())
+    sync(folder)
+}
+
+fn sync(path: &Path) -> Result<(), IngestError> {
+    fs::File::open(path).and_then(|file| file.sync_all()).map_err(|e| IngestError::folder(path, e))
 }
 
 /// Writes `sizes.json` over all finished shards: `{"00000.tar": successes, …}`, which open_clip takes the dataset's
