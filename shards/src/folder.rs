@@ -1,0 +1,304 @@
+//! A dataset folder: which shards are there, which of them are done, and what else lies about (FORMAT.md §2).
+//!
+//! Done means a `NNNNN_stats.json` is there, nothing else: it is written last. img2dataset parses the part before
+//! the first `_` of *every* top-level `.json`; files it would trip over are listed as such.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use crate::atomic::{FileAction, FileError};
+use crate::key::{KeyLayout, ShardId};
+use crate::table::{RowColumns, SidecarReader, TableError};
+
+/// Subfolder with what Pairmill keeps about a dataset; readers of shards never look inside.
+pub const PAIRMILL_FOLDER: &str = "_pairmill";
+/// Scratch folder of a running img2dataset.
+pub const IMG2DATASET_SCRATCH: &str = "_tmp";
+/// open_clip's shard sizes.
+pub const SIZES_FILE: &str = "sizes.json";
+
+/// A kind of file that belongs to a shard.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum ShardFile {
+    /// `00000_stats.json`
+    Stats,
+    /// `00000.tar`
+    Tar,
+    /// `00000.parquet`
+    Table,
+    /// `00000.idx`, DALI's index
+    DaliIndex,
+    /// `00000.tar.idx`, Energon's index
+    EnergonIndex,
+    /// `00000/`, output format `files`
+    Files,
+    /// `00000.tfrecord`
+    TfRecord,
+}
+
+impl ShardFile {
+    /// Every kind; the longer of two suffixes that end alike comes first.
+    const ALL: [Self; 7] = [
+        Self::Stats,
+        Self::EnergonIndex,
+        Self::Tar,
+        Self::Table,
+        Self::DaliIndex,
+        Self::TfRecord,
+        Self::Files,
+    ];
+
+    /// What follows the shard's name.
+    pub fn suffix(self) -> &'static str {
+        match self {
+            Self::Stats => "_stats.json",
+            Self::Tar => ".tar",
+            Self::Table => ".parquet",
+            Self::DaliIndex => ".idx",
+            Self::EnergonIndex => ".tar.idx",
+            Self::Files => "",
+            Self::TfRecord => ".tfrecord",
+        }
+    }
+
+    /// Name of this file of the shard called `shard_name`.
+    pub fn name(self, shard_name: &str) -> String {
+        format!("{shard_name}{}", self.suffix())
+    }
+}
+
+/// The files of one shard.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ShardFiles {
+    /// Number of the shard.
+    pub id: ShardId,
+    /// `00042`: the stem as found, with the padding it has on disk.
+    pub name: String,
+    files: BTreeMap<ShardFile, PathBuf>,
+}
+
+impl ShardFiles {
+    /// Path of a file, if it is there.
+    pub fn get(&self, file: ShardFile) -> Option<&Path> {
+        self.files.get(&file).map(PathBuf::as_path)
+    }
+
+    /// Whether the shard is finished.
+    pub fn is_done(&self) -> bool {
+        self.files.contains_key(&ShardFile::Stats)
+    }
+
+    /// The files there are.
+    pub fn files(&self) -> impl Iterator<Item = (ShardFile, &Path)> {
+        self.files.iter().map(|(kind, path)| (*kind, path.as_path()))
+    }
+}
+
+/// What lies in a dataset folder.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct DatasetFolder {
+    /// The folder.
+    pub dir: PathBuf,
+    /// Shards by number, finished or not.
+    pub shards: BTreeMap<ShardId, ShardFiles>,
+    /// Files of a shard that is there under another padding (`0001.tar` beside `00001.tar`).
+    pub clashes: Vec<PathBuf>,
+    /// Tars that are not named by a number, sorted.
+    pub other_tars: Vec<PathBuf>,
+    /// Top-level `.json` files that are no stats, sorted: img2dataset raises on them or takes them for a done shard.
+    pub foreign_json: Vec<PathBuf>,
+    /// Temporary files of a writer that was stopped, sorted; safe to delete when no run is going on.
+    pub stale: Vec<PathBuf>,
+    /// open_clip's `sizes.json`.
+    pub sizes: Option<PathBuf>,
+    /// img2dataset's `_tmp/`: it is running, or was stopped.
+    pub scratch: Option<PathBuf>,
+}
+
+/// Paddings of a dataset's names, as far as its files tell.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct GuessedLayout {
+    /// Digits of a shard name (`oom_shard_count`).
+    pub shard_digits: u32,
+    /// Digits of the index in a key (`D`); `None` when no table could tell.
+    pub index_digits: Option<u32>,
+}
+
+impl GuessedLayout {
+    /// Whether a run of `layout` would continue these names. Unknown digits agree with anything.
+    pub fn agrees_with(&self, layout: &KeyLayout) -> bool {
+        self.shard_digits == layout.oom_shard_count()
+            && self.index_digits.is_none_or(|digits| digits == layout.index_digits())
+    }
+}
+
+impl DatasetFolder {
+    /// Lists `dir`, without opening any file.
+    ///
+    /// # Errors
+    /// When the folder cannot be listed.
+    pub fn scan(dir: &Path) -> Result<Self, FileError> {
+        let failed = |source| FileError::new(dir, FileAction::List, source);
+        let mut names = Vec::new();
+        for entry in fs::read_dir(dir).map_err(failed)? {
+            let entry = entry.map_err(failed)?;
+            // Follows links: shards may be symlinked together from several places.
+            let is_dir = fs::metadata(entry.path()).is_ok_and(|m| m.is_dir());
+            // A name that is not UTF-8 is none of ours.
+            if let Ok(name) = entry.file_name().into_string() {
+                names.push((name, is_dir));
+            }
+        }
+        names.sort_unstable();
+        let mut folder = Self { dir: dir.to_owned(), ..Self::default() };
+        for (name, is_dir) in names {
+            folder.add(&name, is_dir);
+        }
+        Ok(folder)
+    }
+
+    fn add(&mut self, name: &str, is_dir: bool) {
+        let path = self.dir.join(name);
+        if is_dir && name == IMG2DATASET_SCRATCH {
+            self.scratch = Some(path);
+        } else if let Some((stem, kind)) = shard_file(name, is_dir) {
+            let Ok(number) = stem.parse() else { return };
+            let id = ShardId(number);
+            let shard = self.shards.entry(id).or_insert_with(|| ShardFiles {
+                id,
+                name: stem.to_owned(),
+                files: BTreeMap::new(),
+            });
+            if shard.name == stem {
+                shard.files.insert(kind, path);
+            } else {
+                self.clashes.push(path);
+            }
+        } else if is_dir {
+            // Any other folder is the user's.
+        } else if is_stale(name) {
+            self.stale.push(path);
+        } else if name.ends_with(".tar") {
+            self.other_tars.push(path);
+        } else if name.ends_with(".json") {
+            if name == SIZES_FILE {
+                self.sizes = Some(path.clone());
+            }
+            self.foreign_json.push(path);
+        }
+    }
+
+    /// Shards that are finished, ascending.
+    pub fn done(&self) -> impl Iterator<Item = &ShardFiles> {
+        self.shards.values().filter(|s| s.is_done())
+    }
+
+    /// Shards with files but without stats, ascending: a run was stopped amid them. Their files are to be replaced.
+    pub fn unfinished(&self) -> impl Iterator<Item = &ShardFiles> {
+        self.shards.values().filter(|s| !s.is_done())
+    }
+
+    /// Whether `id` is finished.
+    pub fn is_done(&self, id: ShardId) -> bool {
+        self.shards.get(&id).is_some_and(ShardFiles::is_done)
+    }
+
+    /// The highest finished number; `extend` starts behind it, as in img2dataset.
+    pub fn max_done(&self) -> Option<ShardId> {
+        self.done().map(|s| s.id).max()
+    }
+
+    /// Whether there is nothing of any dataset here.
+    pub fn is_empty(&self) -> bool {
+        self.shards.is_empty() && self.other_tars.is_empty()
+    }
+
+    /// Guesses the paddings from the names and the first key of the first readable table. `None` without shards.
+    ///
+    /// # Errors
+    /// When the first table cannot be read.
+    pub fn guess_layout(&self) -> Result<Option<GuessedLayout>, TableError> {
+        // The narrowest name: wider ones may have outgrown the padding.
+        let Some(width) = self.shards.values().map(|s| s.name.len()).min() else { return Ok(None) };
+        let shard_digits = u32::try_from(width).unwrap_or(u32::MAX);
+        let mut index_digits = None;
+        for shard in self.done() {
+            let Some(table) = shard.get(ShardFile::Table) else { continue };
+            if let Some(row) = SidecarReader::open(table)?.rows(RowColumns::Account)?.next() {
+                let key_digits = u32::try_from(row?.key.len()).unwrap_or(u32::MAX);
+                let name_digits = u32::try_from(shard.name.len()).unwrap_or(u32::MAX);
+                index_digits = key_digits.checked_sub(name_digits);
+                break;
+            }
+        }
+        Ok(Some(GuessedLayout { shard_digits, index_digits }))
+    }
+}
+
+/// Cuts the name of a shard's file into number and kind.
+fn shard_file(name: &str, is_dir: bool) -> Option<(&str, ShardFile)> {
+    ShardFile::ALL.iter().find_map(|&kind| {
+        let stem = name.strip_suffix(kind.suffix())?;
+        let is_number = !stem.is_empty() && stem.len() <= 19 && stem.bytes().all(|b| b.is_ascii_digit());
+        (is_number && is_dir == (kind == ShardFile::Files)).then_some((stem, kind))
+    })
+}
+
+/// Names that only an unfinished write leaves behind.
+fn is_stale(name: &str) -> bool {
+    name.ends_with(".tmp")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn folder(names: &[&str]) -> (tempfile::TempDir, DatasetFolder) {
+        let dir = tempfile::tempdir().unwrap();
+        for name in names {
+            if let Some(sub) = name.strip_suffix('/') {
+                fs::create_dir(dir.path().join(sub)).unwrap();
+            } else {
+                fs::write(dir.path().join(name), b"").unwrap();
+            }
+        }
+        let scanned = DatasetFolder::scan(dir.path()).unwrap();
+        (dir, scanned)
+    }
+
+    #[test]
+    fn only_stats_make_a_shard_done() {
+        let (_dir, f) = folder(&[
+            "00000.tar", "00000.parquet", "00000_stats.json", "00000.idx", "00000.tar.idx", "00001.tar", "00003/",
+            "00003_stats.json", "_pairmill/", "_tmp/",
+        ]);
+        assert_eq!(f.done().map(|s| s.id.0).collect::<Vec<_>>(), [0, 3]);
+        assert_eq!(f.unfinished().map(|s| s.name.as_str()).collect::<Vec<_>>(), ["00001"]);
+        assert_eq!(f.max_done(), Some(ShardId(3)));
+        let kinds: Vec<_> = f.shards[&ShardId(0)].files().map(|(k, _)| k).collect();
+        assert_eq!(kinds.len(), 5);
+        assert!(f.scratch.is_some());
+        assert_eq!(f.guess_layout().unwrap(), Some(GuessedLayout { shard_digits: 5, index_digits: None }));
+    }
+
+    #[test]
+    fn foreign_files_are_told_apart() {
+        let (_dir, f) = folder(&[
+            "sizes.json", "00012_index.json", "shardindex.json", "train.tar", "00001.tar", "0001.tar", "notes.txt",
+        ]);
+        let names = |paths: &[PathBuf]| {
+            paths.iter().map(|p| p.file_name().unwrap().to_str().unwrap().to_owned()).collect::<Vec<_>>().join(" ")
+        };
+        assert_eq!(names(&f.foreign_json), "00012_index.json shardindex.json sizes.json");
+        assert_eq!(names(&f.other_tars), "train.tar");
+        assert_eq!(names(&f.clashes), "0001.tar");
+        assert!(f.sizes.is_some() && f.done().count() == 0);
+    }
+
+    #[test]
+    fn a_missing_folder_is_an_error_that_names_it() {
+        let error = DatasetFolder::scan(Path::new("no/such/folder")).unwrap_err();
+        assert!(error.to_string().contains("no/such/folder"), "{error}");
+    }
+}

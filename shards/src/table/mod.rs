@@ -1,0 +1,118 @@
+//! The sidecar table: one Parquet row per *input* row of a shard, successes and failures alike, and the Parquet
+//! image shard, which is the same table with the image bytes in its last column (FORMAT.md §4, §7).
+//!
+//! `schema` says which columns, `writer` writes them in input order with bytes that depend on the rows alone,
+//! `reader` reads ours and img2dataset's, `message` holds img2dataset's wordings.
+
+pub mod message;
+mod reader;
+mod row;
+mod schema;
+mod writer;
+
+pub use message::classify_message;
+pub use reader::{RowColumns, SidecarReader, SidecarRow};
+pub use row::{ImageSize, RowOutcome, sample_json};
+pub use schema::{HashKind, RESERVED_COLUMNS, SidecarOptions, SidecarSchema};
+pub use writer::{IMAGE_ROW_GROUP_ROWS, SIDECAR_ROW_GROUP_ROWS, SidecarWriter};
+
+use std::path::PathBuf;
+
+use crate::atomic::FileError;
+
+/// Names of the columns Pairmill and img2dataset add to a reader's.
+pub mod column {
+    /// The sample's key.
+    pub const KEY: &str = "key";
+    /// img2dataset's status word.
+    pub const STATUS: &str = "status";
+    /// One line of why a row failed.
+    pub const ERROR_MESSAGE: &str = "error_message";
+    /// Pixels after the resize.
+    pub const WIDTH: &str = "width";
+    /// Pixels after the resize.
+    pub const HEIGHT: &str = "height";
+    /// Pixels as downloaded.
+    pub const ORIGINAL_WIDTH: &str = "original_width";
+    /// Pixels as downloaded.
+    pub const ORIGINAL_HEIGHT: &str = "original_height";
+    /// EXIF tags as a JSON string.
+    pub const EXIF: &str = "exif";
+    /// Typed reason of a failure (Pairmill).
+    pub const FAILURE_CLASS: &str = "failure_class";
+    /// Requests made for the row (Pairmill).
+    pub const ATTEMPTS: &str = "attempts";
+    /// Where redirects ended, when that is not `url` (Pairmill).
+    pub const FINAL_URL: &str = "final_url";
+    /// Key of the row this one supersedes (Pairmill, retry shards only).
+    pub const RETRY_OF: &str = "retry_of";
+    /// The caption, under this name whatever the input called it.
+    pub const CAPTION: &str = "caption";
+    /// The URL, under this name whatever the input called it.
+    pub const URL: &str = "url";
+    /// The image in a Parquet image shard of struct form.
+    pub const IMAGE: &str = "image";
+}
+
+/// Why a table cannot be written or read.
+#[derive(Debug, thiserror::Error)]
+pub enum TableError {
+    /// The file could not be opened or read.
+    #[error(transparent)]
+    File(#[from] FileError),
+    /// Not Parquet, or damaged.
+    #[error("{}: not a readable Parquet file: {reason}; delete the shard's files and run again to rebuild it", path.display())]
+    Corrupt {
+        /// The table.
+        path: PathBuf,
+        /// What the Parquet reader said.
+        reason: String,
+    },
+    /// A column holds something else than it must.
+    #[error("{}: column `{column}` is {found}, not {expected}; was the table made by another tool?", path.display())]
+    ColumnType {
+        /// The table.
+        path: PathBuf,
+        /// The column.
+        column: String,
+        /// What it must hold.
+        expected: &'static str,
+        /// What it holds.
+        found: String,
+    },
+    /// A column that every sidecar has is missing.
+    #[error("{}: no column `{column}`; is this a sidecar table?", path.display())]
+    MissingColumn {
+        /// The table.
+        path: PathBuf,
+        /// The column.
+        column: &'static str,
+    },
+    /// A cell breaks the format.
+    #[error("{}: row {row}: column `{column}`: {problem}", path.display())]
+    Cell {
+        /// The table.
+        path: PathBuf,
+        /// Row number from 0.
+        row: u64,
+        /// The column.
+        column: &'static str,
+        /// What is wrong.
+        problem: String,
+    },
+    /// An input column has a name that the sidecar needs for its own.
+    #[error("input column `{0}` has a name the output uses itself; rename it or leave it out")]
+    ReservedColumn(String),
+    /// Two input columns of one name.
+    #[error("input column `{0}` appears twice; name each column once")]
+    DuplicateColumn(String),
+    /// Rows of another shape than the schema was built for.
+    #[error("rows do not fit the sidecar's columns: {0}")]
+    Shape(String),
+    /// The Parquet writer failed; a full disk shows here.
+    #[error("cannot write the table: {0}")]
+    Write(#[from] parquet::errors::ParquetError),
+    /// Arrow refused to assemble the columns.
+    #[error("cannot assemble the table: {0}")]
+    Arrow(#[from] arrow::error::ArrowError),
+}

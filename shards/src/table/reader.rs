@@ -1,0 +1,389 @@
+//! Reads sidecars and Parquet image shards: ours, and img2dataset's, which have no `failure_class`, `attempts`,
+//! `final_url` or `retry_of`. The bytes are not trusted: whatever they hold ends in a row or a [`TableError`].
+
+use std::fs::File;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
+
+use arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
+use arrow::compute::cast;
+use arrow::datatypes::{DataType, Int32Type, SchemaRef};
+use bytes::Bytes;
+use parquet::arrow::ProjectionMask;
+use parquet::arrow::arrow_reader::{
+    ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder,
+};
+use parquet::errors::ParquetError;
+use parquet::file::reader::{ChunkReader, Length};
+
+use super::{TableError, classify_message, column};
+use crate::atomic::{FileAction, FileError};
+use crate::status::{FailureClass, Status};
+
+/// Rows decoded at a time.
+const BATCH_ROWS: usize = 1_000;
+
+/// Which parts of a [`SidecarRow`] to read; columns not read are never touched on disk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RowColumns {
+    /// What the account needs: everything but `url`, `caption` and `final_url`.
+    Account,
+    /// Every field.
+    All,
+}
+
+/// One row of a sidecar in the columns that every tool knows. Missing columns read as `None`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SidecarRow {
+    /// The sample's key.
+    pub key: String,
+    /// img2dataset's status.
+    pub status: Status,
+    /// Message of a failure.
+    pub error_message: Option<String>,
+    /// Class of a failure; derived from the message where the table has none.
+    pub failure_class: Option<FailureClass>,
+    /// The URL.
+    pub url: Option<String>,
+    /// The caption, as text whatever its type.
+    pub caption: Option<String>,
+    /// Pixels after the resize.
+    pub width: Option<i32>,
+    /// Pixels after the resize.
+    pub height: Option<i32>,
+    /// Pixels as downloaded.
+    pub original_width: Option<i32>,
+    /// Pixels as downloaded.
+    pub original_height: Option<i32>,
+    /// Requests made.
+    pub attempts: Option<i32>,
+    /// Where redirects ended, when not at `url`.
+    pub final_url: Option<String>,
+    /// Key of the row this one supersedes.
+    pub retry_of: Option<String>,
+}
+
+/// An open table. Cheap to read several times with different columns: the footer is parsed once.
+#[derive(Debug)]
+pub struct SidecarReader {
+    path: PathBuf,
+    source: Source,
+    metadata: ArrowReaderMetadata,
+}
+
+#[derive(Debug)]
+enum Source {
+    File(File),
+    Memory(Bytes),
+}
+
+impl Source {
+    fn try_clone(&self) -> std::io::Result<Self> {
+        match self {
+            Self::File(file) => file.try_clone().map(Self::File),
+            Self::Memory(bytes) => Ok(Self::Memory(bytes.clone())),
+        }
+    }
+}
+
+impl Length for Source {
+    fn len(&self) -> u64 {
+        match self {
+            Self::File(file) => file.len(),
+            Self::Memory(bytes) => Length::len(bytes),
+        }
+    }
+}
+
+impl ChunkReader for Source {
+    type T = Box<dyn std::io::Read>;
+
+    fn get_read(&self, start: u64) -> Result<Self::T, ParquetError> {
+        match self {
+            Self::File(file) => file.get_read(start).map(|r| Box::new(r) as Self::T),
+            Self::Memory(bytes) => bytes.get_read(start).map(|r| Box::new(r) as Self::T),
+        }
+    }
+
+    fn get_bytes(&self, start: u64, length: usize) -> Result<Bytes, ParquetError> {
+        // A hostile footer may promise more than there is; never allocate for it.
+        let end = start.checked_add(length as u64);
+        if end.is_none_or(|end| end > self.len()) {
+            return Err(ParquetError::EOF(format!("{length} bytes at {start} lie beyond the end of the file")));
+        }
+        match self {
+            Self::File(file) => file.get_bytes(start, length),
+            Self::Memory(bytes) => bytes.get_bytes(start, length),
+        }
+    }
+}
+
+impl SidecarReader {
+    /// Opens the table at `path`.
+    ///
+    /// # Errors
+    /// When it cannot be opened, is no Parquet, or lacks the columns `key` and `status`.
+    pub fn open(path: &Path) -> Result<Self, TableError> {
+        let file = File::open(path).map_err(|source| FileError::new(path, FileAction::Read, source))?;
+        Self::from_source(path, Source::File(file))
+    }
+
+    /// A table held in memory; `path` is for messages.
+    ///
+    /// # Errors
+    /// As [`SidecarReader::open`].
+    pub fn from_bytes(path: &Path, bytes: Vec<u8>) -> Result<Self, TableError> {
+        Self::from_source(path, Source::Memory(Bytes::from(bytes)))
+    }
+
+    fn from_source(path: &Path, source: Source) -> Result<Self, TableError> {
+        let metadata = guarded(path, || ArrowReaderMetadata::load(&source, ArrowReaderOptions::new()))?;
+        let reader = Self { path: path.to_owned(), source, metadata };
+        for name in [column::KEY, column::STATUS] {
+            if !reader.has_column(name) {
+                return Err(TableError::MissingColumn { path: reader.path, column: name });
+            }
+        }
+        Ok(reader)
+    }
+
+    /// The file.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// All columns.
+    pub fn schema(&self) -> &SchemaRef {
+        self.metadata.schema()
+    }
+
+    /// Whether there is a column `name`.
+    pub fn has_column(&self, name: &str) -> bool {
+        self.schema().field_with_name(name).is_ok()
+    }
+
+    /// Rows the footer promises.
+    pub fn num_rows(&self) -> u64 {
+        u64::try_from(self.metadata.metadata().file_metadata().num_rows()).unwrap_or(0)
+    }
+
+    /// Rows of the largest row group, which is what one has to hold to read it.
+    pub fn max_group_rows(&self) -> u64 {
+        let groups = self.metadata.metadata().row_groups().iter();
+        groups.map(|g| u64::try_from(g.num_rows()).unwrap_or(0)).max().unwrap_or(0)
+    }
+
+    /// Value of a key in the file's metadata, such as `pairmill.format_version`.
+    pub fn key_value(&self, key: &str) -> Option<&str> {
+        let entries = self.metadata.metadata().file_metadata().key_value_metadata()?;
+        entries.iter().find(|e| e.key == key)?.value.as_deref()
+    }
+
+    /// The rows as record batches with all columns, or only those named (in the file's order; unknown names are
+    /// passed over).
+    ///
+    /// # Errors
+    /// When the file cannot be read; damage inside shows as the iterator goes.
+    pub fn batches(&self, columns: Option<&[&str]>) -> Result<Batches, TableError> {
+        self.batches_of(columns, BATCH_ROWS)
+    }
+
+    /// As [`SidecarReader::batches`] with at most `batch_rows` rows each, for columns of large cells.
+    ///
+    /// # Errors
+    /// As [`SidecarReader::batches`].
+    pub fn batches_of(&self, columns: Option<&[&str]>, batch_rows: usize) -> Result<Batches, TableError> {
+        let source = self.source.try_clone().map_err(|e| FileError::new(&self.path, FileAction::Read, e))?;
+        let inner = guarded(&self.path, || {
+            let builder = ParquetRecordBatchReaderBuilder::new_with_metadata(source, self.metadata.clone());
+            let mask = match columns {
+                None => ProjectionMask::all(),
+                Some(names) => {
+                    let fields = self.schema().fields().iter().enumerate();
+                    let roots = fields.filter(|(_, f)| names.contains(&f.name().as_str())).map(|(i, _)| i);
+                    ProjectionMask::roots(self.metadata.parquet_schema(), roots)
+                }
+            };
+            builder.with_projection(mask).with_batch_size(batch_rows.max(1)).build()
+        })?;
+        Ok(Batches { path: self.path.clone(), inner: Some(inner) })
+    }
+
+    /// The rows, typed.
+    ///
+    /// # Errors
+    /// When the file cannot be read; damage and rows that break the format show as the iterator goes.
+    pub fn rows(&self, columns: RowColumns) -> Result<Rows, TableError> {
+        let mut names = vec![
+            column::KEY,
+            column::STATUS,
+            column::ERROR_MESSAGE,
+            column::WIDTH,
+            column::HEIGHT,
+            column::ORIGINAL_WIDTH,
+            column::ORIGINAL_HEIGHT,
+            column::FAILURE_CLASS,
+            column::ATTEMPTS,
+            column::RETRY_OF,
+        ];
+        if columns == RowColumns::All {
+            names.extend([column::URL, column::CAPTION, column::FINAL_URL]);
+        }
+        Ok(Rows { batches: self.batches(Some(&names))?, batch: None, next_row: 0, at: 0 })
+    }
+}
+
+/// Iterator over a table's record batches. Ends after the first error.
+#[derive(Debug)]
+pub struct Batches {
+    path: PathBuf,
+    inner: Option<ParquetRecordBatchReader>,
+}
+
+impl Iterator for Batches {
+    type Item = Result<RecordBatch, TableError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let inner = self.inner.as_mut()?;
+        let next = guarded(&self.path, || inner.next().transpose());
+        if !matches!(next, Ok(Some(_))) {
+            self.inner = None;
+        }
+        next.transpose()
+    }
+}
+
+/// Iterator over a table's typed rows. Ends after the first damage; a row that breaks the format is an error of its
+/// own and the next row follows.
+#[derive(Debug)]
+pub struct Rows {
+    batches: Batches,
+    batch: Option<RowBatch>,
+    /// Row within the file.
+    next_row: u64,
+    /// Row within the batch.
+    at: usize,
+}
+
+impl Iterator for Rows {
+    type Item = Result<SidecarRow, TableError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        loop {
+            if let Some(batch) = self.batch.as_ref().filter(|b| self.at < b.num_rows) {
+                let row = batch.row(&self.batches.path, self.at, self.next_row);
+                self.at += 1;
+                self.next_row += 1;
+                return Some(row);
+            }
+            match self.batches.next()? {
+                Ok(batch) => match RowBatch::new(&self.batches.path, &batch) {
+                    Ok(batch) => (self.batch, self.at) = (Some(batch), 0),
+                    Err(error) => {
+                        self.batches.inner = None;
+                        self.batch = None;
+                        return Some(Err(error));
+                    }
+                },
+                Err(error) => return Some(Err(error)),
+            }
+        }
+    }
+}
+
+/// The known columns of a batch, as strings and 32-bit integers whatever their width in the file.
+#[derive(Debug)]
+struct RowBatch {
+    num_rows: usize,
+    key: Option<ArrayRef>,
+    status: Option<ArrayRef>,
+    error_message: Option<ArrayRef>,
+    failure_class: Option<ArrayRef>,
+    url: Option<ArrayRef>,
+    caption: Option<ArrayRef>,
+    width: Option<ArrayRef>,
+    height: Option<ArrayRef>,
+    original_width: Option<ArrayRef>,
+    original_height: Option<ArrayRef>,
+    attempts: Option<ArrayRef>,
+    final_url: Option<ArrayRef>,
+    retry_of: Option<ArrayRef>,
+}
+
+impl RowBatch {
+    fn new(path: &Path, batch: &RecordBatch) -> Result<Self, TableError> {
+        let column_as = |name: &str, to: DataType, expected: &'static str| match batch.column_by_name(name) {
+            None => Ok(None),
+            Some(array) => cast(array, &to).map(Some).map_err(|_| TableError::ColumnType {
+                path: path.to_owned(),
+                column: name.to_owned(),
+                expected,
+                found: array.data_type().to_string(),
+            }),
+        };
+        let text = |name| column_as(name, DataType::Utf8, "text");
+        let number = |name| column_as(name, DataType::Int32, "an integer");
+        // A nested caption (a list of several) has no text; its length is then unknown, which is no error.
+        let caption = batch.column_by_name(column::CAPTION).and_then(|a| cast(a, &DataType::Utf8).ok());
+        Ok(Self {
+            num_rows: batch.num_rows(),
+            key: text(column::KEY)?,
+            status: text(column::STATUS)?,
+            error_message: text(column::ERROR_MESSAGE)?,
+            failure_class: text(column::FAILURE_CLASS)?,
+            url: text(column::URL)?,
+            caption,
+            width: number(column::WIDTH)?,
+            height: number(column::HEIGHT)?,
+            original_width: number(column::ORIGINAL_WIDTH)?,
+            original_height: number(column::ORIGINAL_HEIGHT)?,
+            attempts: number(column::ATTEMPTS)?,
+            final_url: text(column::FINAL_URL)?,
+            retry_of: text(column::RETRY_OF)?,
+        })
+    }
+
+    fn row(&self, path: &Path, at: usize, row: u64) -> Result<SidecarRow, TableError> {
+        let text = |column: &Option<ArrayRef>| {
+            column.as_ref().and_then(|c| (!c.is_null(at)).then(|| c.as_string::<i32>().value(at).to_owned()))
+        };
+        let number = |column: &Option<ArrayRef>| {
+            column.as_ref().and_then(|c| (!c.is_null(at)).then(|| c.as_primitive::<Int32Type>().value(at)))
+        };
+        let bad = |column, problem| TableError::Cell { path: path.to_owned(), row, column, problem };
+        let key = text(&self.key).ok_or_else(|| bad(column::KEY, "is null".to_owned()))?;
+        let status = text(&self.status).ok_or_else(|| bad(column::STATUS, "is null".to_owned()))?;
+        let status: Status = status.parse().map_err(|e| bad(column::STATUS, format!("{e}")))?;
+        let error_message = text(&self.error_message);
+        let failure_class = match text(&self.failure_class) {
+            Some(word) => Some(word.parse().map_err(|e| bad(column::FAILURE_CLASS, format!("{e}")))?),
+            None => classify_message(status, error_message.as_deref()),
+        };
+        Ok(SidecarRow {
+            key,
+            status,
+            failure_class,
+            error_message,
+            url: text(&self.url),
+            caption: text(&self.caption),
+            width: number(&self.width),
+            height: number(&self.height),
+            original_width: number(&self.original_width),
+            original_height: number(&self.original_height),
+            attempts: number(&self.attempts),
+            final_url: text(&self.final_url),
+            retry_of: text(&self.retry_of),
+        })
+    }
+}
+
+/// Runs a step of the Parquet reader on untrusted bytes. The crate returns errors for most damage but still has
+/// asserts that a corrupt page can reach; those become errors here, so that data never stops the program.
+fn guarded<T, E: std::fmt::Display>(path: &Path, step: impl FnOnce() -> Result<T, E>) -> Result<T, TableError> {
+    let corrupt = |reason: String| TableError::Corrupt { path: path.to_owned(), reason };
+    match catch_unwind(AssertUnwindSafe(step)) {
+        Ok(Ok(value)) => Ok(value),
+        Ok(Err(error)) => Err(corrupt(error.to_string())),
+        Err(_) => Err(corrupt("its pages contradict each other".to_owned())),
+    }
+}
