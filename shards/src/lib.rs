@@ -3,5 +3,18 @@
 //! `ingest` writes what this crate describes; `train` and `analysis` read it; neither sees the other.
 //! The bytes are specified in `shards/FORMAT.md`. Nothing here does network I/O, logs or prints.
 
+pub mod atomic;
+pub mod folder;
+pub mod index;
+pub mod json;
 pub mod key;
+pub mod sample;
+pub mod spec;
+pub mod stats;
 pub mod status;
+pub mod table;
+pub mod tar;
+
+/// Version of the format this crate writes (FORMAT.md, version table). Readers also take img2dataset's files, which
+/// carry none.
+pub const FORMAT_VERSION: u32 = 1;
