@@ -1,0 +1,349 @@
+//! Nothing half-written is ever visible (ARCHITECTURE.md, invariant 3): a file is written under a hidden temporary
+//! name in its own folder and takes its real name only when every byte is on disk. Every writer of the workspace
+//! goes through [`AtomicFile`], and every file error of this crate is a [`FileError`], which names the path and
+//! says what to do.
+
+use std::fmt;
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+
+/// What was being done to a file when it failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FileAction {
+    /// Making or opening it for writing.
+    Create,
+    /// Writing bytes.
+    Write,
+    /// Waiting for the bytes to be on disk.
+    Sync,
+    /// Giving it its final name.
+    Rename,
+    /// Opening or reading it.
+    Read,
+    /// Listing a folder.
+    List,
+    /// Deleting it.
+    Remove,
+}
+
+impl fmt::Display for FileAction {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Create => "create",
+            Self::Write => "write",
+            Self::Sync => "finish writing",
+            Self::Rename => "put in place",
+            Self::Read => "read",
+            Self::List => "list",
+            Self::Remove => "remove",
+        })
+    }
+}
+
+/// A file operation that failed: which file, what was tried, why, and what helps.
+#[derive(Debug)]
+pub struct FileError {
+    /// The file as the user knows it (never the temporary name).
+    pub path: PathBuf,
+    /// What was tried.
+    pub action: FileAction,
+    /// What the system said.
+    pub source: io::Error,
+}
+
+impl FileError {
+    /// An error about `path`.
+    pub fn new(path: impl Into<PathBuf>, action: FileAction, source: io::Error) -> Self {
+        Self { path: path.into(), action, source }
+    }
+
+    /// The same as an [`io::Error`] of the same kind, for use behind `std::io` traits.
+    pub fn into_io(self) -> io::Error {
+        io::Error::new(self.source.kind(), self)
+    }
+
+    fn advice(&self) -> Option<&'static str> {
+        match (self.source.kind(), self.action) {
+            (io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded, _) => {
+                Some("the disk is full; free space or choose another output folder")
+            }
+            (io::ErrorKind::ReadOnlyFilesystem, _) => {
+                Some("the file system is read-only; choose another output folder")
+            }
+            (io::ErrorKind::NotFound, FileAction::Read | FileAction::List) => {
+                Some("there is no such file or folder; check the path")
+            }
+            (io::ErrorKind::NotFound, _) => Some(
+                "its folder does not exist or has been removed; create it, or check that the disk is still mounted",
+            ),
+            (io::ErrorKind::PermissionDenied, FileAction::Read | FileAction::List) => {
+                Some("no permission to read it; check its owner and mode")
+            }
+            (io::ErrorKind::PermissionDenied, _) => {
+                Some("no permission to write there; check the folder's owner and mode")
+            }
+            (io::ErrorKind::NotADirectory, _) => Some("a part of the path is a file, not a folder"),
+            (io::ErrorKind::IsADirectory, _) => Some("it is a folder; name a file"),
+            _ => None,
+        }
+    }
+}
+
+impl fmt::Display for FileError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "cannot {} {}: ", self.action, self.path.display())?;
+        match self.advice() {
+            Some(advice) => f.write_str(advice),
+            None => write!(f, "{}", self.source),
+        }
+    }
+}
+
+impl std::error::Error for FileError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        // The advice replaces the system's sentence; the sentence itself is already part of the text otherwise.
+        self.advice().map(|_| &self.source as _)
+    }
+}
+
+/// A file that appears under its name complete or not at all.
+///
+/// Writes go to `.{name}.{pid}.tmp` beside it. Dropped without [`commit`](Self::commit), the temporary file is
+/// removed; a killed process leaves it behind for [`remove_stale_temps`]. Writes are not buffered.
+#[derive(Debug)]
+pub struct AtomicFile {
+    path: PathBuf,
+    temp: PathBuf,
+    // None once committed, so that drop leaves the renamed file alone.
+    file: Option<File>,
+}
+
+impl AtomicFile {
+    /// Starts a file that will be called `path`. A temporary file left by an earlier process of the same number
+    /// is overwritten.
+    ///
+    /// # Errors
+    /// When the folder is missing or not writable, or `path` names no file.
+    pub fn create(path: impl Into<PathBuf>) -> Result<Self, FileError> {
+        let path = path.into();
+        let Some(temp) = temp_path(&path) else {
+            return Err(FileError::new(
+                path,
+                FileAction::Create,
+                io::Error::new(io::ErrorKind::InvalidInput, "the path ends in no file name"),
+            ));
+        };
+        // Readable too: a Parquet or zip writer may want to look back.
+        let file = OpenOptions::new().read(true).write(true).create(true).truncate(true).open(&temp);
+        match file {
+            Ok(file) => Ok(Self { path, temp, file: Some(file) }),
+            Err(e) => Err(FileError::new(path, FileAction::Create, e)),
+        }
+    }
+
+    /// The name the file will have.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Waits until all bytes are on disk, then gives the file its name, replacing an older file of that name.
+    ///
+    /// # Errors
+    /// When the disk refuses; the temporary file is then removed and an older file of that name is untouched.
+    pub fn commit(mut self) -> Result<(), FileError> {
+        let Some(file) = self.file.as_ref() else { return Ok(()) };
+        file.sync_all().map_err(|e| FileError::new(&self.path, FileAction::Sync, e))?;
+        fs::rename(&self.temp, &self.path).map_err(|e| FileError::new(&self.path, FileAction::Rename, e))?;
+        self.file = None;
+        sync_folder(&self.path).map_err(|e| FileError::new(&self.path, FileAction::Sync, e))
+    }
+
+    fn open(&mut self) -> io::Result<&mut File> {
+        self.file.as_mut().ok_or_else(|| io::Error::other("file already committed"))
+    }
+
+    fn named(&self, e: io::Error) -> io::Error {
+        // `write_all` and friends retry on Interrupted; wrapping keeps the kind, so they still do.
+        FileError::new(&self.path, FileAction::Write, e).into_io()
+    }
+}
+
+impl Write for AtomicFile {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.open()?.write(bytes).map_err(|e| self.named(e))
+    }
+
+    fn write_vectored(&mut self, slices: &[io::IoSlice<'_>]) -> io::Result<usize> {
+        self.open()?.write_vectored(slices).map_err(|e| self.named(e))
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.open()?.flush().map_err(|e| self.named(e))
+    }
+}
+
+impl Seek for AtomicFile {
+    fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
+        self.open()?.seek(to).map_err(|e| self.named(e))
+    }
+}
+
+impl Drop for AtomicFile {
+    fn drop(&mut self) {
+        if self.file.take().is_some() {
+            // Nothing can be done about a failure here; a resumed run removes what is left.
+            let _ = fs::remove_file(&self.temp);
+        }
+    }
+}
+
+/// Writes `bytes` as the whole of `path`, atomically.
+///
+/// # Errors
+/// When the file cannot be written; an older file of that name is then untouched.
+pub fn write_atomic(path: impl Into<PathBuf>, bytes: &[u8]) -> Result<(), FileError> {
+    let mut file = AtomicFile::create(path)?;
+    match file.file.as_mut().map_or(Ok(()), |f| f.write_all(bytes)) {
+        Ok(()) => file.commit(),
+        Err(e) => Err(FileError::new(&file.path, FileAction::Write, e)),
+    }
+}
+
+/// Removes temporary files that a killed process left for any of `names` in `folder`, and returns them, sorted.
+///
+/// Only call it for names this run owns: a temporary file of a live process looks the same.
+///
+/// # Errors
+/// When the folder cannot be listed or a file not be removed.
+pub fn remove_stale_temps<S: AsRef<str>>(folder: &Path, names: &[S]) -> Result<Vec<PathBuf>, FileError> {
+    let list = |e| FileError::new(folder, FileAction::List, e);
+    let mut stale = Vec::new();
+    for entry in fs::read_dir(folder).map_err(list)? {
+        let entry = entry.map_err(list)?;
+        let file_name = entry.file_name();
+        let owner = file_name.to_str().and_then(name_of_temp);
+        if owner.is_some_and(|owner| names.iter().any(|name| name.as_ref() == owner)) {
+            stale.push(entry.path());
+        }
+    }
+    stale.sort();
+    for path in &stale {
+        match fs::remove_file(path) {
+            Err(e) if e.kind() != io::ErrorKind::NotFound => {
+                return Err(FileError::new(path, FileAction::Remove, e));
+            }
+            _ => {}
+        }
+    }
+    Ok(stale)
+}
+
+fn temp_path(path: &Path) -> Option<PathBuf> {
+    let mut name = std::ffi::OsString::from(".");
+    name.push(path.file_name()?);
+    name.push(format!(".{}.tmp", std::process::id()));
+    Some(path.with_file_name(name))
+}
+
+/// `00000.tar` for `.00000.tar.4711.tmp`; `None` for any other name.
+fn name_of_temp(file_name: &str) -> Option<&str> {
+    let (name, pid) = file_name.strip_prefix('.')?.strip_suffix(".tmp")?.rsplit_once('.')?;
+    (!name.is_empty() && !pid.is_empty() && pid.bytes().all(|b| b.is_ascii_digit())).then_some(name)
+}
+
+/// A rename is only durable once the folder's own entry is on disk.
+#[cfg(unix)]
+fn sync_folder(path: &Path) -> io::Result<()> {
+    let folder = match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    };
+    match File::open(folder)?.sync_all() {
+        // Some network file systems cannot sync a folder; the rename has happened all the same.
+        Err(e) if matches!(e.kind(), io::ErrorKind::InvalidInput | io::ErrorKind::Unsupported) => Ok(()),
+        other => other,
+    }
+}
+
+#[cfg(not(unix))]
+fn sync_folder(_path: &Path) -> io::Result<()> {
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names(folder: &Path) -> Vec<String> {
+        let mut names: Vec<_> =
+            fs::read_dir(folder).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
+        names.sort();
+        names
+    }
+
+    #[test]
+    fn a_file_is_invisible_until_committed_and_gone_if_dropped() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("00000.tar");
+        fs::write(&path, "old").unwrap();
+        let mut file = AtomicFile::create(&path).unwrap();
+        file.write_all(b"new").unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"old");
+        drop(file);
+        assert_eq!(names(dir.path()), ["00000.tar"]);
+        let mut file = AtomicFile::create(&path).unwrap();
+        file.write_all(b"new").unwrap();
+        file.commit().unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"new");
+        assert_eq!(names(dir.path()), ["00000.tar"]);
+    }
+
+    #[test]
+    fn only_temps_of_the_given_names_are_removed() {
+        let dir = tempfile::tempdir().unwrap();
+        for name in
+            [".00000.tar.12.tmp", ".00001.tar.12.tmp", ".00000.tar.tmp", "00000.tar", ".00000.tar.x.tmp"]
+        {
+            fs::write(dir.path().join(name), "").unwrap();
+        }
+        let removed = remove_stale_temps(dir.path(), &["00000.tar"]).unwrap();
+        assert_eq!(removed, [dir.path().join(".00000.tar.12.tmp")]);
+        assert_eq!(
+            names(dir.path()),
+            [".00000.tar.tmp", ".00000.tar.x.tmp", ".00001.tar.12.tmp", "00000.tar"]
+        );
+    }
+
+    #[test]
+    fn a_vanished_folder_is_named_with_what_to_do() {
+        let dir = tempfile::tempdir().unwrap();
+        let gone = dir.path().join("gone");
+        let message = AtomicFile::create(gone.join("a.tar")).unwrap_err().to_string();
+        assert!(message.contains("gone/a.tar") && message.contains("create it"), "{message}");
+
+        fs::create_dir(&gone).unwrap();
+        let mut file = AtomicFile::create(gone.join("a.tar")).unwrap();
+        file.write_all(b"x").unwrap();
+        fs::remove_dir_all(&gone).unwrap();
+        let message = file.commit().unwrap_err().to_string();
+        assert!(message.starts_with("cannot put in place") && message.contains("a.tar"), "{message}");
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_full_disk_is_named_with_what_to_do() {
+        // /dev/full answers every write with ENOSPC.
+        let mut full = AtomicFile {
+            path: PathBuf::from("out/00000.tar"),
+            temp: PathBuf::from("out/none"),
+            file: Some(OpenOptions::new().write(true).open("/dev/full").unwrap()),
+        };
+        let error = full.write_all(b"x").unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::StorageFull);
+        assert_eq!(
+            error.to_string(),
+            "cannot write out/00000.tar: the disk is full; free space or choose another output folder"
+        );
+    }
+}
