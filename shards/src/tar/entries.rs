@@ -1,0 +1,245 @@
+//! The one parser: walks a tar header by header and yields its regular files, extension headers applied. What the
+//! bytes come from is an [`Input`]: a stream, or a slice of a mapped file.
+
+use std::io::{self, Read};
+
+use super::error::TarRule;
+use super::header::{BLOCK, Block, Header, Kind};
+use super::pax::{self, Overrides};
+use super::{BLOCK_BYTES, EndMarker, MAX_EXTENSION_BYTES, MAX_MEMBER_BYTES, MAX_NAME_BYTES, padded};
+
+/// Where the bytes come from. Both operations stop short only at the end of the file.
+pub(super) trait Input {
+    /// Appends the next `bytes` bytes to `into`; returns how many there were.
+    fn take(&mut self, bytes: u64, into: &mut Vec<u8>) -> io::Result<u64>;
+    /// Passes over `bytes` bytes; returns how many there were.
+    fn skip(&mut self, bytes: u64) -> io::Result<u64>;
+    /// The next header block; returns how many of its bytes there were.
+    fn block(&mut self, into: &mut Block) -> io::Result<usize>;
+}
+
+/// Largest buffer that is set aside on a header's word alone.
+const MAX_RESERVED_BYTES: u64 = 4 << 20;
+
+impl<R: Read> Input for R {
+    fn take(&mut self, bytes: u64, into: &mut Vec<u8>) -> io::Result<u64> {
+        into.reserve_exact(bytes.min(MAX_RESERVED_BYTES) as usize);
+        Ok(Read::take(self, bytes).read_to_end(into)? as u64)
+    }
+
+    fn skip(&mut self, bytes: u64) -> io::Result<u64> {
+        io::copy(&mut Read::take(self, bytes), &mut io::sink())
+    }
+
+    fn block(&mut self, into: &mut Block) -> io::Result<usize> {
+        let mut filled = 0;
+        while filled < BLOCK {
+            match self.read(&mut into[filled..]) {
+                Ok(0) => break,
+                Ok(n) => filled += n,
+                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+                Err(e) => return Err(e),
+            }
+        }
+        Ok(filled)
+    }
+}
+
+/// A file in memory.
+pub(super) struct Slice<'a>(pub &'a [u8]);
+
+impl<'a> Slice<'a> {
+    fn cut(&mut self, bytes: u64) -> &'a [u8] {
+        let at = usize::try_from(bytes).unwrap_or(usize::MAX).min(self.0.len());
+        let (head, rest) = self.0.split_at(at);
+        self.0 = rest;
+        head
+    }
+}
+
+impl Input for Slice<'_> {
+    fn take(&mut self, bytes: u64, into: &mut Vec<u8>) -> io::Result<u64> {
+        let head = self.cut(bytes);
+        into.extend_from_slice(head);
+        Ok(head.len() as u64)
+    }
+
+    fn skip(&mut self, bytes: u64) -> io::Result<u64> {
+        Ok(self.cut(bytes).len() as u64)
+    }
+
+    fn block(&mut self, into: &mut Block) -> io::Result<usize> {
+        let head = self.cut(BLOCK_BYTES);
+        into[..head.len()].copy_from_slice(head);
+        Ok(head.len())
+    }
+}
+
+/// A regular file of the tar. Reused from one to the next.
+#[derive(Debug, Default)]
+pub(super) struct Entry {
+    /// Full name.
+    pub name: String,
+    /// Where its first header (extension headers included) begins.
+    pub start: u64,
+    /// Where its data begins.
+    pub data: u64,
+    /// Bytes of data.
+    pub size: u64,
+}
+
+/// A broken rule and where; the reader adds the path.
+#[derive(Debug)]
+pub(super) struct Broken {
+    pub offset: u64,
+    pub rule: TarRule,
+}
+
+pub(super) struct Entries<I> {
+    input: I,
+    end_marker: EndMarker,
+    /// Bytes taken from the input so far.
+    offset: u64,
+    overrides: Overrides,
+    scratch: Vec<u8>,
+}
+
+impl<I: Input> Entries<I> {
+    pub fn new(input: I, end_marker: EndMarker) -> Self {
+        Self { input, end_marker, offset: 0, overrides: Overrides::default(), scratch: Vec::new() }
+    }
+
+    /// Reads on to the next regular file and leaves the input at its data, which the caller must take or skip.
+    /// False at the end of the tar, with `entry.start` the end of the last member.
+    pub fn next_entry(&mut self, entry: &mut Entry) -> Result<bool, Broken> {
+        let mut block = [0; BLOCK];
+        let mut start = None;
+        loop {
+            let at = self.offset;
+            let broken = |rule| Broken { offset: at, rule };
+            let found = self.input.block(&mut block).map_err(|e| broken(TarRule::Read(e)))?;
+            let ended = match found {
+                0 if self.end_marker == EndMarker::Optional => true,
+                0 => return Err(broken(TarRule::NoEndMarker)),
+                BLOCK => block == [0; BLOCK],
+                _ => return Err(broken(TarRule::TruncatedHeader { found })),
+            };
+            if ended {
+                entry.start = at;
+                return if self.overrides.pending {
+                    Err(broken(TarRule::DanglingExtension))
+                } else {
+                    Ok(false)
+                };
+            }
+            self.offset += BLOCK_BYTES;
+            let header = Header::parse(&block, at == 0).map_err(broken)?;
+            let first = *start.get_or_insert(at);
+            match header.kind {
+                Kind::PaxNext | Kind::PaxGlobal | Kind::GnuName | Kind::GnuLink => {
+                    self.extension(header.kind, header.size).map_err(broken)?;
+                }
+                Kind::Regular | Kind::Dataless | Kind::Sparse | Kind::Other => {
+                    self.name_entry(&header, entry).map_err(broken)?;
+                    entry.size = self.overrides.size.unwrap_or(header.size);
+                    entry.start = first;
+                    entry.data = self.offset;
+                    let sparse = self.overrides.sparse || header.kind == Kind::Sparse;
+                    self.overrides.clear();
+                    let name = || entry.name.clone();
+                    match header.kind {
+                        _ if sparse => return Err(broken(TarRule::Sparse { name: name() })),
+                        Kind::Dataless if entry.size > 0 => {
+                            return Err(broken(TarRule::DataOnNonFile { name: name(), size: entry.size }));
+                        }
+                        Kind::Regular if entry.size > MAX_MEMBER_BYTES => {
+                            return Err(broken(TarRule::MemberTooLarge { name: name(), size: entry.size }));
+                        }
+                        Kind::Regular => return Ok(true),
+                        _ => self.skip_data(entry)?,
+                    }
+                    start = None;
+                }
+            }
+        }
+    }
+
+    /// Appends the entry's data to `into` and passes over its padding.
+    pub fn take_data(&mut self, entry: &Entry, into: &mut Vec<u8>) -> Result<(), Broken> {
+        let mut found = self.input.take(entry.size, into).map_err(|e| self.unreadable(e))?;
+        if found == entry.size {
+            found += self.input.skip(padded(entry.size) - entry.size).map_err(|e| self.unreadable(e))?;
+        }
+        self.past_data(entry, found)
+    }
+
+    /// Passes over the entry's data and padding.
+    pub fn skip_data(&mut self, entry: &Entry) -> Result<(), Broken> {
+        let found = self.input.skip(padded(entry.size)).map_err(|e| self.unreadable(e))?;
+        self.past_data(entry, found)
+    }
+
+    fn unreadable(&self, e: io::Error) -> Broken {
+        Broken { offset: self.offset, rule: TarRule::Read(e) }
+    }
+
+    fn past_data(&mut self, entry: &Entry, found: u64) -> Result<(), Broken> {
+        if found < padded(entry.size) {
+            let rule = TarRule::Truncated { name: entry.name.clone(), size: entry.size, found };
+            return Err(Broken { offset: entry.data - BLOCK_BYTES, rule });
+        }
+        // Cannot overflow: the input has delivered that many bytes.
+        self.offset += found;
+        Ok(())
+    }
+
+    fn extension(&mut self, kind: Kind, size: u64) -> Result<(), TarRule> {
+        let kind_name = match kind {
+            Kind::GnuName => "GNU long name",
+            Kind::GnuLink => "GNU long link",
+            Kind::PaxGlobal => "global PAX",
+            _ => "PAX",
+        };
+        if size > MAX_EXTENSION_BYTES {
+            return Err(TarRule::ExtensionTooLarge { kind: kind_name, size });
+        }
+        self.scratch.clear();
+        let wanted = padded(size);
+        let found = self.input.take(wanted, &mut self.scratch).map_err(TarRule::Read)?;
+        if found < wanted {
+            return Err(TarRule::Truncated { name: format!("{kind_name} header"), size, found });
+        }
+        self.offset += found;
+        self.scratch.truncate(size as usize);
+        match kind {
+            Kind::GnuName => self.overrides.gnu_name(&self.scratch)?,
+            Kind::GnuLink => {}
+            Kind::PaxGlobal => return pax::check_global(&self.scratch),
+            _ => self.overrides.pax(&self.scratch)?,
+        }
+        self.overrides.pending = true;
+        Ok(())
+    }
+
+    fn name_entry(&mut self, header: &Header<'_>, entry: &mut Entry) -> Result<(), TarRule> {
+        match &self.overrides.name {
+            Some(name) => {
+                self.scratch.clear();
+                self.scratch.extend_from_slice(name);
+            }
+            None => header.read_name(&mut self.scratch),
+        }
+        if self.scratch.len() > MAX_NAME_BYTES {
+            return Err(TarRule::NameTooLong { len: self.scratch.len() });
+        }
+        if self.scratch.contains(&0) {
+            return Err(TarRule::NameWithNul);
+        }
+        let name = std::str::from_utf8(&self.scratch).map_err(|_| TarRule::NameNotUtf8 {
+            lossy: String::from_utf8_lossy(&self.scratch).into_owned(),
+        })?;
+        entry.name.clear();
+        entry.name.push_str(name);
+        Ok(())
+    }
+}

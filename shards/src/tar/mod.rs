@@ -1,0 +1,75 @@
+//! Tar shards: the files that training reads. One parser ([`TarReader`] over a stream, [`MappedTar`] over a mapped
+//! file) accepts what img2dataset, webdataset, GNU tar and Python write; one writer ([`TarWriter`]) makes plain
+//! ustar that all of their readers accept. FORMAT.md §2 specifies the bytes.
+//!
+//! How members become samples is webdataset's rule: the key is the path up to the first dot of the base name, the
+//! extension the lower-cased rest, and a sample is a run of adjacent members with one key. A second member of the
+//! same key and extension in that run is an error, as in webdataset (open_clip would start a second sample of the
+//! same key). Folders, links and other non-regular members, `__name__` members and names without a dot or with
+//! nothing before it are skipped.
+//!
+//! Reading is strict where readers disagree, so that no file means different samples to different tools: names
+//! that are not UTF-8, sizes on members without data, sparse files and global headers that rename members are
+//! errors. A [`TarError`] names file, byte offset and rule; after one, nothing more is read.
+
+mod agreement;
+mod entries;
+mod error;
+mod header;
+mod index;
+mod map;
+mod mapped;
+mod pax;
+mod reader;
+mod writer;
+
+pub use agreement::{Disagreement, check_readers_agree};
+pub use error::{TarError, TarRule};
+pub use index::{Component, SampleSpan, TarIndex};
+pub use mapped::{MappedSample, MappedTar, scan};
+pub use reader::TarReader;
+pub use writer::{Span, TarWriteError, TarWriter};
+
+/// Unit of a tar: headers are one block, data is padded to whole ones.
+pub const BLOCK_BYTES: u64 = 512;
+/// Archives are padded to a multiple of this, as Python's tarfile and GNU tar do.
+pub const RECORD_BYTES: u64 = 10_240;
+
+/// Largest member that is read or written. A streamed member lies in memory as a whole.
+pub const MAX_MEMBER_BYTES: u64 = 1 << 30;
+/// Most bytes a streamed sample may hold in all its members.
+pub const MAX_SAMPLE_BYTES: u64 = 2 << 30;
+/// Most members of one sample.
+pub const MAX_SAMPLE_MEMBERS: usize = 256;
+/// Longest member name that is read, through whichever header it comes.
+pub const MAX_NAME_BYTES: usize = 4096;
+/// Longest member name that is written: what fits the ustar name field, since not every reader knows the prefix.
+pub const MAX_WRITTEN_NAME_BYTES: usize = 100;
+/// Largest PAX or GNU extension header.
+pub const MAX_EXTENSION_BYTES: u64 = 1 << 20;
+
+/// Whether a tar must end in its zero blocks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum EndMarker {
+    /// A tar that just stops is an error: it was cut off, or its writer was killed.
+    #[default]
+    Required,
+    /// A tar that stops between two members is taken as it is, as Python's tarfile does.
+    Optional,
+}
+
+/// The key and extension a member's name gives, or `None` for a name that belongs to no sample.
+fn sample_name(name: &str) -> Option<(&str, &str)> {
+    if !name.contains('/') && name.starts_with("__") && name.ends_with("__") {
+        return None;
+    }
+    crate::key::split_member(name)
+}
+
+/// Data and padding: `size` rounded up to whole blocks. `size` is at most 2⁶³, so this cannot overflow.
+fn padded(size: u64) -> u64 {
+    size.div_ceil(BLOCK_BYTES) * BLOCK_BYTES
+}
+
+#[cfg(test)]
+mod tests;
