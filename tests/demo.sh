@@ -1,0 +1,74 @@
+#!/usr/bin/env bash
+# demo.sh [--rows N] [--faults SHARE] [--out FOLDER]
+#
+# The main job on the miniature web, offline: a LAION table of a few thousand rows, a fifth of them faulty, becomes
+# shards; then the account of every row, a check of every rule of the format, and a contact sheet to look at.
+set -euo pipefail
+root=$(cd "$(dirname "$0")/.." && pwd)
+# shellcheck source=tests/start_world.sh
+. "$root/tests/start_world.sh"
+
+rows=4000
+faults=0.2
+out=${PAIRMILL_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/pairmill}/demo
+while [ $# -gt 0 ]; do
+    case $1 in
+    --rows) rows=$2 && shift ;;
+    --faults) faults=$2 && shift ;;
+    --out) out=$2 && shift ;;
+    *)
+        sed -n '2,5s/^# \{0,1\}//p' "$0" >&2
+        exit 2
+        ;;
+    esac
+    shift
+done
+
+say() { printf '\n== %s\n' "$*"; }
+# Shows a command as one would type it, then runs it.
+show() {
+    printf '$ %s' "${1##*/}"
+    printf ' %s' "${@:2}"
+    printf '\n'
+    "$@"
+}
+
+say "building (the first time takes some minutes)"
+cd "$root"
+cargo build --release --quiet --bin pairmill-ingest --bin pairmill-shards --bin pairmill-world
+binaries=${CARGO_TARGET_DIR:-$root/target}/release
+
+trap cleanup_world EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM
+
+# Only what an earlier demo left: never a folder of the user's.
+if [ -e "$out" ]; then
+    if [ ! -e "$out/made-by-demo" ]; then
+        echo "$out exists and was not made by the demo; give another --out" >&2
+        exit 2
+    fi
+    rm -rf "$out"
+fi
+mkdir -p "$out"
+: >"$out/made-by-demo"
+
+say "a web of one seed, and a LAION table of $rows of its pictures, a share of $faults of them faulty"
+start_world "$binaries/pairmill-world"
+show "$binaries/pairmill-world" table --source laion --rows "$rows" --faults "$faults" --base-url "$world_url" \
+    --expect "$out/expected.json" --out "$out/laion.parquet"
+
+say "rows to shards"
+show "$binaries/pairmill-ingest" run --url-list "$out/laion.parquet" --url-col URL --caption-col TEXT \
+    --output-folder "$out/shards" --output-format webdataset --image-size 256 --resize-mode keep_ratio \
+    --number-sample-per-shard 1000 --timeout 5 --allow-private-addresses
+
+say "the account: rows = successes + failures by class"
+show "$binaries/pairmill-shards" stat "$out/shards"
+
+say "every rule of the format"
+show "$binaries/pairmill-shards" verify "$out/shards"
+
+say "what the samples look like"
+show "$binaries/pairmill-shards" contact-sheet "$out/shards" --out "$out/contact-sheet.png"
+printf '\nshards:        %s\ncontact sheet: %s\n' "$out/shards" "$out/contact-sheet.png"
