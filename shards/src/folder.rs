@@ -1,4 +1,4 @@
-//! A dataset folder: which shards are there, which of them are done, and what else lies about (FORMAT.md §2).
+//! A dataset folder: which shards are there, which of them are done, and what else lies about (FORMAT.md §1).
 //!
 //! Done means a `NNNNN_stats.json` is there, nothing else: it is written last. img2dataset parses the part before
 //! the first `_` of *every* top-level `.json`; files it would trip over are listed as such.
@@ -270,7 +270,7 @@ mod tests {
     #[test]
     fn only_stats_make_a_shard_done() {
         let (_dir, f) = folder(&[
-            "00000.tar", "00000.parquet", "00000_stats.json", "00000.idx", "00000.tar.idx", "00001.tar", "00003/",
+            "00000.tar", "00000.tfrecord", "00000_stats.json", "00000.idx", "00000.tar.idx", "00001.tar", "00003/",
             "00003_stats.json", "_pairmill/", "_tmp/",
         ]);
         assert_eq!(f.done().map(|s| s.id.0).collect::<Vec<_>>(), [0, 3]);
@@ -294,6 +294,16 @@ mod tests {
         assert_eq!(names(&f.other_tars), "train.tar");
         assert_eq!(names(&f.clashes), "0001.tar");
         assert!(f.sizes.is_some() && f.done().count() == 0);
+    }
+
+    #[test]
+    fn paddings_are_guessed_from_names_and_keys() {
+        let fixture = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/img2dataset-1.47/webdataset");
+        let guessed = DatasetFolder::scan(&fixture).unwrap().guess_layout().unwrap().unwrap();
+        assert_eq!(guessed, GuessedLayout { shard_digits: 5, index_digits: Some(1) });
+        assert!(guessed.agrees_with(&KeyLayout::new(10, 5).unwrap()));
+        assert!(!guessed.agrees_with(&KeyLayout::new(10_000, 5).unwrap()));
+        assert!(!guessed.agrees_with(&KeyLayout::new(10, 8).unwrap()));
     }
 
     #[test]

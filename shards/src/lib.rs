@@ -6,6 +6,7 @@
 pub mod atomic;
 pub mod folder;
 pub mod index;
+pub mod hostile;
 pub mod json;
 pub mod key;
 pub mod sample;

@@ -1,5 +1,5 @@
 //! `NNNNN_stats.json`: the account of one shard, and, being written last, the mark that the shard is done
-//! (FORMAT.md §5).
+//! (FORMAT.md §6).
 
 use std::collections::BTreeMap;
 use std::collections::HashMap;

@@ -25,8 +25,8 @@ pub const ASPECT_RATIO_TOO_LARGE: &str = "aspect ratio too large";
 pub const ENCODE_FAILED: &str = "image could not be encoded";
 /// [`FailureClass::Timeout`] before the answer's headers.
 pub const TIMED_OUT_CONNECTING: &str = "<urlopen error timed out>";
-/// [`FailureClass::Timeout`] amid the answer.
-pub const TIMED_OUT_READING: &str = "The read operation timed out";
+/// [`FailureClass::Timeout`] while waiting for the answer or amid it.
+pub const TIMED_OUT_READING: &str = "timed out";
 /// [`FailureClass::Dns`]: the name does not exist.
 pub const NAME_NOT_KNOWN: &str = "<urlopen error [Errno -2] Name or service not known>";
 /// [`FailureClass::Dns`]: no answer from the name servers.
@@ -328,6 +328,7 @@ mod tests {
             ("<urlopen error _ssl.c:989: The handshake operation timed out>", C::Timeout),
             ("<urlopen error [Errno -2] Name or service not known>", C::Dns),
             ("<urlopen error [Errno 110] Connection timed out>", C::Timeout),
+            ("The read operation timed out", C::Timeout),
             ("IncompleteRead(1024 bytes read, 4096 more expected)", C::Truncated),
             ("unknown url type: 'www.example.com/a.jpg'", C::BadUrl),
             ("URL can't contain control characters. '/a b.jpg' (found at least ' ')", C::BadUrl),

@@ -11,7 +11,7 @@ mod schema;
 mod writer;
 
 pub use message::classify_message;
-pub use reader::{RowColumns, SidecarReader, SidecarRow};
+pub use reader::{Batches, RowColumns, Rows, SidecarReader, SidecarRow};
 pub use row::{ImageSize, RowOutcome, sample_json};
 pub use schema::{HashKind, RESERVED_COLUMNS, SidecarOptions, SidecarSchema};
 pub use writer::{IMAGE_ROW_GROUP_ROWS, SIDECAR_ROW_GROUP_ROWS, SidecarWriter};

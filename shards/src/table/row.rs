@@ -1,6 +1,6 @@
 //! What the pipeline knows of one row once it is done, and the `json` member made from it (FORMAT.md §3).
 
-use arrow::array::{Array, RecordBatch};
+use arrow::array::RecordBatch;
 
 use super::{SidecarSchema, column};
 use crate::json::{Json, cell_to_json, dumps_indented};
