@@ -1,0 +1,447 @@
+//! JSON tables: an array of objects walked element by element, or an object per line.
+//!
+//! The array is never loaded: [`JsonRecords`] finds where each element ends by its brackets and strings alone and
+//! hands only that slice to serde_json. Values that no column needs are skipped without being built.
+
+use std::fmt;
+
+use serde::Deserializer as _;
+use serde::de::{DeserializeSeed, IgnoredAny, MapAccess, Visitor};
+use serde_json::Value;
+
+use super::columns::{Plan, missing};
+use super::error::{MAX_RECORD_BYTES, SourceError, one_line};
+use super::records::{Cell, Oddities};
+use super::text::Text;
+
+/// Records in which a column must turn up at least once.
+const CHECKED_RECORDS: usize = 1_000;
+
+/// How objects are laid out in the file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Framing {
+    /// `[{…}, {…}]`
+    Array,
+    /// One object per line.
+    Lines,
+}
+
+/// Where the walker stands in an array.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Place {
+    Before,
+    AfterBracket,
+    AfterElement,
+    End,
+}
+
+/// The records of an open JSON file.
+pub(super) struct JsonRecords {
+    text: Text,
+    framing: Framing,
+    place: Place,
+    raw: Vec<u8>,
+    /// Source name of each planned column.
+    names: Vec<String>,
+    /// Parsed cell of each planned column, filled when the first cell of a record is asked for.
+    cells: Vec<Option<Value>>,
+    parsed: bool,
+    /// The first record, read to check the columns.
+    peeked: bool,
+    /// Line the reader stands on, and the one the current record began on; 1-based.
+    line: u64,
+    record_line: u64,
+    row: u64,
+    oddities: Oddities,
+}
+
+impl JsonRecords {
+    /// Reads the first record and checks that it is an object. `None` without a record.
+    pub(super) fn open(text: Text, framing: Framing, plan: &Plan) -> Result<Option<Self>, SourceError> {
+        let names: Vec<String> = plan.columns.iter().map(|column| column.source.clone()).collect();
+        let mut records = Self {
+            text,
+            framing,
+            place: Place::Before,
+            raw: Vec::new(),
+            cells: vec![None; names.len()],
+            names,
+            parsed: false,
+            peeked: false,
+            line: 1,
+            record_line: 1,
+            row: 0,
+            oddities: Oddities::default(),
+        };
+        if !records.frame()? {
+            return Ok(None);
+        }
+        records.peeked = true;
+        if let Err(reason) = parse_keys(&records.raw) {
+            records.line = records.record_line;
+            let is_array = framing == Framing::Lines && records.raw.trim_ascii_start().starts_with(b"[");
+            return Err(records.malformed(if is_array {
+                "this line is an array; if the file is one array of objects, give --input-format json"
+                    .to_owned()
+            } else {
+                format!("not a JSON object ({reason}); each element or line must be one, see --input-format")
+            }));
+        }
+        Ok(Some(records))
+    }
+
+    /// Reads up to [`CHECKED_RECORDS`] and checks that each planned column is in one of them: writers may leave
+    /// out keys whose value is null.
+    pub(super) fn check_columns(mut self, plan: &Plan) -> Result<(), SourceError> {
+        let mut existing: Vec<String> = Vec::new();
+        for _ in 0..CHECKED_RECORDS {
+            if !self.advance()? {
+                break;
+            }
+            for key in parse_keys(&self.raw).unwrap_or_default() {
+                if !existing.contains(&key) {
+                    existing.push(key);
+                }
+            }
+            if plan.columns.iter().all(|column| existing.contains(&column.source)) {
+                return Ok(());
+            }
+        }
+        match plan.columns.iter().find(|column| !existing.contains(&column.source)) {
+            Some(column) => Err(missing(column, &self.text.path, &existing)),
+            None => Ok(()),
+        }
+    }
+
+    pub(super) fn advance(&mut self) -> Result<bool, SourceError> {
+        if self.peeked {
+            self.peeked = false;
+        } else if !self.frame()? {
+            return Ok(false);
+        }
+        self.parsed = false;
+        self.row += 1;
+        Ok(true)
+    }
+
+    pub(super) fn cell(&mut self, column: usize) -> Cell<'_> {
+        if !self.parsed {
+            self.parse();
+        }
+        match self.cells.get(column) {
+            Some(Some(value)) if !value.is_null() => Cell::Json(value),
+            _ => Cell::Null,
+        }
+    }
+
+    pub(super) fn line(&self) -> u64 {
+        self.record_line
+    }
+
+    pub(super) fn oddities(&self) -> Oddities {
+        self.oddities
+    }
+
+    fn parse(&mut self) {
+        self.parsed = true;
+        if std::str::from_utf8(&self.raw).is_err() {
+            self.oddities.invalid_utf8 += 1;
+            self.raw = String::from_utf8_lossy(&self.raw).into_owned().into_bytes();
+        }
+        if parse_cells(&self.raw, &self.names, &mut self.cells).is_ok() {
+            return;
+        }
+        // Python writes NaN and lone surrogates, which JSON has not.
+        let mended = mend_python(&self.raw);
+        if parse_cells(&mended, &self.names, &mut self.cells).is_err() {
+            self.cells.fill(None);
+            self.oddities.malformed_rows += 1;
+        }
+    }
+
+    /// Puts the next record's bytes into `raw`.
+    fn frame(&mut self) -> Result<bool, SourceError> {
+        self.raw.clear();
+        match self.framing {
+            Framing::Array => self.frame_element(),
+            Framing::Lines => self.frame_line(),
+        }
+    }
+
+    fn frame_line(&mut self) -> Result<bool, SourceError> {
+        loop {
+            self.raw.clear();
+            if !self.text.line(&mut self.raw, self.row)? {
+                return Ok(false);
+            }
+            self.record_line = self.line;
+            self.line += 1;
+            if self.raw.len() > MAX_RECORD_BYTES {
+                return Err(self.too_long("; is it one array (--input-format json)?"));
+            }
+            if !self.raw.trim_ascii().is_empty() {
+                return Ok(true);
+            }
+        }
+    }
+
+    fn frame_element(&mut self) -> Result<bool, SourceError> {
+        loop {
+            let Some(byte) = self.next_solid()? else {
+                return match self.place {
+                    Place::Before | Place::End => Ok(false),
+                    _ => {
+                        Err(self
+                            .malformed("the array has no end; the file is cut short, fetch it again".into()))
+                    }
+                };
+            };
+            match (self.place, byte) {
+                (Place::Before, b'[') => {
+                    self.text.consume(1);
+                    self.place = Place::AfterBracket;
+                }
+                (Place::Before, _) => {
+                    let reason = "a json table is one array of objects; for an object per line give --input-format jsonl";
+                    return Err(self.malformed(reason.to_owned()));
+                }
+                (Place::AfterBracket | Place::AfterElement, b']') => {
+                    self.text.consume(1);
+                    self.place = Place::End;
+                }
+                (Place::AfterBracket, b',') => {
+                    return Err(self.malformed("an element is missing before `,`".into()));
+                }
+                (Place::AfterBracket, _) => {
+                    self.take_element()?;
+                    return Ok(true);
+                }
+                (Place::AfterElement, b',') => {
+                    self.text.consume(1);
+                    if matches!(self.next_solid()?, Some(b']' | b',')) {
+                        return Err(self.malformed("an element is missing after `,`".into()));
+                    }
+                    self.place = Place::AfterBracket;
+                }
+                (Place::AfterElement, _) => {
+                    return Err(self.malformed("expected `,` or `]` after an element of the array".into()));
+                }
+                (Place::End, _) => {
+                    return Err(self.malformed(
+                        "there is more after the end of the array; a json table is one array".into(),
+                    ));
+                }
+            }
+        }
+    }
+
+    /// The next byte that is no white space, not consumed.
+    fn next_solid(&mut self) -> Result<Option<u8>, SourceError> {
+        loop {
+            let buffer = self.text.fill(self.row)?;
+            if buffer.is_empty() {
+                return Ok(None);
+            }
+            let blank = buffer.iter().take_while(|byte| byte.is_ascii_whitespace()).count();
+            let lines = buffer[..blank].iter().filter(|&&byte| byte == b'\n').count();
+            let found = buffer.get(blank).copied();
+            self.text.consume(blank);
+            self.line += lines as u64;
+            if found.is_some() {
+                return Ok(found);
+            }
+        }
+    }
+
+    /// Copies one element, which begins at the next byte.
+    fn take_element(&mut self) -> Result<(), SourceError> {
+        self.record_line = self.line;
+        let (mut depth, mut in_string, mut escaped) = (0u32, false, false);
+        loop {
+            let buffer = self.text.fill(self.row)?;
+            if buffer.is_empty() {
+                return Err(self.malformed(
+                    "the array ends inside an element; the file is cut short, fetch it again".into(),
+                ));
+            }
+            let mut ended = None;
+            for (index, &byte) in buffer.iter().enumerate() {
+                self.line += u64::from(byte == b'\n');
+                if in_string {
+                    match byte {
+                        _ if escaped => escaped = false,
+                        b'\\' => escaped = true,
+                        b'"' => in_string = false,
+                        _ => {}
+                    }
+                    continue;
+                }
+                match byte {
+                    b'"' => in_string = true,
+                    b'{' | b'[' => depth += 1,
+                    // Behind a number or string, which are malformed rows but end properly.
+                    b',' | b']' | b'}' if depth == 0 => ended = Some(index),
+                    b'}' | b']' => {
+                        depth -= 1;
+                        ended = (depth == 0).then_some(index + 1);
+                    }
+                    _ => {}
+                }
+                if ended.is_some() {
+                    break;
+                }
+            }
+            let taken = ended.unwrap_or(buffer.len());
+            self.raw.extend_from_slice(&buffer[..taken]);
+            self.text.consume(taken);
+            if self.raw.len() > MAX_RECORD_BYTES {
+                return Err(self.too_long("; the table must be one array of small objects"));
+            }
+            if ended.is_some() {
+                self.place = Place::AfterElement;
+                return Ok(());
+            }
+        }
+    }
+
+    fn malformed(&self, reason: String) -> SourceError {
+        SourceError::Malformed { path: self.text.path.to_path_buf(), row: self.row, line: self.line, reason }
+    }
+
+    fn too_long(&self, hint: &'static str) -> SourceError {
+        let path = self.text.path.to_path_buf();
+        SourceError::RecordTooLong { path, row: self.row, line: self.record_line, hint }
+    }
+}
+
+/// Fills `cells` with the values of `names`; the last of repeated keys wins, as in Python.
+fn parse_cells(raw: &[u8], names: &[String], cells: &mut [Option<Value>]) -> Result<(), serde_json::Error> {
+    cells.fill(None);
+    let mut parser = serde_json::Deserializer::from_slice(raw);
+    parser.deserialize_map(CellsVisitor { names, cells })?;
+    parser.end()
+}
+
+struct CellsVisitor<'a> {
+    names: &'a [String],
+    cells: &'a mut [Option<Value>],
+}
+
+impl<'de> Visitor<'de> for CellsVisitor<'_> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
+        while let Some(first) = map.next_key_seed(Wanted(self.names))? {
+            let Some(first) = first else {
+                map.next_value::<IgnoredAny>()?;
+                continue;
+            };
+            let value: Value = map.next_value()?;
+            // One key may feed several columns, an extra one and the caption say.
+            let rest = self.names.iter().zip(self.cells.iter_mut()).skip(first);
+            for (_, cell) in rest.filter(|(name, _)| **name == self.names[first]) {
+                *cell = Some(value.clone());
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Reads a key as the index of the first column that wants it, without allocating.
+struct Wanted<'a>(&'a [String]);
+
+impl<'de> DeserializeSeed<'de> for Wanted<'_> {
+    type Value = Option<usize>;
+
+    fn deserialize<D: serde::Deserializer<'de>>(self, key: D) -> Result<Self::Value, D::Error> {
+        key.deserialize_str(self)
+    }
+}
+
+impl Visitor<'_> for Wanted<'_> {
+    type Value = Option<usize>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a key")
+    }
+
+    fn visit_str<E>(self, key: &str) -> Result<Self::Value, E> {
+        Ok(self.0.iter().position(|name| name == key))
+    }
+}
+
+/// The keys of an object, in order.
+fn parse_keys(raw: &[u8]) -> Result<Vec<String>, String> {
+    let text = String::from_utf8_lossy(raw);
+    let parse = |bytes: &[u8]| serde_json::from_slice::<serde_json::Map<String, Value>>(bytes);
+    let object = parse(text.as_bytes()).or_else(|_| parse(&mend_python(text.as_bytes())));
+    let object = object.map_err(|error| {
+        let message = one_line(&error);
+        // serde_json counts lines from the start of the record, which would mislead.
+        message.rsplit_once(" at line ").map_or(message.clone(), |(reason, _)| reason.to_owned())
+    })?;
+    Ok(object.into_iter().map(|(key, _)| key).collect())
+}
+
+/// What Python's `json.dumps` writes beyond JSON, made JSON: `NaN` and `Infinity` become null, and an escaped half
+/// of a surrogate pair becomes U+FFFD.
+fn mend_python(raw: &[u8]) -> Vec<u8> {
+    let mut mended = Vec::with_capacity(raw.len());
+    let mut rest = raw;
+    let mut in_string = false;
+    while let Some((&byte, after)) = rest.split_first() {
+        let mut used = 1;
+        let mut replacement: Option<&[u8]> = None;
+        if in_string {
+            if byte == b'\\' {
+                used = 2;
+                match (escaped_unit(rest), rest.get(6..).and_then(escaped_unit)) {
+                    (Some(0xd800..=0xdbff), Some(0xdc00..=0xdfff)) => used = 12,
+                    (Some(0xd800..=0xdfff), _) => (used, replacement) = (6, Some(b"\\ufffd".as_slice())),
+                    _ => {}
+                }
+            }
+            in_string = byte != b'"';
+        } else if byte == b'"' {
+            in_string = true;
+        } else {
+            for word in [b"NaN".as_slice(), b"-Infinity", b"Infinity"] {
+                if rest.starts_with(word) {
+                    (used, replacement) = (word.len(), Some(b"null".as_slice()));
+                    break;
+                }
+            }
+        }
+        let used = used.min(after.len() + 1);
+        mended.extend_from_slice(replacement.unwrap_or(&rest[..used]));
+        rest = &rest[used..];
+    }
+    mended
+}
+
+/// The UTF-16 unit of a `\uXXXX` at the start of `text`.
+fn escaped_unit(text: &[u8]) -> Option<u16> {
+    let digits = text.strip_prefix(b"\\u")?.get(..4)?;
+    u16::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn python_extensions_are_mended_outside_and_inside_strings() {
+        for (raw, mended) in [
+            (r#"{"a": NaN, "b": "NaN", "c": -Infinity}"#, r#"{"a": null, "b": "NaN", "c": null}"#),
+            (r#"{"a": "\ud83d x", "b": "\ud83d\ude00"}"#, r#"{"a": "\ufffd x", "b": "\ud83d\ude00"}"#),
+            (r#"{"a": "\\ud83d \" \ude00"}"#, r#"{"a": "\\ud83d \" \ufffd"}"#),
+            (r#"{"a": "\"#, r#"{"a": "\"#),
+        ] {
+            assert_eq!(String::from_utf8(mend_python(raw.as_bytes())).unwrap(), mended, "{raw}");
+        }
+    }
+}
