@@ -71,6 +71,7 @@ async fn read_request(stream: &mut TcpStream, input: &mut Vec<u8>) -> io::Result
             let mut headers = [httparse::EMPTY_HEADER; 64];
             let mut parsed = httparse::Request::new(&mut headers);
             match parsed.parse(input) {
+                Ok(httparse::Status::Complete(len)) if len > MAX_HEAD_BYTES => return Ok(Read::Refused(431)),
                 Ok(httparse::Status::Complete(len)) => {
                     let read = understand(&parsed);
                     input.drain(..len);

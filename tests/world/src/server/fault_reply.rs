@@ -65,7 +65,7 @@ pub(super) async fn reply(asked: &Asked<'_>, state: &State) -> Reply {
         },
         Fault::RedirectThrice => match asked.number("hop").unwrap_or(3) {
             0 => picture(asked, state).await,
-            hop => Reply::redirect([307, 302, 301][(hop % 3) as usize], &asked.hop(&base, hop - 1)),
+            hop => Reply::redirect([301, 307, 302][(hop % 3) as usize], &asked.hop(&base, hop - 1)),
         },
         Fault::RedirectMany => match asked.number("hop").unwrap_or(30) {
             0 => picture(asked, state).await,

@@ -13,6 +13,8 @@ use super::reply::{Reply, Wire, reason};
 const DRIP: Duration = Duration::from_secs(1);
 /// Time for the first half of a body to reach the client before the connection is reset under it.
 const BEFORE_RESET: Duration = Duration::from_millis(30);
+/// Longest wait for a refused client to leave.
+const LINGER: Duration = Duration::from_millis(500);
 const ZEROS: [u8; 64 * 1024] = [0; 64 * 1024];
 
 /// How the head says where the body ends.
@@ -122,7 +124,11 @@ pub(super) async fn send(
 /// Sends a whole reply to whatever was no proper request, and is done with the connection.
 pub(super) async fn send_simple(stream: &mut TcpStream, reply: &Reply, head: &mut Vec<u8>) -> io::Result<()> {
     write_head(head, reply, &Framing::Length(reply.body.len() as u64), false);
-    write_both(stream, head, &reply.body).await
+    write_both(stream, head, &reply.body).await?;
+    stream.shutdown().await?;
+    // Closing with input unread would reset the connection and take the answer with it.
+    let drained = tokio::time::timeout(LINGER, until_client_leaves(stream)).await;
+    drained.unwrap_or(Ok(()))
 }
 
 fn write_head(head: &mut Vec<u8>, reply: &Reply, framing: &Framing, stays_open: bool) {

@@ -1,0 +1,9 @@
+//! The world as its users see it: pictures and tables that never change, tables that read back, a server that serves
+//! what the generator makes, and faults that look on the wire as their names say.
+
+mod client;
+mod command;
+mod determinism;
+mod faults;
+mod serving;
+mod tables;
