@@ -1,1 +1,44 @@
-//! See ARCHITECTURE.md.
+//! Bytes of any image to a resized, re-encoded image: the part of Pairmill that ingest and training share. It knows
+//! no other crate of the workspace.
+//!
+//! In flow order: [`sniff`] names the format by content, [`probe`] reads the header only, [`Limits`] refuse what it
+//! should not promise, the size gates refuse what the user does not want, and [`Transformer`] decodes, resizes and
+//! encodes. Sizes, rounding, borders and matting are img2dataset's; see [`TransformConfig`] for what is ours.
+//!
+//! ```
+//! use pairmill_pixels::{PixelError, ResizeMode, TransformConfig, Transformer};
+//!
+//! let config = TransformConfig { resize_mode: ResizeMode::KeepRatio, ..TransformConfig::default() };
+//! let mut transformer = Transformer::new(&config)?;
+//! assert_eq!(transformer.transform(b"<html>not found</html>"), Err(PixelError::NotAnImage));
+//! # Ok::<(), pairmill_pixels::ConfigError>(())
+//! ```
+
+mod area;
+mod config;
+mod decode;
+mod encode;
+mod error;
+mod exif;
+mod format;
+mod geometry;
+mod header;
+pub mod hostile;
+mod jpeg;
+mod raster;
+mod resize;
+mod sheet;
+mod transform;
+
+pub use config::{
+    ChromaChoice, ConfigError, EncodeFormat, Interpolation, Limits, ResizeMode, TransformConfig,
+    TruncatedPolicy, UnknownWord,
+};
+pub use decode::{decode_rgb, decode_rgb_at_least};
+pub use error::PixelError;
+pub use format::{Format, sniff};
+pub use header::{Header, probe};
+pub use raster::Rgb8;
+pub use resize::resize_rgb;
+pub use sheet::{SheetConfig, sheet};
+pub use transform::{Applied, Transformed, Transformer};

@@ -1,0 +1,269 @@
+//! The hot path: JPEG to JPEG in YCbCr planes. Each plane goes from the decoder's size straight to the encoder's (a
+//! full-size chroma plane to half size in one step), so that there is no colour conversion, no chroma upsampling, and
+//! no chroma downsampling in the encoder. Resampling is linear, so the order does not matter to the result.
+//!
+//! Chroma sites are centred (JFIF), so on the luma grid the chroma sample `k` covers `[k * sub, (k + 1) * sub)`, and
+//! everything is area algebra on that grid, half-covered samples at odd sizes and borders included.
+
+use turbojpeg::{Compressor, DecompressHeader, Image, OutputBuf, PixelFormat, Subsamp, YuvPlanesImage};
+
+use super::decode::{JpegDecoder, KEPT_BYTES};
+use crate::area::{Axis, Source, Span, resample};
+use crate::config::ChromaChoice;
+use crate::error::PixelError;
+use crate::geometry::{Geometry, Size};
+
+/// White in YCbCr.
+const WHITE: [u8; 3] = [255, 128, 128];
+
+/// One plane for the encoder, with its size in samples.
+#[derive(Debug, Default)]
+struct Plane {
+    data: Vec<u8>,
+    width: usize,
+    height: usize,
+}
+
+/// Resized planes and the tables to get them, reused from image to image.
+#[derive(Debug, Default)]
+pub(crate) struct PlaneResizer {
+    planes: [Plane; 3],
+    subsamp: Option<Subsamp>,
+    across: Axis,
+    down: Axis,
+    scratch: Vec<u16>,
+}
+
+/// The subsampling to write for a source's.
+pub(crate) fn output_subsamp(source: Subsamp, choice: ChromaChoice) -> Subsamp {
+    match (source, choice) {
+        (Subsamp::Gray, _) => Subsamp::Gray,
+        (_, ChromaChoice::Subsampled420) | (Subsamp::Unknown, ChromaChoice::Keep) => Subsamp::Sub2x2,
+        (_, ChromaChoice::Full444) => Subsamp::None,
+        (source, ChromaChoice::Keep) => source,
+    }
+}
+
+/// One axis of the way from source to canvas, in luma pixels.
+#[derive(Debug, Clone, Copy)]
+struct Way {
+    /// Luma samples of the (DCT-scaled) source that hold picture; may end in a fraction.
+    extent: f64,
+    /// Luma samples of the resized picture.
+    resized: usize,
+    /// The window kept of it.
+    crop: (usize, usize),
+    /// Where the window starts on the canvas.
+    place: usize,
+    canvas: usize,
+    /// Luma per chroma sample, in the source and on the canvas; 1 for the luma plane itself.
+    sub_in: usize,
+    sub_out: usize,
+}
+
+/// Where a plane's window lies on its canvas, and how much of its first and last sample it covers.
+#[derive(Debug, Clone, Copy)]
+struct Landing {
+    start: usize,
+    first_share: f64,
+    last_share: f64,
+}
+
+impl Landing {
+    const NONE: Self = Self { start: 0, first_share: 1.0, last_share: 1.0 };
+}
+
+impl Way {
+    fn samples(&self) -> usize {
+        (self.extent / self.sub_in as f64).ceil() as usize
+    }
+
+    fn canvas_samples(&self) -> usize {
+        self.canvas.div_ceil(self.sub_out)
+    }
+
+    fn set(&self, axis: &mut Axis) -> Landing {
+        let (crop_start, crop_len) = self.crop;
+        let end = self.place + crop_len;
+        let start = self.place / self.sub_out;
+        let count = end.div_ceil(self.sub_out) - start;
+        // Source luma per resized luma, then everything in source samples of this plane.
+        let ratio = self.extent / self.resized as f64;
+        let sub_in = self.sub_in as f64;
+        let on_source = |resized: f64| resized * ratio / sub_in;
+        let offset = (start * self.sub_out) as f64 - self.place as f64 + crop_start as f64;
+        axis.set(Span {
+            samples: self.samples(),
+            offset: on_source(offset),
+            scale: ratio * self.sub_out as f64 / sub_in,
+            clip: (on_source(crop_start as f64), on_source((crop_start + crop_len) as f64)),
+            count,
+        });
+        let share = |missing: usize| 1.0 - missing as f64 / self.sub_out as f64;
+        // An odd canvas edge is no border: the encoder repeats the last pixel there.
+        let past = if end == self.canvas { 0 } else { (self.sub_out - end % self.sub_out) % self.sub_out };
+        Landing { start, first_share: share(self.place % self.sub_out), last_share: share(past) }
+    }
+}
+
+impl PlaneResizer {
+    /// Resizes the planes that `decoder` holds for a source of `original` size decoded at 1/`shrink`.
+    pub fn resize(
+        &mut self,
+        decoder: &JpegDecoder,
+        header: &DecompressHeader,
+        shrink: usize,
+        geometry: &Geometry,
+        choice: ChromaChoice,
+    ) {
+        let subsamp = output_subsamp(header.subsamp, choice);
+        self.subsamp = Some(subsamp);
+        let scaled = Size { width: header.width.div_ceil(shrink), height: header.height.div_ceil(shrink) };
+        let count = if subsamp == Subsamp::Gray { 1 } else { 3 };
+        let ((in_x, in_y), (out_x, out_y)) = (header.subsamp.size(), subsamp.size());
+        let crop = geometry.crop;
+        let mut at = 0;
+        let mut landing = (Landing::NONE, Landing::NONE);
+        for component in 0..count {
+            let chroma = component > 0;
+            let sub = |factor: usize| if chroma { factor } else { 1 };
+            let across = Way {
+                extent: header.width as f64 / shrink as f64,
+                resized: geometry.resized.width,
+                crop: (crop.left, crop.size.width),
+                place: geometry.place.0,
+                canvas: geometry.canvas.width,
+                sub_in: sub(in_x),
+                sub_out: sub(out_x),
+            };
+            let down = Way {
+                extent: header.height as f64 / shrink as f64,
+                resized: geometry.resized.height,
+                crop: (crop.top, crop.size.height),
+                place: geometry.place.1,
+                canvas: geometry.canvas.height,
+                sub_in: sub(in_y),
+                sub_out: sub(out_y),
+            };
+            // libjpeg-turbo pads luma to whole chroma samples, and packs the planes with the alignment of 1 we ask for.
+            let (stride, rows) = if chroma {
+                (scaled.width.div_ceil(in_x), scaled.height.div_ceil(in_y))
+            } else {
+                (scaled.width.next_multiple_of(in_x), scaled.height.next_multiple_of(in_y))
+            };
+            let source = Source { data: &decoder.yuv[at..at + stride * rows], stride };
+            at += stride * rows;
+
+            let plane = &mut self.planes[component];
+            plane.width = across.canvas_samples();
+            plane.height = down.canvas_samples();
+            if !chroma {
+                plane.width = plane.width.next_multiple_of(out_x);
+                plane.height = plane.height.next_multiple_of(out_y);
+            }
+            let bordered = geometry.canvas != crop.size;
+            if bordered {
+                plane.data.clear();
+            }
+            plane.data.resize(plane.width * plane.height, WHITE[component]);
+            // Both chroma planes share their tables.
+            if component < 2 {
+                landing = (across.set(&mut self.across), down.set(&mut self.down));
+            }
+            let (landing_x, landing_y) = landing;
+            let start = landing_y.start * plane.width + landing_x.start;
+            let stride_out = plane.width;
+            let window = &mut plane.data[start..];
+            resample::<1>(source, &self.across, &self.down, &mut self.scratch, window, stride_out);
+            let window = (self.across.count(), self.down.count());
+            if chroma {
+                plane.soften_edges(landing_x, landing_y, window);
+            } else {
+                plane.repeat_edge(geometry.canvas);
+            }
+        }
+    }
+
+    /// Encodes what [`Self::resize`] left, into `out` (a buffer reused from image to image).
+    pub fn encode(
+        &self,
+        canvas: Size,
+        codec: &mut Compressor,
+        out: &mut Vec<u8>,
+    ) -> Result<Vec<u8>, PixelError> {
+        let failed = |error: turbojpeg::Error| PixelError::Encode(error.to_string());
+        let Size { width, height } = canvas;
+        let subsamp = self.subsamp.unwrap_or(Subsamp::Gray);
+        let length = turbojpeg::compressed_buf_len(width, height, subsamp).map_err(failed)?;
+        out.resize(length, 0);
+        let [y, u, v] = &self.planes;
+        let mut output = OutputBuf::borrowed(out);
+        if subsamp == Subsamp::Gray {
+            codec.set_subsamp(subsamp).map_err(failed)?;
+            let (pixels, format) = (y.data.as_slice(), PixelFormat::GRAY);
+            codec
+                .compress(Image { pixels, width, pitch: y.width, height, format }, &mut output)
+                .map_err(failed)?;
+        } else {
+            let image = YuvPlanesImage {
+                y_plane: y.data.as_slice(),
+                u_plane: u.data.as_slice(),
+                v_plane: v.data.as_slice(),
+                width,
+                height,
+                y_stride: y.width,
+                u_stride: u.width,
+                v_stride: v.width,
+                subsamp,
+            };
+            codec.compress_yuv_planes(&image, &mut output).map_err(failed)?;
+        }
+        Ok(output.to_vec())
+    }
+
+    /// Lets go of large buffers.
+    pub fn trim(&mut self) {
+        if self.planes.iter().any(|plane| plane.data.capacity() > KEPT_BYTES) {
+            *self = Self::default();
+        }
+    }
+}
+
+impl Plane {
+    /// A chroma sample that lies half on the picture and half on the border is the mean of both.
+    fn soften_edges(&mut self, across: Landing, down: Landing, (columns, rows): (usize, usize)) {
+        let mix = |sample: &mut u8, share: f64| {
+            let grey = f64::from(WHITE[1]);
+            *sample = (grey + (f64::from(*sample) - grey) * share).round() as u8;
+        };
+        let (left, top) = (across.start, down.start);
+        for (column, share) in [(left, across.first_share), (left + columns - 1, across.last_share)] {
+            if share < 1.0 {
+                for row in top..top + rows {
+                    mix(&mut self.data[row * self.width + column], share);
+                }
+            }
+        }
+        for (row, share) in [(top, down.first_share), (top + rows - 1, down.last_share)] {
+            if share < 1.0 {
+                for column in left..left + columns {
+                    mix(&mut self.data[row * self.width + column], share);
+                }
+            }
+        }
+    }
+
+    /// Repeats the last column and row of the canvas up to whole chroma samples.
+    fn repeat_edge(&mut self, canvas: Size) {
+        if canvas.width < self.width {
+            for row in self.data.chunks_exact_mut(self.width) {
+                let last = row[canvas.width - 1];
+                row[canvas.width..].fill(last);
+            }
+        }
+        for row in canvas.height..self.height {
+            let from = (canvas.height - 1) * self.width;
+            self.data.copy_within(from..from + self.width, row * self.width);
+        }
+    }
+}

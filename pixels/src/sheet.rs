@@ -1,0 +1,98 @@
+//! Contact sheets: a grid of thumbnails on a light background. Text is somebody else's job.
+
+use crate::config::Interpolation;
+use crate::error::PixelError;
+use crate::raster::Rgb8;
+use crate::resize::resize_rgb;
+
+/// Layout of a contact sheet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SheetConfig {
+    /// Cells per row, at least 1.
+    pub columns: u32,
+    /// Side of the square that each picture is fitted into, in pixels, at least 1.
+    pub cell_size: u32,
+    /// Space between cells and around the sheet, in pixels.
+    pub gap: u32,
+    /// Colour of everything that is not a picture.
+    pub background: [u8; 3],
+}
+
+impl Default for SheetConfig {
+    fn default() -> Self {
+        Self { columns: 8, cell_size: 160, gap: 8, background: [245, 245, 242] }
+    }
+}
+
+/// Lays pictures out row by row, each fitted into its cell with its proportions kept and centred. A picture smaller
+/// than the cell is not enlarged. The sheet has room for at least one cell.
+///
+/// # Errors
+/// [`PixelError::Encode`] where the layout has no columns or cells, or the sheet would pass 100 million pixels.
+pub fn sheet(pictures: &[Rgb8], config: &SheetConfig) -> Result<Rgb8, PixelError> {
+    let SheetConfig { columns, cell_size, gap, background } = *config;
+    if columns == 0 || cell_size == 0 {
+        return Err(PixelError::Encode(
+            "a contact sheet needs at least one column and one pixel a cell".to_owned(),
+        ));
+    }
+    let columns = u64::from(columns).min(pictures.len().max(1) as u64);
+    let rows = (pictures.len() as u64).div_ceil(columns).max(1);
+    let pitch = u64::from(cell_size) + u64::from(gap);
+    let (width, height) = (columns * pitch + u64::from(gap), rows * pitch + u64::from(gap));
+    if width.saturating_mul(height) > 100_000_000 {
+        return Err(PixelError::Encode(format!("a contact sheet of {width}x{height} is too large")));
+    }
+    let mut out = Rgb8::filled(width as u32, height as u32, background);
+    for (index, picture) in pictures.iter().enumerate() {
+        let fitted = fit(picture, cell_size)?;
+        let centre = |side: u32| u64::from(cell_size - side) / 2 + u64::from(gap);
+        let left = (index as u64 % columns * pitch + centre(fitted.width)) as usize;
+        let top = (index as u64 / columns * pitch + centre(fitted.height)) as usize;
+        let row_bytes = fitted.width as usize * 3;
+        for (y, row) in fitted.data.chunks_exact(row_bytes).enumerate() {
+            let at = ((top + y) * width as usize + left) * 3;
+            out.data[at..at + row_bytes].copy_from_slice(row);
+        }
+    }
+    Ok(out)
+}
+
+fn fit(picture: &Rgb8, cell_size: u32) -> Result<Rgb8, PixelError> {
+    let long = picture.width.max(picture.height);
+    if long <= cell_size {
+        return resize_rgb(picture, picture.width, picture.height, Interpolation::Area);
+    }
+    let scaled = |side: u32| (u64::from(side) * u64::from(cell_size) / u64::from(long)).max(1) as u32;
+    resize_rgb(picture, scaled(picture.width), scaled(picture.height), Interpolation::Area)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pictures_sit_centred_in_their_cells() {
+        let config = SheetConfig { columns: 2, cell_size: 10, gap: 2, background: [250, 250, 250] };
+        let wide = Rgb8::filled(40, 20, [255, 0, 0]);
+        let small = Rgb8::filled(4, 4, [0, 0, 255]);
+        let tall = Rgb8::filled(1, 30, [0, 255, 0]);
+        let sheet = sheet(&[wide, small, tall], &config).unwrap();
+        assert_eq!((sheet.width, sheet.height), (26, 26));
+        let at = |x: usize, y: usize| &sheet.data[(y * 26 + x) * 3..][..3];
+        assert_eq!(at(2, 4), [250, 250, 250], "above the wide picture");
+        assert_eq!(at(2, 5), [255, 0, 0]);
+        assert_eq!(at(11, 8), [255, 0, 0]);
+        assert_eq!(at(17, 5), [0, 0, 255], "a small picture is not enlarged");
+        assert_eq!(at(16, 4), [250, 250, 250]);
+        assert_eq!(at(6, 14), [0, 255, 0]);
+        assert_eq!(at(20, 20), [250, 250, 250], "an empty cell");
+    }
+
+    #[test]
+    fn a_sheet_without_columns_or_of_absurd_size_is_refused() {
+        assert!(sheet(&[], &SheetConfig { columns: 0, ..SheetConfig::default() }).is_err());
+        let huge = SheetConfig { cell_size: 20_000, ..SheetConfig::default() };
+        assert!(sheet(&[Rgb8::filled(1, 1, [0; 3])], &huge).is_err());
+    }
+}

@@ -1,0 +1,297 @@
+//! One image from bytes to bytes: sniff, header, limits, size gates, decode, resize, encode. JPEG to JPEG stays in
+//! planes (`jpeg/planes.rs`); everything else goes over RGB or grey pixels.
+
+use serde::{Deserialize, Serialize};
+use turbojpeg::{Colorspace, DecompressHeader, Subsamp};
+
+use crate::config::{ConfigError, EncodeFormat, Interpolation, TransformConfig};
+use crate::decode;
+use crate::encode::Encoder;
+use crate::error::PixelError;
+use crate::exif;
+use crate::format::{Format, sniff};
+use crate::geometry::{Geometry, Size, check_gates};
+use crate::header::{self, Details};
+use crate::jpeg::decode::{JpegDecoder, shrink_for};
+use crate::jpeg::planes::{PlaneResizer, output_subsamp};
+use crate::raster::Raster;
+use crate::resize::Resizer;
+
+/// Buffers above this many bytes are let go after each image.
+const KEPT_BYTES: usize = 16 << 20;
+
+/// A finished image.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Transformed {
+    /// The encoded image.
+    pub image: Vec<u8>,
+    /// Its width in pixels; all four sizes are `None` under `disable_all_reencoding`.
+    pub width: Option<u32>,
+    /// Its height in pixels.
+    pub height: Option<u32>,
+    /// Width before resizing (after turning upright, where that is on), in pixels.
+    pub original_width: Option<u32>,
+    /// Height before resizing, in pixels.
+    pub original_height: Option<u32>,
+    /// JSON object of tag name to printable value; `{}` without tags; `None` when not asked for or not readable.
+    pub exif: Option<String>,
+    /// What was normalised on the way.
+    pub applied: Applied,
+}
+
+/// What was normalised on the way from the source to the finished image.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default, rename_all = "snake_case")]
+pub struct Applied {
+    /// EXIF orientation that was turned upright (2–8), 0 for none.
+    pub orientation: u8,
+    /// Four inks were converted to RGB.
+    pub cmyk: bool,
+    /// 16 bits (or floats) were scaled to 8.
+    pub sixteen_bit: bool,
+    /// A palette was expanded.
+    pub palette: bool,
+    /// Of several frames or pages the first was taken.
+    pub animation: bool,
+    /// Alpha was matted on white.
+    pub alpha: bool,
+    /// A colour profile was dropped without conversion.
+    pub icc_dropped: bool,
+    /// The JPEG was decoded at 1/2, 1/4 or 1/8 of its size; 0 or 1 for full size.
+    pub dct_shrink: u8,
+    /// The pixels stayed in YCbCr planes from decoder to encoder.
+    pub planes: bool,
+    /// The bytes were encoded anew; otherwise they are the source's.
+    pub reencoded: bool,
+}
+
+/// Transforms image after image; holds codec handles and buffers. One per worker thread.
+#[derive(Debug)]
+pub struct Transformer {
+    config: TransformConfig,
+    decoder: JpegDecoder,
+    encoder: Encoder,
+    planes: PlaneResizer,
+    resizer: Resizer,
+}
+
+/// A finished picture on the way to [`Transformed`].
+struct Finished {
+    image: Vec<u8>,
+    size: Size,
+}
+
+impl Transformer {
+    /// Validates the configuration and opens the codecs.
+    ///
+    /// # Errors
+    /// [`ConfigError`] for the first option out of range.
+    pub fn new(config: &TransformConfig) -> Result<Self, ConfigError> {
+        config.validate()?;
+        let failed = |error: turbojpeg::Error| ConfigError::Codec(error.to_string());
+        Ok(Self {
+            config: config.clone(),
+            decoder: JpegDecoder::new().map_err(failed)?,
+            encoder: Encoder::new(config).map_err(failed)?,
+            planes: PlaneResizer::default(),
+            resizer: Resizer::default(),
+        })
+    }
+
+    /// The configuration in use.
+    pub fn config(&self) -> &TransformConfig {
+        &self.config
+    }
+
+    /// Transforms one image. A failed image leaves the transformer ready for the next.
+    ///
+    /// # Errors
+    /// A typed failure of this image. The size gates are held against the header before anything is decoded, so a
+    /// small and damaged image is reported as small.
+    pub fn transform(&mut self, bytes: &[u8]) -> Result<Transformed, PixelError> {
+        let result = self.transform_any(bytes);
+        self.trim();
+        result
+    }
+
+    fn transform_any(&mut self, bytes: &[u8]) -> Result<Transformed, PixelError> {
+        if self.config.disable_all_reencoding {
+            return self.pass_through(bytes);
+        }
+        let details = header::read(bytes)?;
+        self.config.limits.check(&details.header)?;
+        let orientation = if self.config.apply_orientation { exif::orientation(details.exif) } else { 1 };
+        let stored = Size::new(details.header.width, details.header.height);
+        let original = if orientation >= 5 { stored.swapped() } else { stored };
+        check_gates(original, &self.config)?;
+        let geometry = Geometry::plan(original, &self.config);
+        self.encoder.check(geometry.canvas)?;
+
+        let mut applied = Applied {
+            orientation: if orientation > 1 { orientation } else { 0 },
+            palette: details.has_palette,
+            animation: details.header.frames > 1,
+            reencoded: true,
+            ..Applied::default()
+        };
+        let finished = match &details.jpeg {
+            Some(_) => self.jpeg(bytes, &details, orientation, &geometry, &mut applied)?,
+            None => self.other(bytes, &details, orientation, &geometry, &mut applied)?,
+        };
+        applied.icc_dropped = details.has_icc && applied.reencoded;
+        Ok(Transformed {
+            image: finished.image,
+            width: Some(finished.size.width as u32),
+            height: Some(finished.size.height as u32),
+            original_width: Some(original.width as u32),
+            original_height: Some(original.height as u32),
+            exif: if self.config.extract_exif { exif::to_json(details.exif) } else { None },
+            applied,
+        })
+    }
+
+    /// `disable_all_reencoding`: any image format goes through, decoded here or not, as with img2dataset; but what is
+    /// no image at all is refused, where img2dataset stores it.
+    fn pass_through(&self, bytes: &[u8]) -> Result<Transformed, PixelError> {
+        sniff(bytes).ok_or(PixelError::NotAnImage)?;
+        let tags =
+            || header::read(bytes).map_or(Some("{}".to_owned()), |details| exif::to_json(details.exif));
+        Ok(Transformed {
+            image: bytes.to_vec(),
+            width: None,
+            height: None,
+            original_width: None,
+            original_height: None,
+            exif: if self.config.extract_exif { tags() } else { None },
+            applied: Applied::default(),
+        })
+    }
+
+    fn jpeg(
+        &mut self,
+        bytes: &[u8],
+        details: &Details<'_>,
+        orientation: u8,
+        geometry: &Geometry,
+        applied: &mut Applied,
+    ) -> Result<Finished, PixelError> {
+        let Self { config, decoder, encoder, planes, resizer } = self;
+        let Some(markers) = &details.jpeg else { return Err(PixelError::NotAnImage) };
+        let Some(header) = decoder.header(bytes, markers, &config.limits)? else {
+            return self.other(bytes, details, orientation, geometry, applied);
+        };
+        let (policy, limits) = (config.truncated, &config.limits);
+        if keeps_bytes(config, details.header.format, orientation, geometry) {
+            // Nothing but the verdict is wanted, and at an eighth it costs least.
+            let shrink = if header.is_lossless { 1 } else { 8 };
+            decoder.raster(bytes, &header, shrink, policy, limits)?;
+            applied.reencoded = false;
+            return Ok(Finished { image: bytes.to_vec(), size: geometry.canvas });
+        }
+        let turned = orientation >= 5;
+        let target = if turned { geometry.resized.swapped() } else { geometry.resized };
+        let stored = Size { width: header.width, height: header.height };
+        // The reduced transforms average, so the area filter may go on from them; the others want spare pixels.
+        let spare = match geometry.interpolation {
+            Interpolation::Area => target,
+            _ => Size { width: target.width * 2, height: target.height * 2 },
+        };
+        let shrink = if header.is_lossless { 1 } else { shrink_for(stored, spare) };
+        applied.dct_shrink = shrink as u8;
+
+        if fits_planes(config, &header, orientation, geometry) {
+            decoder.planes(bytes, &header, shrink, policy, limits)?;
+            planes.resize(decoder, &header, shrink, geometry, config.chroma);
+            let image = planes.encode(geometry.canvas, &mut encoder.jpeg, &mut encoder.buffer)?;
+            applied.planes = true;
+            return Ok(Finished { image, size: geometry.canvas });
+        }
+        let (raster, inks) = decoder.raster(bytes, &header, shrink, policy, limits)?;
+        applied.cmyk = inks;
+        let extent = (stored.width as f64 / shrink as f64, stored.height as f64 / shrink as f64);
+        let raster = resizer.raster(raster, extent, target, geometry.interpolation)?;
+        let subsamp = output_subsamp(header.subsamp, config.chroma);
+        self.finish(raster, orientation, geometry, subsamp)
+    }
+
+    /// Every format the `image` crate decodes, and JPEGs that libjpeg-turbo's header reader does not take.
+    fn other(
+        &mut self,
+        bytes: &[u8],
+        details: &Details<'_>,
+        orientation: u8,
+        geometry: &Geometry,
+        applied: &mut Applied,
+    ) -> Result<Finished, PixelError> {
+        let decoded = decode::decode(bytes, details, &self.config.limits)?;
+        applied.alpha = decoded.had_alpha;
+        applied.sixteen_bit = decoded.was_sixteen_bit;
+        let raster = decoded.raster;
+        if raster.size != Size::new(details.header.width, details.header.height) {
+            let format = details.header.format;
+            return Err(PixelError::Corrupt(format!(
+                "{format}: the picture is not of the size its header names"
+            )));
+        }
+        if keeps_bytes(&self.config, details.header.format, orientation, geometry) && !decoded.had_alpha {
+            applied.reencoded = false;
+            return Ok(Finished { image: bytes.to_vec(), size: geometry.canvas });
+        }
+        let target = if orientation >= 5 { geometry.resized.swapped() } else { geometry.resized };
+        let extent = (raster.size.width as f64, raster.size.height as f64);
+        let raster = self.resizer.raster(raster, extent, target, geometry.interpolation)?;
+        let subsamp = output_subsamp(Subsamp::Unknown, self.config.chroma);
+        self.finish(raster, orientation, geometry, subsamp)
+    }
+
+    fn finish(
+        &mut self,
+        raster: Raster,
+        orientation: u8,
+        geometry: &Geometry,
+        subsamp: Subsamp,
+    ) -> Result<Finished, PixelError> {
+        let subsamp =
+            if raster.channels == 3 && subsamp == Subsamp::Gray { Subsamp::Sub2x2 } else { subsamp };
+        let raster = raster.upright(orientation).cut_and_place(geometry);
+        let image = self.encoder.encode(&raster, subsamp)?;
+        Ok(Finished { image, size: raster.size })
+    }
+
+    fn trim(&mut self) {
+        self.decoder.trim();
+        self.planes.trim();
+        if self.encoder.buffer.capacity() > KEPT_BYTES {
+            self.encoder.buffer = Vec::new();
+        }
+        if self.resizer.held_bytes() > KEPT_BYTES {
+            self.resizer = Resizer::default();
+        }
+    }
+}
+
+/// img2dataset's rule: bytes are kept only if asked for, nothing touched the pixels and the format is right already.
+fn keeps_bytes(config: &TransformConfig, format: Format, orientation: u8, geometry: &Geometry) -> bool {
+    let same_format = matches!(
+        (format, config.encode_format),
+        (Format::Jpeg, EncodeFormat::Jpg)
+            | (Format::Png, EncodeFormat::Png)
+            | (Format::Webp, EncodeFormat::Webp)
+    );
+    config.skip_reencode && same_format && !geometry.touched && orientation == 1
+}
+
+/// Whether the picture can stay in planes: YCbCr or grey of a regular subsampling, upright, exact-area filter, JPEG out.
+fn fits_planes(
+    config: &TransformConfig,
+    header: &DecompressHeader,
+    orientation: u8,
+    geometry: &Geometry,
+) -> bool {
+    config.encode_format == EncodeFormat::Jpg
+        && orientation == 1
+        && geometry.interpolation == Interpolation::Area
+        && header.subsamp != Subsamp::Unknown
+        && !header.is_lossless
+        && matches!(header.colorspace, Colorspace::YCbCr | Colorspace::Gray)
+}
