@@ -224,8 +224,12 @@ impl Fetcher {
 fn refusal(status: StatusCode, wait: Option<Duration>) -> AttemptFailure {
     let message = wording::http_error(status);
     match status.as_u16() {
-        429 => AttemptFailure { retry_after: wait, ..AttemptFailure::passing(FailureClass::Http429, message) },
-        503 => AttemptFailure { retry_after: wait, ..AttemptFailure::passing(FailureClass::Http5xx, message) },
+        429 => {
+            AttemptFailure { retry_after: wait, ..AttemptFailure::passing(FailureClass::Http429, message) }
+        }
+        503 => {
+            AttemptFailure { retry_after: wait, ..AttemptFailure::passing(FailureClass::Http5xx, message) }
+        }
         400..=499 => AttemptFailure::lasting(FailureClass::Http4xx, message),
         500..=599 => AttemptFailure::passing(FailureClass::Http5xx, message),
         _ => AttemptFailure::lasting(FailureClass::HttpOther, message),

@@ -132,11 +132,8 @@ mod tests {
 
     /// Feeds bytes per quarter window of 400 ms at 10 kB/s (4,000 bytes a window) and returns the look that failed.
     fn first_failure(quarters: &[u64]) -> Option<usize> {
-        let limits = BodyLimits {
-            max_bytes: u64::MAX,
-            min_bytes_per_s: 10_000,
-            window: Duration::from_millis(400),
-        };
+        let limits =
+            BodyLimits { max_bytes: u64::MAX, min_bytes_per_s: 10_000, window: Duration::from_millis(400) };
         let mut speed = SpeedLimit::new(limits);
         let mut total = 0;
         quarters.iter().position(|bytes| {

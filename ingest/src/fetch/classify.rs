@@ -61,33 +61,44 @@ pub(super) fn no_answer(error: &reqwest::Error) -> (AttemptFailure, bool) {
     if find::<hyper::Error>(error).is_some_and(hyper::Error::is_parse) {
         return (AttemptFailure::lasting(HttpOther, wording::NOT_HTTP), false);
     }
-    let message = match find::<io::Error>(error) {
+    let message = match find_os_error(error) {
         Some(io) if error.is_connect() => wording::connect_error(io),
-        Some(io) if io.raw_os_error().is_some() => wording::os_error(io),
-        _ => wording::CLOSED_UNANSWERED.to_owned(),
+        Some(io) => wording::os_error(io),
+        None => wording::CLOSED_UNANSWERED.to_owned(),
     };
     (AttemptFailure::passing(Connect, message), true)
 }
 
 /// A body that broke off after `read` bytes of `expected`: closed short is `truncated`, reset is `connect`.
 pub(super) fn broken_body(error: &reqwest::Error, read: u64, expected: Option<u64>) -> AttemptFailure {
-    let reset = find::<io::Error>(error).filter(|io| io.raw_os_error().is_some());
-    match reset {
+    match find_os_error(error) {
         Some(io) => AttemptFailure::passing(FailureClass::Connect, wording::os_error(io)),
         None => AttemptFailure::passing(FailureClass::Truncated, wording::incomplete_read(read, expected)),
     }
 }
 
+/// What the operating system said, if it is to blame; other I/O errors are only wrappers.
+fn find_os_error<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a io::Error> {
+    find_where(error, |io: &io::Error| io.raw_os_error().is_some())
+}
+
 /// The first error of type `T` in the chain from `error` inwards.
 fn find<'a, T: Error + 'static>(error: &'a (dyn Error + 'static)) -> Option<&'a T> {
+    find_where(error, |_| true)
+}
+
+fn find_where<'a, T: Error + 'static>(
+    error: &'a (dyn Error + 'static),
+    wanted: impl Fn(&T) -> bool + Copy,
+) -> Option<&'a T> {
     let mut next = Some(error);
     while let Some(error) = next {
-        if let Some(found) = error.downcast_ref::<T>() {
+        if let Some(found) = error.downcast_ref::<T>().filter(|found| wanted(found)) {
             return Some(found);
         }
         // `io::Error::source` skips the error it wraps and goes on to that one's source.
         if let Some(wrapped) = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref)
-            && let Some(found) = find::<T>(wrapped as &(dyn Error + 'static))
+            && let Some(found) = find_where(wrapped as &(dyn Error + 'static), wanted)
         {
             return Some(found);
         }

@@ -191,7 +191,9 @@ impl Breaker {
                 BreakerChange::Reopened
             }
             // Rows that were under way when it opened say nothing new.
-            (HostSign::Unknown | HostSign::Silent, Some(_)) | (HostSign::Unknown, None) => BreakerChange::None,
+            (HostSign::Unknown | HostSign::Silent, Some(_)) | (HostSign::Unknown, None) => {
+                BreakerChange::None
+            }
             (HostSign::Silent, None) => {
                 self.failures += 1;
                 if config.failures == 0 || self.failures < config.failures {
@@ -300,7 +302,11 @@ mod tests {
         let end = |b: &mut Breaker, ticket, sign, ms| b.ended(ticket, sign, "gone", at(start, ms), &CONFIG);
         assert_eq!(end(&mut breaker, 1, HostSign::Silent, 0), BreakerChange::None);
         assert_eq!(end(&mut breaker, 2, HostSign::Silent, 0), BreakerChange::None);
-        assert_eq!(end(&mut breaker, 3, HostSign::Answered, 0), BreakerChange::None, "an answer starts the count anew");
+        assert_eq!(
+            end(&mut breaker, 3, HostSign::Answered, 0),
+            BreakerChange::None,
+            "an answer starts the count anew"
+        );
         for ticket in 4..6 {
             assert_eq!(end(&mut breaker, ticket, HostSign::Silent, 0), BreakerChange::None);
         }
@@ -308,7 +314,11 @@ mod tests {
         assert!(!breaker.permits(at(start, 999)) && breaker.permits(at(start, 1_000)));
         breaker.started(7);
         assert!(!breaker.permits(at(start, 1_000)), "one probe at a time");
-        assert_eq!(end(&mut breaker, 5, HostSign::Silent, 1_100), BreakerChange::None, "late failures change nothing");
+        assert_eq!(
+            end(&mut breaker, 5, HostSign::Silent, 1_100),
+            BreakerChange::None,
+            "late failures change nothing"
+        );
         assert_eq!(end(&mut breaker, 7, HostSign::Silent, 1_500), BreakerChange::Reopened);
         assert!(!breaker.is_out_of_patience(at(start, 2_400), &CONFIG));
         breaker.started(8);

@@ -96,7 +96,9 @@ pub enum FetchError {
     #[error("the fetch threads did not start: {0}; lower --thread-count or raise the limits (ulimit -u, -n)")]
     Start(#[source] io::Error),
     /// `user_agent` or `user_agent_token` cannot be sent.
-    #[error("`{0}` cannot be a User-Agent header; use printable ASCII in fetch.user_agent and --user-agent-token")]
+    #[error(
+        "`{0}` cannot be a User-Agent header; use printable ASCII in fetch.user_agent and --user-agent-token"
+    )]
     UserAgent(String),
     /// `dns.nameservers` holds something else.
     #[error("fetch.dns.nameservers: `{0}` is no IP address with or without port (9.9.9.9, 127.0.0.1:5353)")]
@@ -255,7 +257,11 @@ fn build_fetcher(config: &FetchConfig, counters: Arc<FetchCounters>) -> Result<F
 }
 
 /// Moves requests from the caller's queue, where taking blocks, to the scheduler, in batches to wake it less often.
-fn pass_requests(requests: &Receiver<Request>, batches: &mpsc::Sender<Vec<Request>>, cancelled: &Receiver<()>) {
+fn pass_requests(
+    requests: &Receiver<Request>,
+    batches: &mpsc::Sender<Vec<Request>>,
+    cancelled: &Receiver<()>,
+) {
     loop {
         let mut batch = select! {
             recv(requests) -> request => match request {

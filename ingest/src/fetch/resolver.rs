@@ -91,10 +91,20 @@ struct Shared {
 }
 
 impl CachingResolver {
-    pub fn new(config: &DnsConfig, guard: AddressGuard, counters: Arc<FetchCounters>) -> Result<Self, FetchError> {
+    pub fn new(
+        config: &DnsConfig,
+        guard: AddressGuard,
+        counters: Arc<FetchCounters>,
+    ) -> Result<Self, FetchError> {
         let cache = Cache { half_capacity: (config.cache_entries / 2).max(1), ..Cache::default() };
         let hickory = hickory(config)?;
-        Ok(Self(Arc::new(Shared { hickory, cache: Mutex::new(cache), guard, config: config.clone(), counters })))
+        Ok(Self(Arc::new(Shared {
+            hickory,
+            cache: Mutex::new(cache),
+            guard,
+            config: config.clone(),
+            counters,
+        })))
     }
 
     /// The addresses of `name` that may be connected to.
@@ -151,7 +161,8 @@ impl Shared {
         // A name of several labels is a full one: trying the search domains would send every dead name twice.
         let full_name = if name.contains('.') { format!("{name}.") } else { name.to_owned() };
         // hickory keeps its own deadlines; this one holds whatever it does.
-        let longest = Duration::from_millis(self.config.timeout_ms.saturating_mul(self.config.retries as u64 + 2));
+        let longest =
+            Duration::from_millis(self.config.timeout_ms.saturating_mul(self.config.retries as u64 + 2));
         let found = tokio::time::timeout(longest, self.hickory.lookup_ip(full_name)).await;
         let now = Instant::now();
         let seconds = Duration::from_secs;

@@ -17,7 +17,8 @@ pub(super) fn backoff(url: &str, attempts: u32, base: Duration, max: Duration) -
 
 /// FNV-1a over the URL, finished with SplitMix64 to spread the attempt's few bits.
 fn hash(url: &str, attempts: u32) -> u64 {
-    let fnv = url.bytes().fold(0xcbf2_9ce4_8422_2325u64, |h, b| (h ^ u64::from(b)).wrapping_mul(0x0100_0000_01b3));
+    let fnv =
+        url.bytes().fold(0xcbf2_9ce4_8422_2325u64, |h, b| (h ^ u64::from(b)).wrapping_mul(0x0100_0000_01b3));
     let mut z = fnv.wrapping_add(u64::from(attempts).wrapping_mul(0x9e37_79b9_7f4a_7c15));
     z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
@@ -30,7 +31,9 @@ pub(super) fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Durati
     let value = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
     if value.bytes().all(|b| b.is_ascii_digit()) && !value.is_empty() {
         // Too many digits to count is a very long time.
-        return Some(Duration::from_secs(value.parse().unwrap_or(u64::from(u32::MAX)).min(u64::from(u32::MAX))));
+        return Some(Duration::from_secs(
+            value.parse().unwrap_or(u64::from(u32::MAX)).min(u64::from(u32::MAX)),
+        ));
     }
     let date = httpdate::parse_http_date(value).ok()?;
     Some(date.duration_since(now).unwrap_or(Duration::ZERO))
@@ -46,7 +49,9 @@ mod tests {
     #[test]
     fn backoff_grows_is_capped_and_repeats_itself() {
         let mean = |attempts: u32| {
-            (0..400).map(|i| backoff(&format!("http://a.test/{i}.jpg"), attempts, BASE, MAX).as_secs_f64()).sum::<f64>()
+            (0..400)
+                .map(|i| backoff(&format!("http://a.test/{i}.jpg"), attempts, BASE, MAX).as_secs_f64())
+                .sum::<f64>()
                 / 400.0
         };
         assert!((0.4..0.6).contains(&mean(1)), "{}", mean(1));

@@ -267,7 +267,8 @@ impl Scheduler {
             },
             // A defect of ours ended the task. The row is still accounted for.
             Err(_) => {
-                let failure = Failure::new(FailureClass::HttpOther, "internal: the fetch of this row stopped");
+                let failure =
+                    Failure::new(FailureClass::HttpOther, "internal: the fetch of this row stopped");
                 let fetched =
                     Fetched { ticket, result: Err(failure), attempts: 1, fetch_ms: 0, final_url: None };
                 self.finish(fetched, None);
@@ -277,7 +278,14 @@ impl Scheduler {
     }
 
     /// Keeps what a hop said about its host.
-    fn host_heard(&mut self, id: usize, ticket: u64, sign: HostSign, failure: Option<&AttemptFailure>, now: Instant) {
+    fn host_heard(
+        &mut self,
+        id: usize,
+        ticket: u64,
+        sign: HostSign,
+        failure: Option<&AttemptFailure>,
+        now: Instant,
+    ) {
         let Some(host) = self.hosts.get(id) else { return };
         host.in_flight -= 1;
         host.has_answered |= sign == HostSign::Answered;

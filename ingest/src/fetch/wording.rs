@@ -55,7 +55,11 @@ pub(super) fn redirect_loop(status: StatusCode) -> String {
 }
 
 pub(super) fn redirect_refused(status: StatusCode, location: &str) -> String {
-    format!("HTTP Error {}: {} - Redirection to url '{location}' is not allowed", status.as_u16(), reason(status))
+    format!(
+        "HTTP Error {}: {} - Redirection to url '{location}' is not allowed",
+        status.as_u16(),
+        reason(status)
+    )
 }
 
 pub(super) fn too_large(max_bytes: u64) -> String {
@@ -83,7 +87,10 @@ pub(super) fn os_error(error: &io::Error) -> String {
     let text = error.to_string();
     match error.raw_os_error() {
         Some(code) => {
-            format!("[Errno {code}] {}", text.split_once(" (os error").map_or(text.as_str(), |(head, _)| head))
+            format!(
+                "[Errno {code}] {}",
+                text.split_once(" (os error").map_or(text.as_str(), |(head, _)| head)
+            )
         }
         None => text,
     }

@@ -32,7 +32,9 @@ fn by_path(ask: &Ask, stream: &mut TcpStream) -> io::Result<bool> {
             Ok(false)
         }
         "/chunks" => {
-            stream.write_all(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\n01234\r\n1\r\n5\r\n0\r\n\r\n")?;
+            stream.write_all(
+                b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\n01234\r\n1\r\n5\r\n0\r\n\r\n",
+            )?;
             Ok(true)
         }
         "/until-close" => {
@@ -142,7 +144,8 @@ fn redirects_are_followed_up_to_the_limit() {
         let target = server.url("/image");
         move |_, stream| reply(stream, "308 Permanent Redirect", &[&format!("Location: {target}")], b"")
     });
-    let urls = [server.url("/hop/relative"), other.url("/away"), server.url("/chain/9"), server.url("/chain/10")];
+    let urls =
+        [server.url("/hop/relative"), other.url("/away"), server.url("/chain/9"), server.url("/chain/10")];
     let fetched = fetch_all(config(), &urls);
     for row in &fetched[..3] {
         assert_eq!(message(row), "success");
@@ -166,7 +169,8 @@ fn bad_urls_are_failures_without_an_attempt() {
         ("http://a.test:99999/", "bad URL: invalid port number"),
         ("http://a b.test/", "bad URL: invalid international domain name"),
     ];
-    for (fetched, (url, message_)) in fetch_all(config(), &expected.map(|(url, _)| url)).iter().zip(expected) {
+    for (fetched, (url, message_)) in fetch_all(config(), &expected.map(|(url, _)| url)).iter().zip(expected)
+    {
         assert_eq!(
             (class(fetched), message(fetched), fetched.attempts),
             (Some(FailureClass::BadUrl), message_, 0),
@@ -207,7 +211,10 @@ fn opt_out_is_honoured() {
     assert_eq!(classes(config()), [opt_out, None, None]);
     let mybot = FetchConfig { user_agent_token: Some("MyBot".to_owned()), ..config() };
     assert_eq!(classes(mybot), [opt_out, opt_out, None]);
-    assert_eq!(classes(FetchConfig { disallowed_header_directives: Vec::new(), ..config() }), [None, None, None]);
+    assert_eq!(
+        classes(FetchConfig { disallowed_header_directives: Vec::new(), ..config() }),
+        [None, None, None]
+    );
     let fetched = fetch_one(config(), &urls[0]);
     assert_eq!(message(&fetched), "Use of image disallowed by X-Robots-Tag directive");
 }

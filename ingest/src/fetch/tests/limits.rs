@@ -19,7 +19,10 @@ fn class_of(config: FetchConfig, server: &Server) -> Option<FailureClass> {
 fn silence_ends_at_the_deadline() {
     let server = Server::start(|_, stream| hang(stream));
     let fetched = fetch_one(FetchConfig { timeout_ms: 200, ..config() }, server.url("/"));
-    assert_eq!((class(&fetched), message(&fetched)), (Some(FailureClass::Timeout), "<urlopen error timed out>"));
+    assert_eq!(
+        (class(&fetched), message(&fetched)),
+        (Some(FailureClass::Timeout), "<urlopen error timed out>")
+    );
     assert!(fetched.fetch_ms >= 200, "{}", fetched.fetch_ms);
 }
 
@@ -41,9 +44,11 @@ fn an_endless_drip_ends_at_the_deadline_or_for_its_speed() {
         stream.write_all(HEAD)?;
         drip(stream, b"x", Duration::from_millis(10))
     });
-    let fetched =
-        fetch_one(FetchConfig { timeout_ms: 300, min_bytes_per_s: 0, ..config() }, server.url("/"));
-    assert_eq!((class(&fetched), message(&fetched)), (Some(FailureClass::Timeout), "The read operation timed out"));
+    let fetched = fetch_one(FetchConfig { timeout_ms: 300, min_bytes_per_s: 0, ..config() }, server.url("/"));
+    assert_eq!(
+        (class(&fetched), message(&fetched)),
+        (Some(FailureClass::Timeout), "The read operation timed out")
+    );
     let picky = FetchConfig { min_bytes_per_s: 10_000, grace_ms: 200, ..config() };
     assert_eq!(class_of(picky, &server), Some(FailureClass::TooSlow));
 }
@@ -79,7 +84,10 @@ fn a_promise_above_the_cap_is_not_waited_for() {
         hang(stream)
     });
     let fetched = fetch_one(FetchConfig { max_bytes: 1_000, ..config() }, server.url("/"));
-    assert_eq!((class(&fetched), message(&fetched)), (Some(FailureClass::TooLarge), "body larger than 1000 bytes"));
+    assert_eq!(
+        (class(&fetched), message(&fetched)),
+        (Some(FailureClass::TooLarge), "body larger than 1000 bytes")
+    );
 }
 
 #[test]
@@ -110,9 +118,13 @@ fn large_bodies_wait_for_a_permit_at_no_cost_to_them() {
         let facts = HostFacts { single_row: false, has_answered: false };
         {
             let mut hop = std::pin::pin!(fetcher.run_hop(&mut job, facts));
-            tokio::time::timeout(Duration::from_millis(800), hop.as_mut()).await.expect_err("waits for the permit");
+            tokio::time::timeout(Duration::from_millis(800), hop.as_mut())
+                .await
+                .expect_err("waits for the permit");
             drop(held);
-            let Outcome::Body(body, Some(_permit)) = hop.await.outcome else { panic!("no body with a permit") };
+            let Outcome::Body(body, Some(_permit)) = hop.await.outcome else {
+                panic!("no body with a permit")
+            };
             assert_eq!(body.bytes.len(), 3 << 20);
         }
         assert!(job.spent < Duration::from_millis(400), "{:?}", job.spent);
@@ -125,7 +137,9 @@ fn many_large_bodies_pass_a_small_budget() {
     let server = Server::start(|_, stream| ok(stream, &vec![7; 2 << 20]));
     let urls: Vec<String> = (0..12).map(|i| server.url(&format!("/{i}"))).collect();
     let tight = FetchConfig { large_body_budget_bytes: 2 * DEFAULT_CAP, ..config() };
-    assert!(fetch_all(tight, &urls).iter().all(|f| f.result.as_ref().is_ok_and(|b| b.bytes.len() == 2 << 20)));
+    assert!(
+        fetch_all(tight, &urls).iter().all(|f| f.result.as_ref().is_ok_and(|b| b.bytes.len() == 2 << 20))
+    );
 }
 
 const DEFAULT_CAP: u64 = config::DEFAULT_MAX_BYTES;
@@ -159,10 +173,12 @@ fn cancel_ends_everything_at_once() {
     let handle = start(patient, to_fetch, results, Arc::default(), 1).unwrap();
     for ticket in 0..16 {
         requests.send(Request { ticket, url: server.url("/") }).unwrap();
-        requests.send(Request { ticket: 100 + ticket, url: "no URL".to_owned() }).unwrap();
     }
     while server.num_asks() < 4 {
         thread::sleep(Duration::from_millis(5));
+    }
+    for ticket in 16..32 {
+        requests.send(Request { ticket, url: "no URL".to_owned() }).unwrap();
     }
     handle.cancel();
     handle.join().unwrap();

@@ -32,7 +32,11 @@ fn fetch_in_order<S: AsRef<str>>(config: FetchConfig, urls: &[S]) -> Vec<Fetched
     fetch_counted(config, urls, &Arc::default())
 }
 
-fn fetch_counted<S: AsRef<str>>(config: FetchConfig, urls: &[S], counters: &Arc<FetchCounters>) -> Vec<Fetched> {
+fn fetch_counted<S: AsRef<str>>(
+    config: FetchConfig,
+    urls: &[S],
+    counters: &Arc<FetchCounters>,
+) -> Vec<Fetched> {
     let (requests, to_fetch) = bounded(urls.len());
     let (results, fetched) = bounded(2);
     let handle = start(config, to_fetch, results, counters.clone(), 2).unwrap();

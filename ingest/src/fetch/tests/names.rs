@@ -25,11 +25,7 @@ fn asking(stub: &DnsStub) -> FetchConfig {
 
 /// The guard is on, but for 127.0.0.1: that stands for the Internet, the rest of 127/8 for what must not be reached.
 fn guarded(stub: &DnsStub) -> FetchConfig {
-    FetchConfig {
-        allow_private_addresses: false,
-        allowed_networks: vec![HERE.to_string()],
-        ..asking(stub)
-    }
+    FetchConfig { allow_private_addresses: false, allowed_networks: vec![HERE.to_string()], ..asking(stub) }
 }
 
 fn url(name: &str, server: &Server) -> String {
@@ -99,9 +95,12 @@ fn absent_names_are_remembered_and_not_tried_again() {
     let urls: Vec<String> = (0..6).map(|i| format!("http://{}.test/{i}", ["gone", "bare"][i % 2])).collect();
     let all = fetch_all(FetchConfig { retries: 3, ..asking(&stub) }, &urls);
     for (row, message_) in all.iter().zip(
-        ["<urlopen error [Errno -2] Name or service not known>", "<urlopen error [Errno -5] No address associated with hostname>"]
-            .iter()
-            .cycle(),
+        [
+            "<urlopen error [Errno -2] Name or service not known>",
+            "<urlopen error [Errno -5] No address associated with hostname>",
+        ]
+        .iter()
+        .cycle(),
     ) {
         assert_eq!((class(row), message(row), row.attempts), (Some(FailureClass::Dns), *message_, 1));
     }
@@ -158,13 +157,36 @@ fn literal_private_addresses_are_refused_in_every_spelling() {
     let server = Server::start_at("127.0.0.1:0", |_, stream| ok(stream, b"secret"));
     let port = server.address.port();
     let hosts = [
-        "127.0.0.1", "127.1", "2130706433", "0x7f000001", "0x7f.0.0.1", "0177.0.0.1", "127.0.0.1.", "[::1]",
-        "[::ffff:127.0.0.1]", "[::ffff:7f00:1]", "[::7f00:1]", "[64:ff9b::7f00:1]", "[2002:7f00:1::]", "0.0.0.0", "0",
-        "[::]", "169.254.169.254", "[fd00:ec2::254]", "10.0.0.1", "\u{ff11}27.0.0.1",
+        "127.0.0.1",
+        "127.1",
+        "2130706433",
+        "0x7f000001",
+        "0x7f.0.0.1",
+        "0177.0.0.1",
+        "127.0.0.1.",
+        "[::1]",
+        "[::ffff:127.0.0.1]",
+        "[::ffff:7f00:1]",
+        "[::7f00:1]",
+        "[64:ff9b::7f00:1]",
+        "[2002:7f00:1::]",
+        "0.0.0.0",
+        "0",
+        "[::]",
+        "169.254.169.254",
+        "[fd00:ec2::254]",
+        "10.0.0.1",
+        "\u{ff11}27.0.0.1",
     ];
     let urls: Vec<String> = hosts.iter().map(|host| format!("http://{host}:{port}/")).collect();
     for row in fetch_all(FetchConfig { allow_private_addresses: false, ..config() }, &urls) {
-        assert_eq!(class(&row), Some(FailureClass::PrivateAddress), "{}: {}", hosts[row.ticket as usize], message(&row));
+        assert_eq!(
+            class(&row),
+            Some(FailureClass::PrivateAddress),
+            "{}: {}",
+            hosts[row.ticket as usize],
+            message(&row)
+        );
     }
     assert_eq!(server.seen.connections.load(Ordering::SeqCst), 0);
 }
@@ -191,7 +213,8 @@ fn a_redirect_does_not_lead_inside() {
 #[test]
 fn a_name_that_turns_inwards_is_refused() {
     let server = Server::start(|_, stream| reply(stream, "200 OK", &["Connection: close"], b"pixels"));
-    let inside = Server::start_at(&format!("127.0.0.2:{}", server.address.port()), |_, stream| ok(stream, b"secret"));
+    let inside =
+        Server::start_at(&format!("127.0.0.2:{}", server.address.port()), |_, stream| ok(stream, b"secret"));
     let stub = DnsStub::start(&[(
         "rebind.test",
         &[Say::Addresses(0, vec![HERE]), Say::Addresses(0, vec![ELSEWHERE])],
@@ -206,7 +229,8 @@ fn a_name_that_turns_inwards_is_refused() {
 #[test]
 fn private_addresses_among_public_ones_are_left_out() {
     let server = Server::start(|_, stream| ok(stream, b"pixels"));
-    let inside = Server::start_at(&format!("127.0.0.2:{}", server.address.port()), |_, stream| ok(stream, b"secret"));
+    let inside =
+        Server::start_at(&format!("127.0.0.2:{}", server.address.port()), |_, stream| ok(stream, b"secret"));
     let stub = DnsStub::start(&[("mixed.test", &[Say::Addresses(300, vec![ELSEWHERE, HERE])])]);
     let row = fetch_one(guarded(&stub), url("mixed.test", &server));
     assert_eq!(row.result.map(|body| body.bytes).unwrap(), b"pixels");

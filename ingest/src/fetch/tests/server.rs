@@ -26,8 +26,6 @@ impl Ask {
 pub struct Seen {
     pub asks: Mutex<Vec<Ask>>,
     pub connections: AtomicUsize,
-    active: AtomicUsize,
-    pub most_active: AtomicUsize,
 }
 
 pub struct Server {
@@ -81,10 +79,7 @@ fn serve(
     stream.set_nodelay(true).unwrap();
     while let Some(ask) = read_ask(&stream) {
         seen.asks.lock().unwrap().push(ask.clone());
-        let active = seen.active.fetch_add(1, Ordering::SeqCst) + 1;
-        seen.most_active.fetch_max(active, Ordering::SeqCst);
         let keep = answer(&ask, &mut stream);
-        seen.active.fetch_sub(1, Ordering::SeqCst);
         if !keep.is_ok_and(|keep| keep) {
             return;
         }

@@ -1,7 +1,7 @@
 //! TLS: trust, and what is no TLS at all. The key in `self_signed.key.pem` guards nothing; it was made with
 //! `openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 36500` for these tests.
 
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::thread;
@@ -10,7 +10,6 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
 
-use super::server::{Server, ok};
 use super::*;
 
 /// Answers every connection's first request over TLS with a certificate nobody signed.
@@ -59,7 +58,14 @@ fn an_untrusted_certificate_is_refused_unless_told_otherwise() {
 
 #[test]
 fn plain_http_where_tls_is_expected_is_a_tls_failure() {
-    let server = Server::start(|_, stream| ok(stream, b"pixels"));
-    let row = fetch_one(config(), format!("https://{}/", server.address));
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        // The client's greeting, so that closing does not reset the connection.
+        stream.read(&mut [0; 4_096]).unwrap();
+        stream.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n").unwrap();
+    });
+    let row = fetch_one(config(), format!("https://{address}/"));
     assert_eq!(class(&row), Some(FailureClass::Tls), "{}", message(&row));
 }
