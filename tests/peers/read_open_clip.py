@@ -19,17 +19,17 @@ from open_clip_train.params import parse_args
 import plain_tar
 
 SIDE = 64
-BATCH = 20
+MAX_BATCH = 20
 
 
 def preprocess(image):
     return vision.to_tensor(vision.center_crop(vision.resize(image.convert("RGB"), SIDE), [SIDE, SIDE]))
 
 
-def arguments(tars, *more):
+def arguments(tars, batch):
     first, last = tars[0].stem, tars[-1].stem
     pattern = str(tars[0].parent / f"{{{first}..{last}}}.tar") if len(tars) > 1 else str(tars[0])
-    args = parse_args(["--dataset-type", "webdataset", "--batch-size", str(BATCH), "--workers", "1", *more])
+    args = parse_args(["--dataset-type", "webdataset", "--batch-size", str(batch), "--workers", "1"])
     args.train_data = args.val_data = pattern
     args.world_size, args.rank = 1, 0
     return args
@@ -49,8 +49,11 @@ def read(folder):
     tars = plain_tar.tars(folder)
     tokenize = open_clip.get_tokenizer("RN50")
     expected = list(wanted(tars))
+    promised = sum(plain_tar.count(tar) for tar in tars)
+    # With fewer samples than a batch, open_clip waits for ever for the first one.
+    batch = min(MAX_BATCH, promised)
 
-    info = get_wds_dataset(arguments(tars), preprocess, is_train=False, tokenizer=tokenize)
+    info = get_wds_dataset(arguments(tars, batch), preprocess, is_train=False, tokenizer=tokenize)
     seen = 0
     for images, texts in info.dataloader:
         for image, text in zip(images, texts, strict=True):
@@ -65,12 +68,11 @@ def read(folder):
     plain_tar.expect(folder, "the number of evaluated samples", seen, len(expected))
 
     # No --train-num-samples: the size must come from sizes.json.
-    info = get_wds_dataset(arguments(tars), preprocess, is_train=True, tokenizer=tokenize)
-    promised = sum(plain_tar.count(tar) for tar in tars)
-    plain_tar.expect(folder, "num_samples from sizes.json", info.dataloader.num_samples, math.ceil(promised / BATCH) * BATCH)
+    info = get_wds_dataset(arguments(tars, batch), preprocess, is_train=True, tokenizer=tokenize)
+    plain_tar.expect(folder, "num_samples from sizes.json", info.dataloader.num_samples, math.ceil(promised / batch) * batch)
     trained = 0
     for images, texts in info.dataloader:
-        plain_tar.expect(folder, "a training batch", (tuple(images.shape), len(texts)), ((BATCH, 3, SIDE, SIDE), BATCH))
+        plain_tar.expect(folder, "a training batch", (tuple(images.shape), len(texts)), ((batch, 3, SIDE, SIDE), batch))
         trained += len(texts)
     plain_tar.expect(folder, "samples in a training epoch", trained, info.dataloader.num_samples)
     version = importlib.metadata.version("open_clip_torch")
