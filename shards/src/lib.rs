@@ -4,6 +4,8 @@
 //! The bytes are specified in `shards/FORMAT.md`. Nothing here does network I/O, logs or prints.
 
 pub mod atomic;
+#[cfg(feature = "cli")]
+pub mod cli;
 pub mod folder;
 pub mod index;
 pub mod hostile;

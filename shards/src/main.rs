@@ -1,1 +1,7 @@
-fn main(){}
+//! The `pairmill-shards` command; all of it is in [`pairmill_shards::cli`].
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    pairmill_shards::cli::main()
+}

@@ -114,6 +114,21 @@ impl ShardSpec {
         Ok(paths)
     }
 
+    /// [`resolve`](Self::resolve) with several kinds of shard to look for in folders: the first that is found counts.
+    ///
+    /// # Errors
+    /// As [`resolve`](Self::resolve).
+    pub fn resolve_first_of(&self, folder_exts: &[&str]) -> Result<Vec<PathBuf>, SpecError> {
+        let mut nothing = None;
+        for ext in folder_exts {
+            match self.resolve(ext) {
+                Err(e @ SpecError::NoMatch { .. }) => nothing = nothing.or(Some(e)),
+                other => return other,
+            }
+        }
+        nothing.map_or(Ok(Vec::new()), Err)
+    }
+
     fn within(&self, mut found: Vec<PathBuf>, name: &str, ext: &str) -> Result<Vec<PathBuf>, SpecError> {
         if found.is_empty() {
             return Err(SpecError::NoMatch { name: name.to_owned(), ext: ext.to_owned() });
@@ -344,6 +359,9 @@ mod tests {
         for spec in [folder.to_owned(), format!("{folder}/*.tar"), format!("{folder}/{{a,b}}.tar")] {
             assert_eq!(spec.parse::<ShardSpec>().unwrap().resolve("tar").unwrap(), expected, "{spec}");
         }
+        let spec: ShardSpec = folder.parse().unwrap();
+        assert_eq!(spec.resolve_first_of(&["zip", "parquet"]).unwrap(), [dir.path().join("a.parquet")]);
+        assert!(spec.resolve_first_of(&["zip", "mds"]).unwrap_err().to_string().contains(".zip"));
         for (spec, part) in [
             (format!("{folder}/{{a,x}}.tar"), "x.tar"),
             (format!("{folder}/x*.tar"), "holds no"),

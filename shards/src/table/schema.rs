@@ -1,5 +1,6 @@
 //! Which columns a sidecar has, and in which order (FORMAT.md §4).
 
+use std::collections::HashMap;
 use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
@@ -150,17 +151,14 @@ impl SidecarSchema {
         if options.retry {
             fields.push(nullable(column::RETRY_OF, DataType::Utf8));
         }
-        let mut metadata = std::collections::HashMap::new();
         if let Some(ext) = &options.image {
             if options.image_as_struct {
                 fields.push(nullable(column::IMAGE, DataType::Struct(image_struct_fields())));
-                // Makes Hugging Face datasets decode the column without being told.
-                let features = r#"{"info": {"features": {"image": {"_type": "Image"}}}}"#;
-                metadata.insert("huggingface".to_owned(), features.to_owned());
             } else {
                 fields.push(nullable(ext, DataType::Binary));
             }
         }
+        let metadata = image_metadata(options.image.is_some() && options.image_as_struct);
         let schema = Arc::new(Schema::new_with_metadata(fields, metadata));
         Ok(Self { reader_fields, options, schema, verify_hash_at })
     }
@@ -186,8 +184,15 @@ impl SidecarSchema {
     }
 }
 
+/// Schema metadata of an image shard: in struct form, what makes Hugging Face datasets decode the column untold.
+pub(crate) fn image_metadata(image_as_struct: bool) -> HashMap<String, String> {
+    let features = r#"{"info": {"features": {"image": {"_type": "Image"}}}}"#;
+    let features = image_as_struct.then(|| ("huggingface".to_owned(), features.to_owned()));
+    features.into_iter().collect()
+}
+
 /// Hugging Face's image: the encoded bytes and a file name.
-pub(super) fn image_struct_fields() -> Fields {
+pub(crate) fn image_struct_fields() -> Fields {
     Fields::from(vec![Field::new("bytes", DataType::Binary, true), Field::new("path", DataType::Utf8, true)])
 }
 
@@ -209,7 +214,8 @@ mod tests {
 
     #[test]
     fn columns_come_in_img2datasets_order_with_ours_behind() {
-        let options = SidecarOptions { exif: true, hash: Some(HashKind::Sha256), ..SidecarOptions::default() };
+        let options =
+            SidecarOptions { exif: true, hash: Some(HashKind::Sha256), ..SidecarOptions::default() };
         let schema = SidecarSchema::new(&fields(&["uid", "caption", "url"]), options).unwrap();
         assert_eq!(
             names(&schema).join(" "),
@@ -239,7 +245,9 @@ mod tests {
     fn names_the_output_needs_are_refused() {
         let plain = SidecarOptions::default;
         let hashed = || SidecarOptions { hash: Some(HashKind::Sha256), ..plain() };
-        for (name, options) in [("key", plain()), ("md5", hashed()), ("sha256", plain()), ("retry_of", plain())] {
+        for (name, options) in
+            [("key", plain()), ("md5", hashed()), ("sha256", plain()), ("retry_of", plain())]
+        {
             let refused = SidecarSchema::new(&fields(&[name, "url"]), options);
             assert!(matches!(refused, Err(TableError::ReservedColumn(n)) if n == name), "{name}");
         }

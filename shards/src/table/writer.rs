@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use arrow::array::{ArrayRef, AsArray, BinaryArray, Int32Array, RecordBatch, StringArray, StructArray};
 use arrow::compute::{cast, concat_batches};
-use arrow::datatypes::DataType;
+use arrow::datatypes::{DataType, Schema};
 use parquet::arrow::ArrowWriter;
 use parquet::basic::Compression;
 use parquet::file::metadata::KeyValue;
@@ -38,7 +38,10 @@ pub struct SidecarWriter<W: Write + Send> {
 
 impl<W: Write + Send> std::fmt::Debug for SidecarWriter<W> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("SidecarWriter").field("schema", &self.schema).field("num_pending", &self.num_pending).finish()
+        f.debug_struct("SidecarWriter")
+            .field("schema", &self.schema)
+            .field("num_pending", &self.num_pending)
+            .finish()
     }
 }
 
@@ -50,30 +53,15 @@ impl<W: Write + Send> SidecarWriter<W> {
     pub fn new(out: W, schema: &SidecarSchema) -> Result<Self, TableError> {
         let has_images = schema.options().image.is_some();
         let group_rows = if has_images { IMAGE_ROW_GROUP_ROWS } else { SIDECAR_ROW_GROUP_ROWS };
-        let mut properties = WriterProperties::builder()
-            .set_created_by(format!("pairmill version {FORMAT_VERSION}.0.0 (build shards)"))
-            .set_compression(Compression::SNAPPY)
-            .set_statistics_enabled(EnabledStatistics::Chunk)
-            .set_max_row_group_row_count(Some(group_rows));
-        let mut metadata = vec![KeyValue::new("pairmill.format_version".to_owned(), FORMAT_VERSION.to_string())];
-        metadata.extend(
-            schema.arrow_schema().metadata().iter().map(|(k, v)| KeyValue::new(k.clone(), v.clone())),
-        );
-        metadata.sort_by(|a, b| a.key.cmp(&b.key));
-        properties = properties.set_key_value_metadata(Some(metadata));
-        if let Some(ext) = &schema.options().image {
-            let path = if schema.options().image_as_struct {
+        let images = schema.options().image.as_ref().map(|ext| {
+            if schema.options().image_as_struct {
                 ColumnPath::new(vec![column::IMAGE.to_owned(), "bytes".to_owned()])
             } else {
                 ColumnPath::new(vec![ext.clone()])
-            };
-            // Encoded images neither compress nor repeat, and their minimum and maximum help nobody.
-            properties = properties
-                .set_column_compression(path.clone(), Compression::UNCOMPRESSED)
-                .set_column_dictionary_enabled(path.clone(), false)
-                .set_column_statistics_enabled(path, EnabledStatistics::None);
-        }
-        let writer = ArrowWriter::try_new(out, Arc::clone(schema.arrow_schema()), Some(properties.build()))?;
+            }
+        });
+        let properties = shard_properties(schema.arrow_schema(), images, group_rows);
+        let writer = ArrowWriter::try_new(out, Arc::clone(schema.arrow_schema()), Some(properties))?;
         Ok(Self { writer, schema: schema.clone(), pending: Vec::new(), num_pending: 0, group_rows })
     }
 
@@ -150,7 +138,11 @@ impl<W: Write + Send> SidecarWriter<W> {
         for (at, (array, field)) in rows.columns().iter().zip(fields).enumerate() {
             if array.data_type() != field.data_type() {
                 let found = array.data_type();
-                return shape(format!("column `{}` is {found}, expected {}", field.name(), field.data_type()));
+                return shape(format!(
+                    "column `{}` is {found}, expected {}",
+                    field.name(),
+                    field.data_type()
+                ));
             }
             if self.schema.verify_hash_at() == Some(at) {
                 columns.push(verified_hashes(array, outcomes)?);
@@ -193,6 +185,32 @@ impl<W: Write + Send> SidecarWriter<W> {
     }
 }
 
+/// How every shard table is written, so that `convert` gives the same bytes as ingest. `images` is the column of
+/// encoded images.
+pub(crate) fn shard_properties(
+    schema: &Schema,
+    images: Option<ColumnPath>,
+    group_rows: usize,
+) -> WriterProperties {
+    let mut metadata = vec![KeyValue::new("pairmill.format_version".to_owned(), FORMAT_VERSION.to_string())];
+    metadata.extend(schema.metadata().iter().map(|(k, v)| KeyValue::new(k.clone(), v.clone())));
+    metadata.sort_by(|a, b| a.key.cmp(&b.key));
+    let mut properties = WriterProperties::builder()
+        .set_created_by(format!("pairmill version {FORMAT_VERSION}.0.0 (build shards)"))
+        .set_compression(Compression::SNAPPY)
+        .set_statistics_enabled(EnabledStatistics::Chunk)
+        .set_max_row_group_row_count(Some(group_rows))
+        .set_key_value_metadata(Some(metadata));
+    if let Some(path) = images {
+        // Encoded images neither compress nor repeat, and their minimum and maximum help nobody.
+        properties = properties
+            .set_column_compression(path.clone(), Compression::UNCOMPRESSED)
+            .set_column_dictionary_enabled(path.clone(), false)
+            .set_column_statistics_enabled(path, EnabledStatistics::None);
+    }
+    properties.build()
+}
+
 fn image_column(
     ext: &str,
     as_struct: bool,
@@ -202,7 +220,9 @@ fn image_column(
     // 32-bit offsets carry 2 GiB in one batch; beyond that Arrow would panic.
     let num_bytes: u64 = images.iter().flatten().map(|i| i.len() as u64).sum();
     if i32::try_from(num_bytes).is_err() {
-        return Err(TableError::Shape(format!("{num_bytes} bytes of images in one call; write fewer rows at once")));
+        return Err(TableError::Shape(format!(
+            "{num_bytes} bytes of images in one call; write fewer rows at once"
+        )));
     }
     let bytes: ArrayRef = Arc::new(images.iter().map(Option::as_deref).collect::<BinaryArray>());
     if !as_struct {
@@ -218,7 +238,8 @@ fn image_column(
 fn verified_hashes(promised: &ArrayRef, outcomes: &[RowOutcome]) -> Result<ArrayRef, TableError> {
     let promised = cast(promised, &DataType::Utf8)?;
     let promised = promised.as_string::<i32>();
-    let hashes = outcomes.iter().zip(promised).map(|(outcome, promised)| outcome.hash.as_deref().or(promised));
+    let hashes =
+        outcomes.iter().zip(promised).map(|(outcome, promised)| outcome.hash.as_deref().or(promised));
     Ok(Arc::new(hashes.collect::<StringArray>()))
 }
 

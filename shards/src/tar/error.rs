@@ -14,7 +14,6 @@ pub struct TarError {
     /// Where the header (or, for a record inside an extension header, that header) begins, in bytes.
     pub offset: u64,
     /// The rule that is broken.
-    #[source]
     pub rule: TarRule,
 }
 
@@ -134,7 +133,7 @@ pub enum TarRule {
     },
     /// The file could not be opened or read.
     #[error("cannot read: {0}")]
-    Read(#[source] io::Error),
+    Read(io::Error),
 }
 
 impl TarRule {

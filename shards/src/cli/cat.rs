@@ -1,0 +1,112 @@
+//! `pairmill-shards cat`: samples for other programs, as JSON lines or raw bytes.
+
+use std::io::Write;
+use std::path::Path;
+
+use anyhow::bail;
+use clap::Args;
+use serde_json::{Map, Value, json};
+
+use super::ShardArgs;
+use super::output::Output;
+use crate::json::parse_python_json;
+use crate::sample::Sample;
+use crate::tar::{MappedTar, TarReader};
+
+/// Arguments of `cat`.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  \
+    pairmill-shards cat laion | jq -r .caption\n  \
+    pairmill-shards cat laion --ext txt\n  \
+    pairmill-shards cat laion/00007.tar --key 000070042 --ext jpg > 000070042.jpg")]
+pub struct CatArgs {
+    #[command(flatten)]
+    shards: ShardArgs,
+    /// Only the sample of this key (the first, should several shards have it)
+    #[arg(long)]
+    key: Option<String>,
+    /// The raw bytes of the member with this extension instead of JSON; without --key, those of all samples, each
+    /// followed by a line end
+    #[arg(long, value_name = "EXT")]
+    ext: Option<String>,
+}
+
+/// Writes samples or members to `out`.
+///
+/// # Errors
+/// When a shard cannot be read, or the key or extension is in none of them.
+pub fn cat(args: &CatArgs, out: &mut Output) -> anyhow::Result<()> {
+    let ext = args.ext.as_ref().map(|ext| ext.trim_start_matches('.').to_lowercase());
+    match (&args.key, &ext) {
+        (Some(key), _) => one(args, key, ext.as_deref(), out),
+        (None, Some(ext)) => every_member(args, ext, out),
+        (None, None) => every_sample(args, out),
+    }
+}
+
+fn one(args: &CatArgs, key: &str, ext: Option<&str>, out: &mut Output) -> anyhow::Result<()> {
+    let paths = args.shards.tars()?;
+    for path in &paths {
+        let tar = MappedTar::open_with(path, args.shards.end_marker())?;
+        let Some(sample) = tar.index().position(key).and_then(|at| tar.sample(at)) else { continue };
+        match ext {
+            None => write_json(&sample.to_sample(), path, out)?,
+            Some(ext) => match sample.get(ext) {
+                Some(data) => out.write_all(data)?,
+                None => {
+                    let has: Vec<_> = sample.members().map(|(ext, _)| ext).collect();
+                    bail!("{}: sample {key} has no member .{ext}; it has {}", path.display(), has.join(", "));
+                }
+            },
+        }
+        return Ok(());
+    }
+    bail!(
+        "no sample {key} in {} shard(s) searched; `pairmill-shards head` shows what keys look like",
+        paths.len()
+    )
+}
+
+fn every_member(args: &CatArgs, ext: &str, out: &mut Output) -> anyhow::Result<()> {
+    let mut found = false;
+    for path in args.shards.tars()? {
+        for sample in TarReader::open(&path, args.shards.end_marker())? {
+            if let Some(data) = sample?.get(ext) {
+                found = true;
+                out.write_all(data)?;
+                out.write_all(b"\n")?;
+            }
+        }
+    }
+    if !found {
+        bail!("no sample has a member .{ext}; `pairmill-shards head` shows which members there are");
+    }
+    Ok(())
+}
+
+fn every_sample(args: &CatArgs, out: &mut Output) -> anyhow::Result<()> {
+    for path in args.shards.tars()? {
+        for sample in TarReader::open(&path, args.shards.end_marker())? {
+            write_json(&sample?, &path, out)?;
+        }
+    }
+    Ok(())
+}
+
+/// One line: shard, key, members with their sizes in bytes, caption and metadata (null where there is none or it
+/// does not parse).
+fn write_json(sample: &Sample, path: &Path, out: &mut Output) -> anyhow::Result<()> {
+    let sizes: Map<String, Value> =
+        sample.members.iter().map(|m| (m.ext.clone(), Value::from(m.data.len()))).collect();
+    let metadata =
+        sample.metadata().and_then(|bytes| parse_python_json(&String::from_utf8_lossy(bytes)).ok());
+    let line = json!({
+        "shard": path.to_string_lossy(),
+        "key": sample.key,
+        "members": sizes,
+        "caption": sample.caption().map(String::from_utf8_lossy),
+        "metadata": metadata,
+    });
+    serde_json::to_writer(&mut *out, &line).map_err(std::io::Error::from)?;
+    Ok(writeln!(out)?)
+}

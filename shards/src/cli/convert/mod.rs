@@ -1,0 +1,158 @@
+//! `pairmill-shards convert`: tar shards to Parquet image shards and back.
+//!
+//! With a sidecar table beside the tar (ours or img2dataset's) the Parquet shard is that table with the images in
+//! its last column, failures included, and going back gives the same tar and table byte for byte. A tar without one
+//! becomes a table of what its members hold: `caption`, `json`, `key`, `status`, other members as binary columns.
+
+mod to_parquet;
+mod to_tar;
+
+use std::fs;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, bail};
+use arrow::array::RecordBatch;
+use arrow::datatypes::SchemaRef;
+use clap::Args;
+use parquet::arrow::ArrowWriter;
+use parquet::schema::types::ColumnPath;
+
+use super::output::{Output, thousands};
+use crate::atomic::{AtomicFile, FileAction, FileError, write_atomic};
+use crate::folder::ShardFile;
+use crate::spec::ShardSpec;
+use crate::table::shard_properties;
+use crate::tar::EndMarker;
+
+/// Marks a table made from a tar that had no sidecar: its `json` and captions are members as they stood.
+const MEMBERS_KEY: &str = "pairmill.members";
+
+/// Arguments of `convert`.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  \
+    pairmill-shards convert laion laion-parquet\n  \
+    pairmill-shards convert 'laion-parquet/{00000..00012}.parquet' laion-again")]
+pub struct ConvertArgs {
+    /// Tars, or Parquet image shards: a folder, file, glob or pattern
+    input: ShardSpec,
+    /// Folder to write to; made if it is not there
+    output: PathBuf,
+    /// Write the images as Hugging Face's struct column `image` instead of a binary column named by the format
+    #[arg(long)]
+    hf_images: bool,
+    /// Replace shards of the same name in the output folder
+    #[arg(long)]
+    overwrite: bool,
+    /// Accept tars that end without their closing zero blocks
+    #[arg(long)]
+    lenient: bool,
+}
+
+/// Converts every shard of the input.
+///
+/// # Errors
+/// When a shard cannot be read, its tar and table disagree, or the output cannot be written.
+pub fn convert(args: &ConvertArgs, out: &mut Output) -> anyhow::Result<()> {
+    let inputs = args.input.resolve_first_of(&["tar", "parquet"])?;
+    fs::create_dir_all(&args.output).map_err(|e| FileError::new(&args.output, FileAction::Create, e))?;
+    let output =
+        fs::canonicalize(&args.output).map_err(|e| FileError::new(&args.output, FileAction::Read, e))?;
+    let (mut num_samples, num_shards) = (0, inputs.len());
+    for input in &inputs {
+        let folder = input.parent().filter(|f| !f.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        if fs::canonicalize(folder).is_ok_and(|folder| folder == output) {
+            bail!("{}: the output is the input's own folder; give another", args.output.display());
+        }
+        let stem = input
+            .file_stem()
+            .and_then(|s| s.to_str())
+            .with_context(|| format!("{}: the name is not UTF-8; rename it", input.display()))?;
+        let target = Target { folder: &args.output, stem, overwrite: args.overwrite };
+        let done = match input.extension().and_then(|e| e.to_str()) {
+            Some("tar") => {
+                let end_marker = if args.lenient { EndMarker::Optional } else { EndMarker::Required };
+                to_parquet::convert(input, end_marker, args.hf_images, &target)
+            }
+            Some("parquet") => to_tar::convert(input, &target),
+            _ => bail!("{}: neither .tar nor .parquet; name the shard by its format", input.display()),
+        };
+        num_samples += done?;
+        copy_stats(input, stem, &target)?;
+    }
+    writeln!(out, "converted {} samples in {} shards", thousands(num_samples), thousands(num_shards as u64))?;
+    Ok(())
+}
+
+/// Where a shard's files go.
+struct Target<'a> {
+    folder: &'a Path,
+    stem: &'a str,
+    overwrite: bool,
+}
+
+impl Target<'_> {
+    /// Starts one of the shard's files.
+    fn create(&self, file: ShardFile) -> anyhow::Result<AtomicFile> {
+        let path = self.folder.join(file.name(self.stem));
+        if !self.overwrite && path.exists() {
+            bail!("{} exists; give another folder, or --overwrite", path.display());
+        }
+        Ok(AtomicFile::create(path)?)
+    }
+}
+
+/// The statistics are the mark of a finished shard, so they come last.
+fn copy_stats(input: &Path, stem: &str, target: &Target<'_>) -> anyhow::Result<()> {
+    let name = ShardFile::Stats.name(stem);
+    match fs::read(input.with_file_name(&name)) {
+        Ok(bytes) => Ok(write_atomic(target.folder.join(name), &bytes)?),
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(()),
+        Err(e) => Err(FileError::new(input.with_file_name(name), FileAction::Read, e).into()),
+    }
+}
+
+/// A Parquet shard being written: row groups of a fixed number of rows, whatever batches come in, so that the bytes
+/// are those ingest writes.
+struct TableOutput {
+    writer: ArrowWriter<AtomicFile>,
+    schema: SchemaRef,
+    pending: Vec<RecordBatch>,
+    num_pending: usize,
+    group_rows: usize,
+}
+
+impl TableOutput {
+    fn new(
+        file: AtomicFile,
+        schema: SchemaRef,
+        images: Option<ColumnPath>,
+        group_rows: usize,
+    ) -> anyhow::Result<Self> {
+        let properties = shard_properties(&schema, images, group_rows);
+        let writer = ArrowWriter::try_new(file, SchemaRef::clone(&schema), Some(properties))?;
+        Ok(Self { writer, schema, pending: Vec::new(), num_pending: 0, group_rows })
+    }
+
+    /// `batch` never straddles a row group: callers read in divisors of `group_rows`.
+    fn write(&mut self, batch: RecordBatch) -> anyhow::Result<()> {
+        self.num_pending += batch.num_rows();
+        self.pending.push(batch);
+        if self.num_pending >= self.group_rows { self.write_group() } else { Ok(()) }
+    }
+
+    fn write_group(&mut self) -> anyhow::Result<()> {
+        let group = arrow::compute::concat_batches(&self.schema, &self.pending)?;
+        self.pending.clear();
+        self.num_pending = 0;
+        self.writer.write(&group)?;
+        Ok(self.writer.flush()?)
+    }
+
+    fn finish(mut self) -> anyhow::Result<AtomicFile> {
+        if self.num_pending > 0 {
+            self.write_group()?;
+        }
+        Ok(self.writer.into_inner()?)
+    }
+}

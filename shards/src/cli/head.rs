@@ -1,0 +1,81 @@
+//! `pairmill-shards head`: the first samples of shards, for eyes.
+
+use std::io::Write;
+
+use clap::Args;
+
+use super::ShardArgs;
+use super::output::{Output, one_line, printable, thousands};
+use crate::json::parse_python_json;
+use crate::sample::{IMAGE_EXTS, Sample};
+use crate::tar::TarReader;
+
+/// Characters of a caption or field that are shown.
+const MAX_SHOWN_CHARS: usize = 160;
+/// Metadata fields that are shown.
+const MAX_SHOWN_FIELDS: usize = 12;
+
+/// Arguments of `head`.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  pairmill-shards head laion/00000.tar\n  pairmill-shards head -n 1 'laion/{00000..00012}.tar'"
+)]
+pub struct HeadArgs {
+    #[command(flatten)]
+    shards: ShardArgs,
+    /// Samples to show
+    #[arg(short, long, value_name = "N", default_value_t = 5)]
+    num: usize,
+}
+
+/// Shows the first `num` samples.
+///
+/// # Errors
+/// When a shard cannot be read as far as it is shown.
+pub fn head(args: &HeadArgs, out: &mut Output) -> anyhow::Result<()> {
+    let mut left = args.num;
+    for path in args.shards.tars()? {
+        if left == 0 {
+            break;
+        }
+        for sample in TarReader::open(&path, args.shards.end_marker())?.take(left) {
+            show(&sample?, &path.to_string_lossy(), out)?;
+            left -= 1;
+        }
+    }
+    Ok(())
+}
+
+fn show(sample: &Sample, shard: &str, out: &mut Output) -> std::io::Result<()> {
+    let key = printable(&sample.key);
+    writeln!(out, "{}  {}", out.heading(&key), printable(shard))?;
+    for member in &sample.members {
+        let size = thousands(member.data.len() as u64);
+        write!(out, "  {:<8} {size:>11} B", one_line(&member.ext, 20))?;
+        if IMAGE_EXTS.contains(&member.ext.as_str()) {
+            match pairmill_pixels::probe(&member.data) {
+                Ok(header) => write!(out, "  {} × {}  {}", header.width, header.height, header.format)?,
+                Err(e) => write!(out, "  {}", one_line(&e.to_string(), MAX_SHOWN_CHARS))?,
+            }
+        }
+        writeln!(out)?;
+    }
+    if let Some(caption) = sample.caption() {
+        writeln!(out, "  caption  {}", one_line(&String::from_utf8_lossy(caption), MAX_SHOWN_CHARS))?;
+    }
+    match sample.metadata().map(|json| parse_python_json(&String::from_utf8_lossy(json))) {
+        Some(Ok(serde_json::Value::Object(fields))) => {
+            // The key, the caption and the fact of success have been seen already.
+            let seen = ["key", "caption", "status", "width", "height"];
+            let told =
+                fields.iter().filter(|(name, value)| !seen.contains(&name.as_str()) && !value.is_null());
+            for (name, value) in told.take(MAX_SHOWN_FIELDS) {
+                let value = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+                writeln!(out, "  {}  {}", one_line(name, 40), one_line(&value, MAX_SHOWN_CHARS))?;
+            }
+        }
+        Some(_) => writeln!(out, "  json is not an object")?,
+        None => {}
+    }
+    writeln!(out)
+}

@@ -1,0 +1,114 @@
+//! `pairmill-shards`: looking at shards, checking them, and turning them into other shapes. Each command is one
+//! module with its `Args` and a function that does it; this one parses, dispatches and reports errors.
+//!
+//! Exit codes: 0 done, 1 `verify` found problems, 2 bad input (one line, `error: …`, on standard error).
+
+pub mod cat;
+pub mod convert;
+pub mod head;
+pub mod index;
+mod output;
+
+use std::process::ExitCode;
+
+use clap::{CommandFactory, Parser, Subcommand};
+
+use self::output::Output;
+use crate::spec::ShardSpec;
+use crate::tar::EndMarker;
+
+/// What the command line says.
+#[derive(Debug, Parser)]
+#[command(
+    name = "pairmill-shards",
+    version,
+    about = "Look at, check, index and convert image-text shards",
+    after_help = "SHARDS are folders, files, globs or webdataset patterns:\n  \
+                  pairmill-shards head 'laion/{00000..00012}.tar'\n  \
+                  pairmill-shards cat laion --key 000070042 --ext jpg > cat.jpg\n  \
+                  pairmill-shards index laion\n  \
+                  pairmill-shards convert laion laion-parquet"
+)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Show the first samples of shards: members, sizes, caption, metadata
+    Head(head::HeadArgs),
+    /// Write samples to standard output: JSON lines, or the raw bytes of one kind of member
+    Cat(cat::CatArgs),
+    /// Write the side indexes that DALI, Energon and open_clip look for, beside anyone's tars
+    Index(index::IndexArgs),
+    /// Turn tar shards into Parquet image shards, or back
+    Convert(convert::ConvertArgs),
+    /// Print a completion script for a shell
+    Completions {
+        /// Which shell
+        shell: clap_complete::Shell,
+    },
+}
+
+/// Shards as every command takes them.
+#[derive(Debug, clap::Args)]
+pub struct ShardArgs {
+    /// Folders, files, globs or patterns such as `data/{00000..00012}.tar`
+    #[arg(required = true, value_name = "SHARDS")]
+    pub shards: Vec<ShardSpec>,
+    /// Accept tars that end without their closing zero blocks (a killed writer, a download that was cut off)
+    #[arg(long)]
+    pub lenient: bool,
+}
+
+impl ShardArgs {
+    /// The tars, in the order given.
+    ///
+    /// # Errors
+    /// When one is missing or a folder holds none.
+    pub fn tars(&self) -> anyhow::Result<Vec<std::path::PathBuf>> {
+        let mut paths = Vec::new();
+        for spec in &self.shards {
+            paths.extend(spec.resolve("tar")?);
+        }
+        Ok(paths)
+    }
+
+    /// What `--lenient` means to the reader.
+    pub fn end_marker(&self) -> EndMarker {
+        if self.lenient { EndMarker::Optional } else { EndMarker::Required }
+    }
+}
+
+/// Parses the command line, runs the command, reports an error.
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let mut out = Output::stdout();
+    let done = run(cli.command, &mut out).and_then(|code| {
+        out.finish()?;
+        Ok(code)
+    });
+    match done {
+        Ok(code) => code,
+        // `… | head` has seen enough: that is no error.
+        Err(error) if output::is_broken_pipe(&error) => ExitCode::SUCCESS,
+        Err(error) => {
+            output::complain(&format!("error: {error:#}"));
+            ExitCode::from(2)
+        }
+    }
+}
+
+fn run(command: Command, out: &mut Output) -> anyhow::Result<ExitCode> {
+    match command {
+        Command::Head(args) => head::head(&args, out)?,
+        Command::Cat(args) => cat::cat(&args, out)?,
+        Command::Index(args) => index::index(&args, out)?,
+        Command::Convert(args) => convert::convert(&args, out)?,
+        Command::Completions { shell } => {
+            clap_complete::generate(shell, &mut Cli::command(), "pairmill-shards", out);
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
