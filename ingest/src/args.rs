@@ -10,9 +10,8 @@ use clap::{Args, Parser, Subcommand};
 use pairmill_pixels::{EncodeFormat, Interpolation, ResizeMode};
 use pairmill_shards::status::FailureClass;
 use pairmill_shards::table::HashKind;
-use serde::de::IntoDeserializer;
+use serde::de::{DeserializeOwned, IntoDeserializer};
 use serde::de::value::{Error as WordError, StrDeserializer};
-use serde::Deserialize;
 
 use crate::config::{Config, ConfigError, IncrementalMode, OutputFormat};
 
@@ -54,8 +53,8 @@ Examples:
   pairmill-ingest run --url-list part-00000.parquet --url-col URL --caption-col TEXT \\
       --output-folder laion --output-format webdataset --resize-mode keep_ratio
 
-  # CC3M: a headerless tsv, caption first, no quoting
-  pairmill-ingest run --url-list Train_GCC-training.tsv --columns caption,url --quoting false \\
+  # CC3M: a headerless tsv, caption first
+  pairmill-ingest run --url-list Train_GCC-training.tsv --columns caption,url \\
       --caption-col caption --output-folder cc3m --output-format webdataset
 
   # See what would be done, then do shards 0 to 99 here and the rest elsewhere
@@ -126,7 +125,7 @@ pub struct RunArgs {
     /// Names for the columns of a csv or tsv without header, comma-separated
     #[arg(long, value_name = "NAMES", value_parser = names, help_heading = RARE, hide_short_help = true)]
     pub columns: Option<Names>,
-    /// Whether double quotes quote fields in csv and tsv [default: true]
+    /// Whether double quotes quote fields in csv and tsv [default: yes, but not in a tsv without header]
     #[arg(long, value_parser = BoolishValueParser::new(), num_args = 0..=1, default_missing_value = "true", value_name = "BOOL", help_heading = RARE, hide_short_help = true)]
     pub quoting: Option<bool>,
     /// Leave images alone that are small enough
@@ -242,7 +241,7 @@ impl RunArgs {
         set_some(&mut input.caption_col, self.caption_col);
         set(&mut input.save_additional_columns, self.save_additional_columns.map(|n| n.0));
         set_some(&mut input.columns, self.columns.map(|n| n.0));
-        set(&mut input.quoting, self.quoting);
+        set_some(&mut input.quoting, self.quoting);
         set_some(&mut input.verify_hash, self.verify_hash.map(|v| (v.0, v.1)));
         let output = &mut config.output;
         set(&mut output.output_folder, self.output_folder);
@@ -256,7 +255,7 @@ impl RunArgs {
             && format != pixels.encode_format
         {
             pixels.encode_format = format;
-            pixels.encode_quality = format.default_quality();
+            pixels.encode_quality = default_quality(format);
         }
         set(&mut pixels.encode_quality, self.encode_quality);
         set(&mut pixels.image_size, self.image_size);
@@ -285,6 +284,14 @@ impl RunArgs {
         runtime.quiet |= self.quiet;
         config.validate()?;
         Ok(config)
+    }
+}
+
+/// img2dataset's 95, which for png would be no compression level.
+fn default_quality(format: EncodeFormat) -> u32 {
+    match format {
+        EncodeFormat::Png => 6,
+        EncodeFormat::Jpg | EncodeFormat::Webp => 95,
     }
 }
 
@@ -321,8 +328,8 @@ pub struct ShardRange(pub u64, pub u64);
 pub struct Classes(pub Vec<FailureClass>);
 
 /// Any of our enums by its serde word; the error lists the words there are.
-fn word<'a, T: Deserialize<'a>>(typed: &'a str) -> Result<T, String> {
-    let deserializer: StrDeserializer<'a, WordError> = typed.into_deserializer();
+fn word<T: DeserializeOwned>(typed: &str) -> Result<T, String> {
+    let deserializer: StrDeserializer<'_, WordError> = typed.into_deserializer();
     T::deserialize(deserializer).map_err(|error| error.to_string().replace("variant ", ""))
 }
 

@@ -51,8 +51,12 @@ pub struct InputConfig {
     /// Names for the columns of a csv or tsv without header line.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub columns: Option<Vec<String>>,
-    /// Whether `"` quotes fields in csv and tsv. CC3M and CC12M need `false`.
-    pub quoting: bool,
+    /// Whether `"` quotes fields in csv and tsv; by default yes, but not in a tsv without header line, since CC3M and
+    /// CC12M have bare quotes in their captions.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub quoting: Option<bool>,
+    /// Whether additional columns of text tables get types, for which the input is read once beforehand.
+    pub infer_types: bool,
 }
 
 impl Default for InputConfig {
@@ -65,7 +69,8 @@ impl Default for InputConfig {
             save_additional_columns: Vec::new(),
             verify_hash: None,
             columns: None,
-            quoting: true,
+            quoting: None,
+            infer_types: true,
         }
     }
 }

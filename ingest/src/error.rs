@@ -5,9 +5,10 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use pairmill_shards::atomic::FileError;
-use pairmill_shards::folder::FolderError;
+use pairmill_shards::index::IndexError;
+use pairmill_shards::stats::StatsError;
 use pairmill_shards::table::TableError;
-use pairmill_shards::tar::TarError;
+use pairmill_shards::tar::TarWriteError;
 
 use crate::config::ConfigError;
 use crate::fetch::FetchError;
@@ -28,15 +29,18 @@ pub enum IngestError {
     /// A finished file could not be put in place.
     #[error(transparent)]
     Atomic(#[from] FileError),
-    /// The output folder's shards could not be listed.
+    /// An index of a tar could not be written.
     #[error(transparent)]
-    Folder(#[from] FolderError),
+    Index(#[from] IndexError),
+    /// A finished shard's stats cannot be read.
+    #[error(transparent)]
+    Stats(#[from] StatsError),
     /// A sidecar.
     #[error(transparent)]
     Table(#[from] TableError),
-    /// A tar.
+    /// A tar could not be written.
     #[error(transparent)]
-    Tar(#[from] TarError),
+    Tar(#[from] TarWriteError),
     /// The output folder holds shards of a run with other settings or another input.
     #[error(
         "{folder}: holds another run's shards ({differences}); use another --output-folder, the same settings, or \

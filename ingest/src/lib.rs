@@ -1,5 +1,14 @@
 //! Rows of a table to training shards: the main job, as a library. `run::run` is all of it; the binary only parses
 //! arguments and prints. ARCHITECTURE.md draws the flow.
 
+pub mod args;
+pub mod config;
+pub mod error;
 pub mod fetch;
+pub mod metrics;
+pub mod output;
+pub mod pipeline;
+pub mod progress;
+pub mod retry;
+pub mod run;
 pub mod source;

@@ -101,6 +101,7 @@ fn describe(plan: &Plan, folder: &str) -> String {
     }
     match (plan.rows, plan.shards) {
         (Some(rows), Some(shards)) => text.push_str(&format!("rows    {rows} in {shards} shards\n")),
+        (Some(rows), None) => text.push_str(&format!("rows    {rows}\n")),
         _ => text.push_str("rows    known only after reading the table\n"),
     }
     text.push_str(&format!("output  {folder} ({} shards finished)\n", plan.done));

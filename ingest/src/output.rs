@@ -82,7 +82,7 @@ impl OutputFolder {
             config: config.clone(),
             inputs: inputs.clone(),
         };
-        let next_id = folder.max_id().map_or(0, |id| id.0 + 1);
+        let next_id = folder.max_done().map_or(0, |id| id.0 + 1);
         let segment = match config.output.incremental_mode {
             IncrementalMode::Extend => match segments.last() {
                 // An extend that was cut short is continued, not begun again behind itself.
@@ -115,7 +115,7 @@ impl OutputFolder {
                 }
             }
         };
-        Self::begin(path, segment, folder.done().collect(), whole_run, lock)
+        Self::begin(path, segment, folder.done().map(|shard| shard.id).collect(), config.runtime.shards, lock)
     }
 
     /// Makes a finished folder ready for a retry of `classes` with `config`.
@@ -132,23 +132,25 @@ impl OutputFolder {
                 return Err(IngestError::Unfinished { folder: path.to_owned(), first_shard: last.first_shard });
             }
             _ => Segment {
-                first_shard: folder.max_id().map_or(0, |id| id.0 + 1),
+                first_shard: folder.max_done().map_or(0, |id| id.0 + 1),
                 version: env!("CARGO_PKG_VERSION").to_owned(),
                 retry_of_classes: classes.to_vec(),
                 config: config.clone(),
                 inputs: Vec::new(),
             },
         };
-        Self::begin(path.to_owned(), segment, folder.done().collect(), true, Some(lock))
+        Self::begin(path.to_owned(), segment, folder.done().map(|shard| shard.id).collect(), None, Some(lock))
     }
 
     fn begin(
         path: PathBuf,
         segment: Segment,
         done: BTreeSet<ShardId>,
-        whole_run: bool,
+        shards: Option<(u64, u64)>,
         lock: Option<File>,
     ) -> Result<Self, IngestError> {
+        let whole_run = shards.is_none();
+        remove_stale_temps(&path, shards)?;
         let folder = Self { path, segment, done, whole_run, _lock: lock };
         let file = folder.segment_file("toml");
         if !file.exists() {
@@ -264,6 +266,24 @@ fn lock(path: &Path) -> Result<File, IngestError> {
         // Some network file systems have no locks: better an unguarded run than none.
         Err(TryLockError::Error(_)) => Ok(file),
     }
+}
+
+/// Removes what killed runs left: `.00003.tar.<pid>.tmp` and the like, of the shards this run may write. A process
+/// that is given some shards only must not take the temporaries of its neighbours.
+fn remove_stale_temps(path: &Path, shards: Option<(u64, u64)>) -> Result<(), IngestError> {
+    let (from, to) = shards.unwrap_or((0, u64::MAX));
+    for entry in fs::read_dir(path).map_err(|e| IngestError::folder(path, e))? {
+        let at = entry.map_err(|e| IngestError::folder(path, e))?.path();
+        let name = at.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
+        let Some(inner) = name.strip_prefix('.').and_then(|n| n.strip_suffix(".tmp")) else { continue };
+        let digits = inner.bytes().take_while(u8::is_ascii_digit).count();
+        let ours = inner[..digits].parse().is_ok_and(|id: u64| (from..to).contains(&id)) || inner.starts_with("sizes.json.");
+        if ours {
+            if at.is_dir() { fs::remove_dir_all(&at) } else { fs::remove_file(&at) }
+                .map_err(|e| IngestError::folder(&at, e))?;
+        }
+    }
+    Ok(())
 }
 
 /// Removes what Pairmill or img2dataset wrote: everything whose name begins with a shard number, and our own notes.

@@ -57,7 +57,7 @@ impl RetryPlan {
         let mut chosen: BTreeMap<ShardId, BTreeSet<u64>> = BTreeMap::new();
         let mut superseded = Vec::new();
         let mut schema: Option<SchemaRef> = None;
-        for id in DatasetFolder::scan(folder)?.done().filter(|id| id.0 < limit) {
+        for id in DatasetFolder::scan(folder)?.done().map(|shard| shard.id).filter(|id| id.0 < limit) {
             let sidecar = Sidecar::open(folder, layout, id)?;
             match &schema {
                 None => schema = Some(sidecar.reader_schema()),

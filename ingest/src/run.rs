@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use arrow::datatypes::SchemaRef;
-use pairmill_shards::folder::DatasetFolder;
+use pairmill_shards::folder::{DatasetFolder, ShardFile};
 use pairmill_shards::stats::ShardStats;
 use pairmill_shards::status::FailureClass;
 
@@ -18,7 +18,7 @@ use crate::output::{InputStamp, OutputFolder, segments};
 use crate::pipeline::{self, RowSource, write_sizes};
 use crate::progress::{Account, Counters, Display};
 use crate::retry::{RetryBlocks, RetryPlan};
-use crate::source::{TableConfig, Tables};
+use crate::source::{CsvOptions, TableConfig, Tables};
 
 /// What a run did.
 #[derive(Debug, Clone)]
@@ -38,7 +38,7 @@ pub struct Plan {
     pub inputs: Vec<InputStamp>,
     /// Rows, where the format tells without reading them all.
     pub rows: Option<u64>,
-    /// Shards the rows make, where rows are known.
+    /// Shards the rows make, where that can be told.
     pub shards: Option<u64>,
     /// Shards already finished in the output folder.
     pub done: u64,
@@ -49,9 +49,10 @@ pub struct Plan {
 /// # Errors
 /// When the table is not usable.
 pub fn plan(config: &Config) -> Result<Plan, IngestError> {
-    let tables = Tables::open(&table_config(config))?;
+    let tables = Tables::open(&table_config(config)?)?;
     let per_shard = config.output.number_sample_per_shard;
-    let rows_per_file = tables.count_rows()?;
+    let rows = tables.count_rows();
+    let one_file = tables.files().len() == 1;
     let done = if config.output.output_folder.is_dir() {
         DatasetFolder::scan(&config.output.output_folder)?.done().count() as u64
     } else {
@@ -59,8 +60,9 @@ pub fn plan(config: &Config) -> Result<Plan, IngestError> {
     };
     Ok(Plan {
         inputs: stamps(&tables),
-        rows: rows_per_file.as_ref().map(|rows| rows.iter().sum()),
-        shards: rows_per_file.map(|rows| rows.iter().map(|n| n.div_ceil(per_shard)).sum()),
+        rows,
+        // Shards never span files, so several files end in several short shards.
+        shards: rows.filter(|_| one_file).map(|rows| rows.div_ceil(per_shard)),
         done,
     })
 }
@@ -72,9 +74,9 @@ pub fn plan(config: &Config) -> Result<Plan, IngestError> {
 /// When input, folder or disk give out; finished shards stay.
 pub fn run(config: &Config, stop: &AtomicBool) -> Result<Report, IngestError> {
     config.validate()?;
-    let tables = Tables::open(&table_config(config))?;
+    let tables = Tables::open(&table_config(config)?)?;
     let folder = OutputFolder::open(config, stamps(&tables))?;
-    let total_rows = tables.count_rows()?.map(|rows| rows.iter().sum());
+    let total_rows = tables.count_rows();
     let schema = tables.schema();
     let blocks = tables.blocks(config.output.number_sample_per_shard);
     drive(config, &folder, &schema, RowSource::Table(blocks), total_rows, stop)
@@ -147,9 +149,11 @@ fn account(folder: &Path, first: u64, range: Option<(u64, u64)>) -> Result<(Acco
     let (from, to) = range.unwrap_or((first, u64::MAX));
     let mut account = Account::default();
     let mut shards = 0;
-    for id in dataset.done().filter(|id| (from..to).contains(&id.0)) {
-        account.add(&dataset.stats(id)?);
-        shards += 1;
+    for shard in dataset.done().filter(|shard| (from..to).contains(&shard.id.0)) {
+        if let Some(stats) = shard.get(ShardFile::Stats) {
+            account.add(&ShardStats::read(stats)?);
+            shards += 1;
+        }
     }
     Ok((account, shards))
 }
@@ -157,10 +161,9 @@ fn account(folder: &Path, first: u64, range: Option<(u64, u64)>) -> Result<(Acco
 fn sizes(folder: &Path) -> Result<BTreeMap<String, u64>, IngestError> {
     let dataset = DatasetFolder::scan(folder)?;
     let mut sizes = BTreeMap::new();
-    for id in dataset.done() {
-        if let Some(tar) = dataset.tar_name(id) {
-            let stats: ShardStats = dataset.stats(id)?;
-            sizes.insert(tar, stats.successes);
+    for shard in dataset.done() {
+        if let (Some(stats), Some(_)) = (shard.get(ShardFile::Stats), shard.get(ShardFile::Tar)) {
+            sizes.insert(ShardFile::Tar.name(&shard.name), ShardStats::read(stats)?.successes);
         }
     }
     Ok(sizes)
@@ -171,16 +174,17 @@ fn stamps(tables: &Tables) -> Vec<InputStamp> {
     tables.files().iter().map(|f| InputStamp { name: name(&f.path), bytes: f.bytes }).collect()
 }
 
-fn table_config(config: &Config) -> TableConfig {
+fn table_config(config: &Config) -> Result<TableConfig, IngestError> {
     let input = &config.input;
-    TableConfig {
+    Ok(TableConfig {
         url_list: input.url_list.clone(),
-        input_format: None,
+        input_format: input.input_format.as_deref().map(str::parse).transpose()?,
         url_col: input.url_col.clone(),
         caption_col: input.caption_col.clone(),
         verify_hash: input.verify_hash.as_ref().map(|(column, kind)| (column.clone(), kind.as_str().to_owned())),
         save_additional_columns: input.save_additional_columns.clone(),
         headerless: input.columns.clone(),
-        ..TableConfig::default()
-    }
+        csv: CsvOptions { delimiter: None, quoting: input.quoting },
+        infer_types: input.infer_types,
+    })
 }

@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{SystemTime, UNIX_EPOCH};
 
-use pairmill_shards::stats::StatsBuilder;
+use pairmill_shards::stats::{FetchMs, ShardStats};
 
 use super::shard::OpenShard;
 use super::spill::{Extent, Spill};
@@ -39,7 +39,8 @@ pub struct Assembly {
     next: u32,
     waiting: BTreeMap<u32, Held>,
     output: ShardOutput,
-    stats: StatsBuilder,
+    stats: ShardStats,
+    fetch_ms: Vec<f64>,
     spill: Option<Spill>,
 }
 
@@ -50,14 +51,9 @@ impl Assembly {
     /// When its temporary files cannot be created.
     pub fn open(shard: Arc<OpenShard>, stage: &WriteStage) -> Result<Self, IngestError> {
         let output = stage.open(&shard)?;
-        let stats = StatsBuilder::new(SystemTime::now());
+        let stats = ShardStats { start_time: unix_seconds(), ..ShardStats::default() };
         let waiting = BTreeMap::new();
-        Ok(Self { shard, next: 0, waiting, output, stats, spill: None })
-    }
-
-    /// The shard being assembled.
-    pub fn shard(&self) -> &OpenShard {
-        &self.shard
+        Ok(Self { shard, next: 0, waiting, output, stats, fetch_ms: Vec::new(), spill: None })
     }
 
     /// Takes one row, in any order.
@@ -66,7 +62,10 @@ impl Assembly {
     /// When the disk refuses, or a row comes twice.
     pub fn accept(&mut self, row: Processed, budget: &mut ReorderBudget, folder: &Path) -> Result<(), IngestError> {
         let size = row.image.as_ref().map_or(0, Vec::len) as u64;
-        self.stats.row(&row.outcome.result, row.fetch_ms, size);
+        self.stats.record(row.outcome.result.as_ref().err());
+        *self.stats.fetched_bytes.get_or_insert(0) += row.fetched_bytes;
+        *self.stats.image_bytes.get_or_insert(0) += size;
+        self.fetch_ms.push(f64::from(row.fetch_ms));
         if row.row == self.next {
             self.write(row)?;
         } else {
@@ -136,7 +135,13 @@ impl Assembly {
     ///
     /// # Errors
     /// When the disk refuses; nothing of the shard is visible as finished then.
-    pub fn commit(self) -> Result<(), IngestError> {
-        self.output.commit(&self.shard, self.stats)
+    pub fn commit(mut self) -> Result<(), IngestError> {
+        self.stats.fetch_ms = FetchMs::of(&mut self.fetch_ms);
+        self.stats.end_time = unix_seconds();
+        self.output.commit(&self.shard, &self.stats)
     }
+}
+
+fn unix_seconds() -> f64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |since| since.as_secs_f64())
 }

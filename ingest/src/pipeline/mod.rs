@@ -137,7 +137,7 @@ fn write_stage(
     schema: &SchemaRef,
     layout: pairmill_shards::key::KeyLayout,
 ) -> Result<WriteStage, IngestError> {
-    let image_ext = config.pixels.encode_format.ext();
+    let image_ext = config.pixels.encode_format.as_str();
     let options = SidecarOptions {
         exif: config.pixels.extract_exif,
         hash: config.output.compute_hash,

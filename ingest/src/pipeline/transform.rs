@@ -25,6 +25,8 @@ pub struct Processed {
     pub image: Option<Vec<u8>>,
     /// Time the fetch took.
     pub fetch_ms: u32,
+    /// Size of the body, failures after the fetch included.
+    pub fetched_bytes: u64,
 }
 
 /// What a worker needs to know.
@@ -56,9 +58,10 @@ impl TransformStage {
             // A shard closes only after all its rows, so a miss means the run was stopped.
             let Some(shard) = open.get(slot) else { continue };
             let fetch_ms = answer.fetch_ms;
+            let fetched_bytes = answer.result.as_ref().map_or(0, |body| body.bytes.len() as u64);
             let (outcome, image) = self.outcome(&mut transformer, &shard, row, answer);
             counters.row_decoded();
-            if processed.send(Processed { shard, row, outcome, image, fetch_ms }).is_err() {
+            if processed.send(Processed { shard, row, outcome, image, fetch_ms, fetched_bytes }).is_err() {
                 break;
             }
         }

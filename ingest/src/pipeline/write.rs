@@ -8,9 +8,9 @@ use std::path::{Path, PathBuf};
 
 use arrow::array::RecordBatch;
 use pairmill_shards::atomic::{AtomicFile, write_atomic};
-use pairmill_shards::index::{dali, energon};
+use pairmill_shards::index::{dali, energon, sizes};
 use pairmill_shards::key::{KeyLayout, ShardId};
-use pairmill_shards::stats::StatsBuilder;
+use pairmill_shards::stats::ShardStats;
 use pairmill_shards::table::{RowOutcome, SidecarSchema, SidecarWriter, sample_json};
 use pairmill_shards::tar::TarWriter;
 
@@ -102,7 +102,7 @@ impl ShardOutput {
             let mut members: Vec<(&str, &[u8])> = vec![(self.stage.image_ext, &image), ("json", json.as_bytes())];
             members.extend(caption.map(|c| ("txt", c.as_bytes())));
             match &mut self.images {
-                Images::Tar(tar) => tar.append(outcome.key.as_str(), &members)?,
+                Images::Tar(tar) => drop(tar.append(outcome.key.as_str(), &members)?),
                 Images::Folder(folder) => folder.append(outcome.key.as_str(), &members)?,
                 Images::Column(_) => {}
             }
@@ -132,7 +132,7 @@ impl ShardOutput {
     ///
     /// # Errors
     /// When the disk refuses; the stats are not there then, so the shard is made again.
-    pub fn commit(mut self, shard: &OpenShard, stats: StatsBuilder) -> Result<(), IngestError> {
+    pub fn commit(mut self, shard: &OpenShard, stats: &ShardStats) -> Result<(), IngestError> {
         if !self.outcomes.is_empty() {
             self.flush_rows(&shard.rows)?;
         }
@@ -147,16 +147,15 @@ impl ShardOutput {
                 let (buffer, index) = tar.finish()?;
                 buffer.into_inner().map_err(|e| at(".tar")(e.into_error()))?.commit()?;
                 if stage.indexes {
-                    dali::write(&path(".idx"), &index)?;
-                    energon::write(&path(".tar.idx"), &index)?;
+                    dali::write(&index, &path(".idx"))?;
+                    energon::write(&index, &path(".tar.idx"))?;
                 }
             }
             Images::Folder(folder) => folder.commit()?,
             Images::Column(_) => {}
         }
         self.sidecar.finish()?.commit()?;
-        let text = stats.finish(std::time::SystemTime::now()).to_json();
-        Ok(write_atomic(path("_stats.json"), text.as_bytes())?)
+        Ok(write_atomic(path("_stats.json"), stats.to_json().as_bytes())?)
     }
 }
 
@@ -225,5 +224,5 @@ fn sync(path: &Path) -> Result<(), IngestError> {
 /// # Errors
 /// When stats cannot be read or the file not written.
 pub fn write_sizes(folder: &Path, successes: &BTreeMap<String, u64>) -> Result<(), IngestError> {
-    Ok(pairmill_shards::index::sizes::write(&folder.join("sizes.json"), successes)?)
+    Ok(sizes::write(successes, &sizes::path_in(folder))?)
 }
