@@ -126,9 +126,9 @@ faults! {
     /// A chunked body that is closed without its last chunk.
     ShortChunked = "short-chunked", Class("truncated"), 5;
     /// An answer that is not HTTP.
-    NotHttp = "not-http", Class("connect"), 3;
-    /// A thousand header lines, 100 kB in all.
-    HeaderFlood = "header-flood", Class("connect"), 3;
+    NotHttp = "not-http", Class("http_other"), 3;
+    /// A thousand header lines, 100 kB in all: more than any HTTP library takes, so as good as no HTTP.
+    HeaderFlood = "header-flood", Class("http_other"), 3;
     /// Every answer closes its connection.
     ConnectionClose = "connection-close", Picture, 20;
     /// A header value in Latin-1.
@@ -219,7 +219,7 @@ faults! {
     NoAiOtherBot = "noai-otherbot", Picture, 6;
     /// A host name that does not exist (under `.invalid`, RFC 6761).
     NoSuchHost = "no-such-host", Class("dns"), 80;
-    /// A port where nothing listens (TCP port 1 of the loopback).
+    /// A port where nothing listens (TCP port 1 of some loopback address).
     Refused = "refused", Class("connect"), 20;
     /// An https address where plain HTTP is spoken.
     NotTls = "not-tls", Class("tls"), 10;
@@ -243,13 +243,23 @@ impl Fault {
     pub const COSTLY: &'static [Self] =
         &[Self::SlowDrip, Self::SlowHeaders, Self::NoAnswer, Self::EndlessChunked, Self::EndlessPlain];
 
+    /// Whether it makes a polite client leave the whole host alone for a while; tables keep these to the last of
+    /// several hosts, so that the rows of the others need not wait.
+    pub const fn slows_its_host(self) -> bool {
+        matches!(
+            self,
+            Self::RateLimited | Self::RateLimitedLong | Self::RateLimitedDate | Self::RateLimitedThenOk
+        )
+    }
+
     /// Its URL on the world at `base_url` (no slash at the end) for picture `index` of `source`. Some faults live
     /// in the URL itself and ignore the base.
     pub fn url(self, base_url: &str, source: Source, index: u64) -> String {
         let path = format!("/fault/{self}/{source}/{index}.jpg");
         match self {
             Self::NoSuchHost => format!("http://host-{}.invalid{path}", index % 7),
-            Self::Refused => format!("http://127.0.0.1:1{path}"),
+            // Addresses of their own, so that a client which gives up on dead hosts does not give up on these.
+            Self::Refused => format!("http://127.1.{}.{}:1{path}", index / 250 % 250, 1 + index % 250),
             Self::NotTls => format!("{}{path}", base_url.replacen("http://", "https://", 1)),
             Self::BadScheme => format!("gopher://127.0.0.1{path}"),
             Self::BadUrl => format!("http://[picture {index}"),

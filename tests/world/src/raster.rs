@@ -154,7 +154,7 @@ fn distance(shape: Shape, u: f32, v: f32) -> f32 {
         Shape::Ring => (length(u, v) - 0.7).abs() - 0.22,
         Shape::Cross => (au - 0.28).max(av - 0.92).min((av - 0.28).max(au - 0.92)),
         Shape::Heart => {
-            let body = (au + (v - 0.12).abs() - 0.74) * 0.7071;
+            let body = (au + (v - 0.12).abs() - 0.74) * std::f32::consts::FRAC_1_SQRT_2;
             body.min(length(au - 0.37, v + 0.25) - 0.5233)
         }
         Shape::Crescent => (length(u, v) - 0.92).max(0.78 - length(u - 0.42, v)),

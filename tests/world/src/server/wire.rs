@@ -15,7 +15,7 @@ const DRIP: Duration = Duration::from_secs(1);
 const BEFORE_RESET: Duration = Duration::from_millis(30);
 /// Longest wait for a refused client to leave.
 const LINGER: Duration = Duration::from_millis(500);
-const ZEROS: [u8; 64 * 1024] = [0; 64 * 1024];
+static ZEROS: [u8; 64 * 1024] = [0; 64 * 1024];
 
 /// How the head says where the body ends.
 enum Framing {

@@ -28,7 +28,8 @@ pub struct TableConfig {
     pub rows: u64,
     /// Index of the first row; rows of one source are the same in every table that holds them.
     pub first: u64,
-    /// Where the world is served, without a slash at the end. Rows spread over several evenly.
+    /// Where the world is served, without a slash at the end; at least one. Rows spread over several evenly, but
+    /// the faults that slow their host ([`Fault::slows_its_host`]) all go to the last.
     pub base_urls: Vec<String>,
     /// Share of rows with a fault, 0 to 1.
     pub fault_rate: f64,
@@ -131,7 +132,12 @@ impl World {
             shown = index;
             fault = self.fault_at(config, index);
         }
-        let base = &config.base_urls[(mix(shown ^ 0x686f_7374) % config.base_urls.len() as u64) as usize];
+        let num_hosts = config.base_urls.len() as u64;
+        let host = match fault {
+            Some(fault) if fault.slows_its_host() => num_hosts - 1,
+            _ => mix(shown ^ 0x686f_7374) % num_hosts,
+        };
+        let base = &config.base_urls[host as usize];
         let picture = match fault {
             Some(_) => self.fault_picture(source, shown),
             None => self.picture(source, shown),

@@ -42,7 +42,7 @@ pub(super) fn write_laion(rows: impl Iterator<Item = Row>, sink: Sink, path: &Pa
             ids.append_value((chance >> 1) as i64);
             urls.append_value(&row.url);
             texts.append_value(&row.caption.text);
-            let known = chance % 100 != 0;
+            let known = !chance.is_multiple_of(100);
             heights.append_option(known.then_some(row.height as i32));
             widths.append_option(known.then_some(row.width as i32));
             licences.append_value(if (chance >> 8).is_multiple_of(20) { "cc-by-2.0" } else { "?" });

@@ -264,7 +264,10 @@ fn faults_that_are_no_request_have_urls_that_fail_by_themselves() {
     assert!(url(Fault::NoSuchHost).starts_with("http://host-2.invalid/"));
     assert!(url(Fault::NotTls).starts_with("https://127.0.0.1:8000/"));
     assert_eq!(url(Fault::NoUrl), "");
-    assert!(std::net::TcpStream::connect("127.0.0.1:1").is_err(), "a service listens on TCP port 1");
+    let refused = url(Fault::Refused);
+    let authority = refused.strip_prefix("http://").unwrap().split_once('/').unwrap().0;
+    let error = std::net::TcpStream::connect(authority).unwrap_err();
+    assert_eq!(error.kind(), std::io::ErrorKind::ConnectionRefused, "{authority}");
     let urls: BTreeSet<_> = Fault::ALL.iter().map(|f| url(*f)).collect();
     assert_eq!(urls.len(), Fault::ALL.len());
 }

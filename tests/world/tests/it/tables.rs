@@ -206,6 +206,9 @@ fn rows_spread_over_hosts_and_bad_configs_say_what_to_do() {
     };
     let second = world.rows(&hosts).filter(|row| row.url.starts_with("http://127.0.0.2")).count();
     assert!((140..260).contains(&second), "{second}");
+    let limited = hosts.clone().with_faults(0.9, FaultMix::Every);
+    let mut slowing = world.rows(&limited).filter(|row| row.fault.is_some_and(Fault::slows_its_host));
+    assert!(slowing.all(|row| row.url.starts_with("http://127.0.0.2")));
     let message = |config: &TableConfig, name: &str| {
         world.write_table(config, &dir.path().join(name)).unwrap_err().to_string()
     };
