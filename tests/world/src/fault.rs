@@ -157,7 +157,7 @@ faults! {
     RedirectPrivate = "redirect-private", Private(None), 0;
     /// A redirect to the cloud metadata address (169.254.169.254).
     RedirectMetadata = "redirect-metadata", Private(None), 0;
-    /// A redirect to the loopback in IPv6 ([::1]), where the world does not listen.
+    /// A redirect to the loopback in IPv6 (`[::1]`), where the world does not listen.
     RedirectLoopbackV6 = "redirect-loopback-v6", Private(Some("connect")), 0;
     /// A redirect to the loopback in IPv4 (the world's own address).
     RedirectLoopback = "redirect-loopback", Private(Some(SUCCESS)), 0;
