@@ -268,7 +268,7 @@ impl HostTable {
     fn sweep(&mut self, now: Instant) {
         for keep_remarkable in [true, false] {
             for (id, slot) in self.slots.iter_mut().enumerate() {
-                if slot.as_ref().is_some_and(|h| h.is_idle() && !(keep_remarkable && !h.is_unremarkable(now)))
+                if slot.as_ref().is_some_and(|h| h.is_idle() && (h.is_unremarkable(now) || !keep_remarkable))
                     && let Some(host) = slot.take()
                 {
                     self.index.remove(&host.name);
