@@ -31,10 +31,10 @@ test *ARGS:
 test-peers *ARGS:
     tests/peers/run.sh {{ ARGS }}
 
-# Fuzz one target for SECONDS; without a target, list them (needs a nightly toolchain and cargo-fuzz)
+# Fuzz one target of a crate, seeded with its attacks/; without a target, list them (nightly Rust and cargo-fuzz)
 [group('test')]
 fuzz CRATE="shards" TARGET="" SECONDS="60":
-    cd {{ CRATE }} && cargo +nightly fuzz {{ if TARGET == "" { "list" } else { "run " + TARGET + " -- -max_total_time=" + SECONDS } }}
+    cd {{ CRATE }} && {{ if TARGET == "" { "cargo +nightly fuzz list" } else { "mkdir -p fuzz/corpus/" + TARGET + " && cargo +nightly fuzz run " + TARGET + " fuzz/corpus/" + TARGET + " attacks -- -max_total_time=" + SECONDS } }}
 
 # img2dataset and Pairmill in turn on one local server: CPU, wall, memory, success rate, pixel quality
 [group('bench')]
