@@ -48,7 +48,9 @@ fn utf8(path: &Path) -> &str {
     path.to_str().unwrap()
 }
 
-fn write_tar(path: &Path, samples: &[(&str, &[(&str, &[u8])])]) {
+type Members<'a> = &'a [(&'a str, &'a [u8])];
+
+fn write_tar(path: &Path, samples: &[(&str, Members<'_>)]) {
     let mut tar = TarWriter::new(fs::File::create(path).unwrap());
     for (key, members) in samples {
         tar.append(key, members).unwrap();
