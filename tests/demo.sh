@@ -70,5 +70,5 @@ say "every rule of the format"
 show "$binaries/pairmill-shards" verify "$out/shards"
 
 say "what the samples look like"
-show "$binaries/pairmill-shards" contact-sheet "$out/shards" --out "$out/contact-sheet.png"
-printf '\nshards:        %s\ncontact sheet: %s\n' "$out/shards" "$out/contact-sheet.png"
+show "$binaries/pairmill-shards" contact-sheet "$out/shards" --out "$out/contact-sheet.html"
+printf '\nshards:        %s\ncontact sheet: %s\n' "$out/shards" "$out/contact-sheet.html"
