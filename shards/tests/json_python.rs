@@ -160,14 +160,25 @@ fn any_json() -> impl Strategy<Value = Json> {
     })
 }
 
+/// Equality but for the last bit of floats: serde_json's parser is not exact without its `float_roundtrip` feature.
+fn same(a: &Json, b: &Json) -> bool {
+    match (a, b) {
+        (Json::Float(a), Json::Float(b)) => (a - b).abs() <= a.abs() * 1e-15,
+        (Json::List(a), Json::List(b)) => a.len() == b.len() && a.iter().zip(b).all(|(a, b)| same(a, b)),
+        (Json::Object(a), Json::Object(b)) => {
+            a.len() == b.len() && a.iter().zip(b).all(|(a, b)| a.0 == b.0 && same(&a.1, &b.1))
+        }
+        _ => a == b,
+    }
+}
+
 proptest! {
     #[test]
     fn what_is_written_reads_back(value in any_json()) {
         for text in [dumps(&value), dumps_indented(&value)] {
             prop_assert!(text.is_ascii());
             let parsed: serde_json::Value = serde_json::from_str(&text).unwrap();
-            // Floats without a fraction keep their `.0`, so they come back as floats.
-            prop_assert_eq!(&Json::from(&parsed), &value);
+            prop_assert!(same(&Json::from(&parsed), &value), "{:?} came back as {:?}", value, parsed);
         }
     }
 }

@@ -1,0 +1,444 @@
+//! The account of a dataset folder: every input row once, with its last outcome. What `pairmill-shards stat` prints
+//! and what a run says at its end.
+//!
+//! A row that `retry` took up again has one table row in its first shard and one in each retry shard; `retry_of`
+//! names the key it supersedes. The account counts original rows (those without `retry_of`) and last outcomes
+//! (those no other row supersedes), which are as many.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::fs;
+use std::path::Path;
+
+use serde::Serialize;
+
+use crate::atomic::FileError;
+use crate::folder::{DatasetFolder, ShardFile, ShardFiles};
+use crate::stats::{ShardStats, StatsError, StatusDict};
+use crate::status::{FailureClass, Status};
+use crate::table::{RowColumns, SidecarReader, SidecarRow, TableError, column};
+use crate::tar::{EndMarker, MappedTar, TarError};
+
+/// Hosts and messages listed.
+const NUM_TOP: usize = 10;
+/// Distinct hosts held at a time; beyond it those that failed least are dropped.
+const MAX_HOSTS: usize = 1_000_000;
+/// Values above this are counted as this.
+const MAX_VALUE: u32 = 100_000;
+
+/// The account of one folder.
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+pub struct Account {
+    /// Finished shards.
+    pub shards: u64,
+    /// Shards with files but without stats; not counted below.
+    pub unfinished_shards: u64,
+    /// Input rows, each once.
+    pub rows: u64,
+    /// Rows whose image is in a shard.
+    pub successes: u64,
+    /// Failed rows by img2dataset's status.
+    pub failures_by_status: BTreeMap<Status, u64>,
+    /// Failed rows by class.
+    pub failures_by_class: BTreeMap<FailureClass, u64>,
+    /// Rows that a retry took up again, and how many of these succeeded in the end.
+    pub retried: u64,
+    /// See `retried`.
+    pub recovered: u64,
+    /// Rows that stats count but no table lists: lost by the tool that wrote the shard (img2dataset drops a row when
+    /// it raises). Part of `rows`.
+    pub unlisted: u64,
+    /// Samples in shards that have no table (bare tars); not part of `rows`.
+    pub samples_without_table: u64,
+    /// Bytes on disk by kind of file.
+    pub bytes: BTreeMap<&'static str, u64>,
+    /// Bytes fetched, where the stats say so.
+    pub fetched_bytes: Option<u64>,
+    /// Seconds from the first shard's start to the last one's end.
+    pub wall_s: Option<f64>,
+    /// Images per shard.
+    pub samples_per_shard: Distribution,
+    /// Pixels.
+    pub width: Distribution,
+    /// Pixels.
+    pub height: Distribution,
+    /// Pixels, as downloaded.
+    pub original_width: Distribution,
+    /// Pixels, as downloaded.
+    pub original_height: Distribution,
+    /// Characters of the captions of successes; null and blank ones count as 0.
+    pub caption_chars: Distribution,
+    /// Successes whose caption is null or blank.
+    pub blank_captions: u64,
+    /// Hosts by failed rows, most first.
+    pub failing_hosts: Vec<HostCount>,
+    /// Messages of failures, most frequent first.
+    pub messages: Vec<MessageCount>,
+}
+
+/// How a host did.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct HostCount {
+    /// Host name, lower-case, without port.
+    pub host: String,
+    /// Rows that failed.
+    pub failures: u64,
+    /// Rows in all.
+    pub rows: u64,
+}
+
+/// How often a message came.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct MessageCount {
+    /// The message.
+    pub message: String,
+    /// Rows.
+    pub rows: u64,
+}
+
+/// Quantiles of whole numbers.
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+pub struct Distribution {
+    /// Values.
+    pub count: u64,
+    /// Smallest.
+    pub min: u32,
+    /// Half are smaller or equal.
+    pub p50: u32,
+    /// 90 of 100 are smaller or equal.
+    pub p90: u32,
+    /// 99 of 100 are smaller or equal.
+    pub p99: u32,
+    /// Largest (100,000 stands for anything larger).
+    pub max: u32,
+    /// Arithmetic mean.
+    pub mean: f64,
+}
+
+/// Counts by value, so that quantiles are exact and memory is bounded.
+#[derive(Debug, Default)]
+struct Histogram(BTreeMap<u32, u64>);
+
+impl Histogram {
+    fn add(&mut self, value: impl TryInto<u32>) {
+        *self.0.entry(value.try_into().unwrap_or(MAX_VALUE).min(MAX_VALUE)).or_insert(0) += 1;
+    }
+
+    fn distribution(&self) -> Distribution {
+        let count: u64 = self.0.values().sum();
+        let (Some((&min, _)), Some((&max, _))) = (self.0.first_key_value(), self.0.last_key_value()) else {
+            return Distribution::default();
+        };
+        let quantile = |percent: u64| {
+            let rank = (count * percent).div_ceil(100).max(1);
+            let mut seen = 0;
+            let at = self.0.iter().find(|(_, n)| {
+                seen += **n;
+                seen >= rank
+            });
+            at.map_or(max, |(value, _)| *value)
+        };
+        let sum: f64 = self.0.iter().map(|(value, n)| f64::from(*value) * *n as f64).sum();
+        let mean = sum / count as f64;
+        Distribution { count, min, p50: quantile(50), p90: quantile(90), p99: quantile(99), max, mean }
+    }
+}
+
+/// Why a folder has no account.
+#[derive(Debug, thiserror::Error)]
+pub enum AccountError {
+    /// The folder cannot be listed.
+    #[error(transparent)]
+    File(#[from] FileError),
+    /// A table is unreadable.
+    #[error(transparent)]
+    Table(#[from] TableError),
+    /// A stats file is unreadable.
+    #[error(transparent)]
+    Stats(#[from] StatsError),
+    /// A tar without a table is unreadable.
+    #[error(transparent)]
+    Tar(#[from] TarError),
+}
+
+/// Adds shards up to an [`Account`].
+#[derive(Debug, Default)]
+struct Ledger {
+    account: Account,
+    superseded: HashSet<String>,
+    hosts: HashMap<String, (u64, u64)>,
+    messages: StatusDict,
+    samples_per_shard: Histogram,
+    sizes: [Histogram; 4],
+    caption_chars: Histogram,
+    times: Option<(f64, f64)>,
+}
+
+impl Account {
+    /// The account of the finished shards of `folder` and, where they have no tables, of its tars.
+    ///
+    /// # Errors
+    /// When a stats file, a table, or a tar without table cannot be read.
+    pub fn of(folder: &DatasetFolder) -> Result<Self, AccountError> {
+        let mut ledger = Ledger { superseded: superseded_keys(folder)?, ..Ledger::default() };
+        // A folder of tars alone has no stats; there every numbered tar counts.
+        let bare = folder.done().next().is_none();
+        for shard in folder.shards.values() {
+            if shard.is_done() || (bare && shard.get(ShardFile::Table).is_none() && shard.get(ShardFile::Tar).is_some()) {
+                ledger.add_shard(shard)?;
+            } else {
+                ledger.account.unfinished_shards += 1;
+            }
+        }
+        for tar in &folder.other_tars {
+            ledger.add_tar(tar)?;
+            *ledger.account.bytes.entry("tar").or_insert(0) += file_bytes(tar);
+        }
+        Ok(ledger.finish())
+    }
+
+    /// Rows that ended in failure.
+    pub fn failures(&self) -> u64 {
+        self.failures_by_class.values().sum()
+    }
+
+    /// Bytes of all files of the shards.
+    pub fn total_bytes(&self) -> u64 {
+        self.bytes.values().sum()
+    }
+}
+
+/// Keys that a retry shard supersedes.
+///
+/// # Errors
+/// When a table cannot be read.
+pub fn superseded_keys(folder: &DatasetFolder) -> Result<HashSet<String>, TableError> {
+    let mut keys = HashSet::new();
+    for shard in folder.done() {
+        let Some(path) = shard.get(ShardFile::Table) else { continue };
+        let reader = SidecarReader::open(path)?;
+        if reader.has_column(column::RETRY_OF) {
+            for row in reader.rows(RowColumns::Account)? {
+                keys.extend(row?.retry_of);
+            }
+        }
+    }
+    Ok(keys)
+}
+
+/// The host of an http(s) URL, lower-case, without user and port; `None` when there is none.
+pub fn host_of(url: &str) -> Option<String> {
+    let (_, rest) = url.split_once("://")?;
+    let authority = rest.split(['/', '?', '#', '\\']).next()?;
+    let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
+    // `[::1]:80` keeps its brackets.
+    let host = match host.find(']') {
+        Some(end) => &host[..=end],
+        None => host.split(':').next().unwrap_or(host),
+    };
+    (!host.is_empty()).then(|| host.to_ascii_lowercase())
+}
+
+fn file_bytes(path: &Path) -> u64 {
+    fs::metadata(path).map_or(0, |m| m.len())
+}
+
+impl Ledger {
+    fn add_shard(&mut self, shard: &ShardFiles) -> Result<(), AccountError> {
+        self.account.shards += 1;
+        for (kind, path) in shard.files() {
+            let name = match kind {
+                ShardFile::Stats => "stats",
+                ShardFile::Tar => "tar",
+                ShardFile::Table => "parquet",
+                ShardFile::DaliIndex | ShardFile::EnergonIndex => "index",
+                ShardFile::TfRecord => "tfrecord",
+                ShardFile::Files => continue,
+            };
+            *self.account.bytes.entry(name).or_insert(0) += file_bytes(path);
+        }
+        let stats = shard.get(ShardFile::Stats).map(ShardStats::read).transpose()?;
+        if let Some(stats) = &stats {
+            self.account.fetched_bytes = match (self.account.fetched_bytes, stats.fetched_bytes) {
+                (Some(a), Some(b)) => Some(a.saturating_add(b)),
+                (a, b) => a.or(b),
+            };
+            let (start, end) = self.times.unwrap_or((stats.start_time, stats.end_time));
+            self.times = Some((start.min(stats.start_time), end.max(stats.end_time)));
+        }
+        match (shard.get(ShardFile::Table), shard.get(ShardFile::Tar), &stats) {
+            (Some(table), _, _) => {
+                let (num_rows, num_images) = self.add_table(table)?;
+                self.samples_per_shard.add(num_images);
+                let unlisted = stats.map_or(0, |s| s.count.saturating_sub(num_rows));
+                self.account.unlisted += unlisted;
+                self.account.rows += unlisted;
+            }
+            (None, Some(tar), None) => self.add_tar(tar)?,
+            // Only the stats are left (img2dataset's `dummy` output, or tables thrown away).
+            (None, _, Some(stats)) => self.add_stats(stats),
+            (None, None, None) => {}
+        }
+        Ok(())
+    }
+
+    fn add_table(&mut self, path: &Path) -> Result<(u64, u64), TableError> {
+        let (mut num_rows, mut num_images) = (0, 0);
+        let reader = SidecarReader::open(path)?;
+        let has_caption = reader.has_column(column::CAPTION);
+        for row in reader.rows(RowColumns::All)? {
+            let row = row?;
+            num_rows += 1;
+            num_images += u64::from(row.status == Status::Success);
+            self.add_row(&row, has_caption);
+        }
+        Ok((num_rows, num_images))
+    }
+
+    fn add_row(&mut self, row: &SidecarRow, has_caption: bool) {
+        let account = &mut self.account;
+        match row.retry_of {
+            None => account.rows += 1,
+            Some(_) if row.status == Status::Success => account.recovered += 1,
+            Some(_) => {}
+        }
+        if self.superseded.contains(&row.key) {
+            // Counted with the row that supersedes it; an original is retried once, however often.
+            account.retried += u64::from(row.retry_of.is_none());
+            return;
+        }
+        let failed = row.status != Status::Success;
+        if let Some(host) = row.url.as_deref().and_then(host_of) {
+            let counts = self.hosts.entry(host).or_insert((0, 0));
+            counts.0 += u64::from(failed);
+            counts.1 += 1;
+            if self.hosts.len() > MAX_HOSTS {
+                let mut ranked: Vec<_> = self.hosts.drain().collect();
+                ranked.sort_unstable_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
+                ranked.truncate(MAX_HOSTS / 2);
+                self.hosts.extend(ranked);
+            }
+        }
+        if failed {
+            *account.failures_by_status.entry(row.status).or_insert(0) += 1;
+            if let Some(class) = row.failure_class {
+                *account.failures_by_class.entry(class).or_insert(0) += 1;
+            }
+            self.messages.add(row.error_message.as_deref().unwrap_or("(no message)"), 1);
+            return;
+        }
+        account.successes += 1;
+        let sizes = [row.width, row.height, row.original_width, row.original_height];
+        for (histogram, pixels) in self.sizes.iter_mut().zip(sizes) {
+            if let Some(pixels) = pixels {
+                histogram.add(pixels.max(0));
+            }
+        }
+        if has_caption {
+            let caption = row.caption.as_deref().unwrap_or_default();
+            account.blank_captions += u64::from(caption.trim().is_empty());
+            self.caption_chars.add(if caption.trim().is_empty() { 0 } else { caption.chars().count() });
+        }
+    }
+
+    fn add_stats(&mut self, stats: &ShardStats) {
+        let account = &mut self.account;
+        account.rows += stats.count;
+        account.successes += stats.successes;
+        for (status, count) in
+            [(Status::FailedToDownload, stats.failed_to_download), (Status::FailedToResize, stats.failed_to_resize)]
+        {
+            if count > 0 {
+                *account.failures_by_status.entry(status).or_insert(0) += count;
+            }
+        }
+        for (class, count) in &stats.failure_classes {
+            *account.failures_by_class.entry(*class).or_insert(0) += count;
+        }
+        for (message, count) in stats.status_dict.most_common() {
+            if message != Status::Success.as_str() {
+                self.messages.add(message, count);
+            }
+        }
+        self.samples_per_shard.add(stats.successes);
+    }
+
+    fn add_tar(&mut self, path: &Path) -> Result<(), TarError> {
+        let tar = MappedTar::open_with(path, EndMarker::Optional)?;
+        self.account.samples_without_table += tar.len() as u64;
+        self.samples_per_shard.add(tar.len());
+        for sample in tar.iter() {
+            if let Some(caption) = sample.caption() {
+                let caption = String::from_utf8_lossy(caption);
+                self.account.blank_captions += u64::from(caption.trim().is_empty());
+                self.caption_chars.add(if caption.trim().is_empty() { 0 } else { caption.chars().count() });
+            }
+        }
+        Ok(())
+    }
+
+    fn finish(mut self) -> Account {
+        let account = &mut self.account;
+        account.samples_per_shard = self.samples_per_shard.distribution();
+        let [width, height, original_width, original_height] = &self.sizes;
+        account.width = width.distribution();
+        account.height = height.distribution();
+        account.original_width = original_width.distribution();
+        account.original_height = original_height.distribution();
+        account.caption_chars = self.caption_chars.distribution();
+        account.wall_s = self.times.map(|(start, end)| end - start);
+        let mut hosts: Vec<HostCount> = self
+            .hosts
+            .into_iter()
+            .filter(|(_, (failures, _))| *failures > 0)
+            .map(|(host, (failures, rows))| HostCount { host, failures, rows })
+            .collect();
+        hosts.sort_unstable_by(|a, b| b.failures.cmp(&a.failures).then_with(|| a.host.cmp(&b.host)));
+        hosts.truncate(NUM_TOP);
+        account.failing_hosts = hosts;
+        let messages = self.messages.most_common().into_iter().take(NUM_TOP);
+        account.messages = messages.map(|(m, rows)| MessageCount { message: m.to_owned(), rows }).collect();
+        self.account
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hosts_are_cut_out_of_urls() {
+        for (url, host) in [
+            ("https://User:pw@WWW.Example.com:8080/a?b#c", Some("www.example.com")),
+            ("http://example.com", Some("example.com")),
+            ("http://[::1]:80/x", Some("[::1]")),
+            ("http://h?x=http://other/", Some("h")),
+            ("example.com/a.jpg", None),
+            ("http:///a", None),
+        ] {
+            assert_eq!(host_of(url).as_deref(), host, "{url}");
+        }
+    }
+
+    #[test]
+    fn quantiles_are_nearest_ranks() {
+        let mut histogram = Histogram::default();
+        (1..=100).for_each(|n: i32| histogram.add(n));
+        histogram.add(10_000_000u64);
+        let d = histogram.distribution();
+        assert_eq!((d.count, d.min, d.p50, d.p90, d.p99, d.max), (101, 1, 51, 91, 100, MAX_VALUE));
+        assert_eq!(Histogram::default().distribution(), Distribution::default());
+    }
+
+    #[test]
+    fn img2datasets_folder_adds_up() {
+        for output in ["webdataset", "parquet"] {
+            let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/img2dataset-1.47").join(output);
+            let account = Account::of(&DatasetFolder::scan(&dir).unwrap()).unwrap();
+            assert_eq!((account.shards, account.rows, account.successes, account.failures()), (2, 14, 7, 7));
+            assert_eq!(account.failures_by_class[&FailureClass::Http4xx], 2);
+            assert_eq!(account.failures_by_status[&Status::FailedToDownload], 4);
+            assert_eq!((account.blank_captions, account.width.count), (2, 7));
+            assert_eq!(account.failing_hosts[0].failures, 7);
+        }
+    }
+}

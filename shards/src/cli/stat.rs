@@ -1,0 +1,240 @@
+//! `pairmill-shards stat`: the account of a folder, on one screen or as JSON.
+
+use std::io::Write;
+use std::path::PathBuf;
+
+use anyhow::bail;
+use clap::Args;
+
+use super::output::{Output, one_line, thousands};
+use crate::account::{Account, Distribution};
+use crate::folder::DatasetFolder;
+
+/// Arguments of `stat`.
+#[derive(Debug, Args)]
+#[command(after_help = "Rows that `pairmill-ingest retry` took up again count once, with their last outcome.\n\n\
+                        Examples:\n  pairmill-shards stat laion\n  pairmill-shards stat laion --json | jq .failures_by_class")]
+pub struct StatArgs {
+    /// A dataset folder, ours or img2dataset's, or a folder of tars
+    #[arg(value_name = "DIR")]
+    dir: PathBuf,
+    /// Print JSON instead
+    #[arg(long)]
+    json: bool,
+}
+
+/// Prints the account of a folder.
+///
+/// # Errors
+/// When the folder holds no shard or one of its tables or stats cannot be read.
+pub fn stat(args: &StatArgs, out: &mut Output) -> anyhow::Result<()> {
+    let folder = DatasetFolder::scan(&args.dir)?;
+    if folder.is_empty() {
+        bail!("{}: no shards here; give the output folder of a run, or a folder of tars", args.dir.display());
+    }
+    let account = Account::of(&folder)?;
+    if args.json {
+        serde_json::to_writer_pretty(&mut *out, &account)?;
+        writeln!(out)?;
+        return Ok(());
+    }
+    for section in sections(&account) {
+        writeln!(out, "{}", out.heading(&section.title).into_owned())?;
+        for line in section.lines {
+            writeln!(out, "  {line}")?;
+        }
+    }
+    Ok(())
+}
+
+/// A heading and what stands under it.
+struct Section {
+    title: String,
+    lines: Vec<String>,
+}
+
+fn sections(account: &Account) -> Vec<Section> {
+    let mut sections = vec![Section { title: "rows".to_owned(), lines: row_lines(account) }];
+    let mut add = |title: &str, lines: Vec<String>| {
+        if !lines.is_empty() {
+            sections.push(Section { title: title.to_owned(), lines });
+        }
+    };
+    let failures = account.failures_by_class.iter();
+    let mut classes: Vec<_> = failures.map(|(class, n)| (class.as_str(), *n, class.status().as_str())).collect();
+    classes.sort_by(|a, b| b.1.cmp(&a.1).then(a.0.cmp(b.0)));
+    let by_class = classes.iter().map(|(class, n, status)| {
+        vec![(*class).to_owned(), thousands(*n), share(*n, account.rows), (*status).to_owned()]
+    });
+    add("failures", table(by_class.collect()));
+    add(
+        "messages",
+        table(account.messages.iter().map(|m| vec![one_line(&m.message, 80), thousands(m.rows)]).collect()),
+    );
+    let hosts = account.failing_hosts.iter().map(|h| {
+        vec![one_line(&h.host, 60), thousands(h.failures), format!("of {} rows", thousands(h.rows))]
+    });
+    add("failing hosts", table(hosts.collect()));
+    let distributions = [
+        ("images per shard", &account.samples_per_shard),
+        ("width", &account.width),
+        ("height", &account.height),
+        ("original width", &account.original_width),
+        ("original height", &account.original_height),
+        ("caption characters", &account.caption_chars),
+    ];
+    let mut rows: Vec<Vec<String>> = distributions
+        .iter()
+        .filter(|(_, d)| d.count > 0)
+        .map(|(name, d)| distribution_row(name, d))
+        .collect();
+    if !rows.is_empty() {
+        let names = ["", "min", "p50", "p90", "p99", "max", "mean"];
+        rows.insert(0, names.map(str::to_owned).to_vec());
+    }
+    add("distributions", table(rows));
+    let mut on_disk: Vec<Vec<String>> =
+        account.bytes.iter().map(|(kind, n)| vec![(*kind).to_owned(), human_bytes(*n)]).collect();
+    on_disk.push(vec!["total".to_owned(), human_bytes(account.total_bytes())]);
+    if let Some(fetched) = account.fetched_bytes {
+        on_disk.push(vec!["fetched".to_owned(), human_bytes(fetched)]);
+    }
+    add("bytes", table(on_disk));
+    sections
+}
+
+fn row_lines(account: &Account) -> Vec<String> {
+    let mut rows = Vec::new();
+    let mut row = |name: &str, n: u64, note: String| rows.push(vec![name.to_owned(), thousands(n), note]);
+    let of_rows = |n: u64| share(n, account.rows);
+    if account.rows > 0 {
+        row("rows", account.rows, String::new());
+        row("successes", account.successes, of_rows(account.successes));
+        for (status, n) in &account.failures_by_status {
+            row(status.as_str(), *n, of_rows(*n));
+        }
+    }
+    if account.unlisted > 0 {
+        row("lost", account.unlisted, "counted in the stats, in no table".to_owned());
+    }
+    if account.retried > 0 {
+        let recovered = format!("{} of them recovered", thousands(account.recovered));
+        row("retried", account.retried, recovered);
+    }
+    if account.samples_without_table > 0 {
+        row("samples", account.samples_without_table, "in tars without a table".to_owned());
+    }
+    if account.blank_captions > 0 {
+        row("blank captions", account.blank_captions, "open_clip drops these samples".to_owned());
+    }
+    row("shards", account.shards, String::new());
+    if account.unfinished_shards > 0 {
+        row("unfinished", account.unfinished_shards, "shards, not counted; run again to finish them".to_owned());
+    }
+    if let Some(wall_s) = account.wall_s.filter(|s| *s > 0.0) {
+        let rate = account.rows as f64 / wall_s;
+        rows.push(vec!["time".to_owned(), human_seconds(wall_s), format!("{rate:.0} rows/s, first start to last end")]);
+    }
+    table(rows)
+}
+
+fn distribution_row(name: &str, d: &Distribution) -> Vec<String> {
+    let number = |n: u32| thousands(n.into());
+    vec![
+        name.to_owned(),
+        number(d.min),
+        number(d.p50),
+        number(d.p90),
+        number(d.p99),
+        number(d.max),
+        format!("{:.1}", d.mean),
+    ]
+}
+
+/// Lines of aligned columns: the first to the left, numbers to the right, a last column of prose to the left.
+fn table(rows: Vec<Vec<String>>) -> Vec<String> {
+    let num_columns = rows.iter().map(Vec::len).max().unwrap_or(0);
+    let width = |column: usize| rows.iter().filter_map(|r| r.get(column)).map(|c| c.chars().count()).max().unwrap_or(0);
+    let widths: Vec<usize> = (0..num_columns).map(width).collect();
+    // A number starts with a digit in every filled cell but a heading's.
+    let is_number = |column: usize| {
+        rows.iter().filter_map(|r| r.get(column)).any(|c| c.starts_with(|c: char| c.is_ascii_digit()))
+    };
+    rows.iter()
+        .map(|row| {
+            let cells = row.iter().enumerate().map(|(i, cell)| {
+                if i > 0 && is_number(i) { format!("{cell:>w$}", w = widths[i]) } else { format!("{cell:<w$}", w = widths[i]) }
+            });
+            cells.collect::<Vec<_>>().join("  ").trim_end().to_owned()
+        })
+        .collect()
+}
+
+fn share(n: u64, of: u64) -> String {
+    if of == 0 { String::new() } else { format!("{:.1} %", 100.0 * n as f64 / of as f64) }
+}
+
+/// `1.2 GB`, in powers of ten.
+fn human_bytes(n: u64) -> String {
+    let mut value = n as f64;
+    for unit in ["B", "kB", "MB", "GB", "TB"] {
+        if value < 1000.0 {
+            return if unit == "B" { format!("{n} B") } else { format!("{value:.1} {unit}") };
+        }
+        value /= 1000.0;
+    }
+    format!("{value:.1} PB")
+}
+
+fn human_seconds(s: f64) -> String {
+    let whole = s as u64;
+    match whole {
+        0..60 => format!("{s:.1} s"),
+        60..3600 => format!("{} min {:02} s", whole / 60, whole % 60),
+        _ => format!("{} h {:02} min", whole / 3600, whole / 60 % 60),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+
+    #[test]
+    fn one_screen_says_what_became_of_the_rows() {
+        let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/img2dataset-1.47/webdataset");
+        let mut account = Account::of(&DatasetFolder::scan(&dir).unwrap()).unwrap();
+        account.wall_s = Some(3.5);
+        let text: Vec<String> = sections(&account)
+            .into_iter()
+            .take(2)
+            .flat_map(|s| [s.title].into_iter().chain(s.lines.into_iter().map(|l| format!("  {l}"))))
+            .collect();
+        let expected = "\
+rows
+  rows                   14
+  successes               7  50.0 %
+  failed_to_download      4  28.6 %
+  failed_to_resize        3  21.4 %
+  blank captions          2  open_clip drops these samples
+  shards                  2
+  time                3.5 s  4 rows/s, first start to last end
+failures
+  http_4xx      2  14.3 %  failed_to_download
+  aspect        1   7.1 %  failed_to_resize
+  not_an_image  1   7.1 %  failed_to_resize
+  opt_out       1   7.1 %  failed_to_download
+  timeout       1   7.1 %  failed_to_download
+  too_small     1   7.1 %  failed_to_resize";
+        assert_eq!(text.join("\n"), expected);
+    }
+
+    #[test]
+    fn units_are_human() {
+        assert_eq!(human_bytes(999), "999 B");
+        assert_eq!(human_bytes(1_500_000), "1.5 MB");
+        assert_eq!(human_seconds(59.94), "59.9 s");
+        assert_eq!(human_seconds(3_725.0), "1 h 02 min");
+    }
+}

@@ -1,0 +1,286 @@
+//! `pairmill-shards verify`: holds a folder against every rule of FORMAT.md, and says in words what a given reader
+//! would choke on.
+//!
+//! Shard by shard, with memory for one shard's keys: table against stats, images against table, `json` and `txt`
+//! against the row they were made from, indexes against the tar. Works on img2dataset's folders, and on tars alone,
+//! where only what a tar can show is checked.
+
+mod against;
+mod finding;
+mod images;
+mod shard;
+mod table;
+#[cfg(test)]
+mod tests;
+
+use std::collections::{HashMap, HashSet};
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use anyhow::bail;
+use clap::Args;
+
+pub use self::against::Reader;
+use self::finding::{Findings, Place, Rule};
+use super::output::{Output, printable, thousands};
+use crate::folder::{DatasetFolder, SIZES_FILE, ShardFile};
+use crate::index::sizes;
+use crate::spec::ShardSpec;
+use crate::table::column;
+
+/// Arguments of `verify`.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Exit code 0: nothing found; 1: findings, one line each; 2: the input could not be looked at.\n\
+                  The rules (R1 …) are FORMAT.md's.\n\n\
+                  Examples:\n  pairmill-shards verify laion\n  pairmill-shards verify laion --images --against open-clip\n  \
+                  pairmill-shards verify 'other/{00000..00012}.tar' --against hf"
+)]
+pub struct VerifyArgs {
+    /// A dataset folder, or tars (globs and patterns too)
+    #[arg(required = true, value_name = "SHARDS")]
+    pub shards: Vec<ShardSpec>,
+    /// Also read every image's header: it must be an image of the promised format and size
+    #[arg(long)]
+    pub images: bool,
+    /// Also check the hash column, as far as possible: it is of the bytes as downloaded, so only images that were
+    /// kept as they came can be hashed again
+    #[arg(long)]
+    pub hashes: bool,
+    /// Also say what this reader would choke on (may be given several times)
+    #[arg(long, value_name = "READER", value_enum)]
+    pub against: Vec<Reader>,
+}
+
+/// What was looked at and found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Verdict {
+    /// Findings in all; 0 is a clean bill.
+    pub findings: u64,
+}
+
+/// Which of the costlier checks to make.
+#[derive(Debug, Clone, Copy, Default)]
+struct Depth {
+    images: bool,
+    hashes: bool,
+}
+
+/// Verifies folders and tars and prints the findings.
+///
+/// # Errors
+/// When there is nothing to look at.
+pub fn verify(args: &VerifyArgs, out: &mut Output) -> anyhow::Result<Verdict> {
+    let (num_shards, findings) = check(args, &mut |line| writeln!(out, "{}", printable(line)))?;
+    if findings == 0 {
+        writeln!(out, "{} shards: nothing found", thousands(num_shards))?;
+    } else {
+        writeln!(out, "{} shards: {} findings", thousands(num_shards), thousands(findings))?;
+    }
+    Ok(Verdict { findings })
+}
+
+/// Runs all checks, handing each line to `print`; returns shards looked at and findings.
+fn check(args: &VerifyArgs, print: &mut dyn FnMut(&str) -> std::io::Result<()>) -> anyhow::Result<(u64, u64)> {
+    let depth = Depth { images: args.images, hashes: args.hashes };
+    let mut checker = Checker { findings: Findings::default(), keys: KeySet::default(), print, tars: Vec::new() };
+    let mut num_shards = 0;
+    for spec in &args.shards {
+        let folder = spec.names().first().map(Path::new).filter(|path| spec.names().len() == 1 && path.is_dir());
+        match folder {
+            Some(dir) => num_shards += checker.folder(dir, depth)?,
+            None => {
+                for tar in spec.resolve("tar")? {
+                    shard::check_bare_tar(&tar, depth, &mut checker.findings, &mut checker.keys);
+                    checker.flush()?;
+                    checker.tars.push(tar);
+                    num_shards += 1;
+                }
+            }
+        }
+    }
+    for reader in &args.against {
+        against::check(*reader, &checker.tars, &checker.keys, &mut checker.findings);
+        checker.flush()?;
+    }
+    Ok((num_shards, checker.findings.total()))
+}
+
+struct Checker<'a> {
+    findings: Findings,
+    keys: KeySet,
+    print: &'a mut dyn FnMut(&str) -> std::io::Result<()>,
+    /// Tars looked at, for the readers.
+    tars: Vec<PathBuf>,
+}
+
+impl Checker<'_> {
+    fn flush(&mut self) -> std::io::Result<()> {
+        self.findings.take_lines().iter().try_for_each(|line| (self.print)(line))
+    }
+
+    fn folder(&mut self, dir: &Path, depth: Depth) -> anyhow::Result<u64> {
+        let folder = DatasetFolder::scan(dir)?;
+        if folder.is_empty() {
+            bail!("{}: no shards here; give the output folder of a run, or tars", dir.display());
+        }
+        self.folder_files(&folder);
+        self.flush()?;
+        let mut sizes = std::collections::BTreeMap::new();
+        let mut retries = Retries::default();
+        // A folder of numbered tars without any table or stats is no img2dataset folder.
+        let is_dataset =
+            folder.shards.values().any(|s| s.is_done() || s.get(ShardFile::Table).is_some());
+        for files in folder.shards.values() {
+            let tar = files.get(ShardFile::Tar);
+            let num_samples = if !is_dataset {
+                tar.and_then(|tar| shard::check_bare_tar(tar, depth, &mut self.findings, &mut self.keys))
+            } else if files.is_done() {
+                shard::check_shard(files, depth, &mut self.findings, &mut self.keys, &mut retries)
+            } else {
+                for (_, path) in files.files() {
+                    self.findings.add(Rule::Finished, path, Place::File, "the shard has no stats: it is not finished");
+                }
+                self.flush()?;
+                continue;
+            };
+            if let Some(tar) = tar {
+                let name = tar.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
+                sizes.extend(num_samples.map(|n| (name, n)));
+                self.tars.push(tar.to_owned());
+            }
+            self.flush()?;
+        }
+        for tar in &folder.other_tars {
+            let num_samples = shard::check_bare_tar(tar, depth, &mut self.findings, &mut self.keys);
+            let name = tar.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
+            sizes.extend(num_samples.map(|n| (name, n)));
+            self.tars.push(tar.clone());
+            self.flush()?;
+        }
+        retries.check(&mut self.findings);
+        self.sizes(&folder, &sizes);
+        self.flush()?;
+        Ok((folder.shards.len() + folder.other_tars.len()) as u64)
+    }
+
+    fn folder_files(&mut self, folder: &DatasetFolder) {
+        for path in &folder.clashes {
+            let problem = "another padding of a shard number that is there already";
+            self.findings.add(Rule::ShardName, path, Place::File, problem);
+        }
+        for path in &folder.stale {
+            self.findings.add(Rule::Stale, path, Place::File, "left behind by a writer that was stopped");
+        }
+        if let Some(path) = &folder.scratch {
+            let problem = "img2dataset's scratch folder: it is still running here, or was stopped";
+            self.findings.add(Rule::Stale, path, Place::File, problem);
+        }
+        for path in folder.foreign_json.iter().filter(|p| p.file_name().is_none_or(|n| n != SIZES_FILE)) {
+            let name = path.file_name().map(|n| n.to_string_lossy()).unwrap_or_default();
+            let head = name.split('_').next().unwrap_or_default();
+            let problem = if !head.is_empty() && head.bytes().all(|b| b.is_ascii_digit()) {
+                format!("img2dataset takes this for the stats of shard {head} and will skip the shard")
+            } else {
+                "img2dataset cannot resume a folder with this file in it".to_owned()
+            };
+            self.findings.add(Rule::ForeignJson, path, Place::File, problem);
+        }
+    }
+
+    fn sizes(&mut self, folder: &DatasetFolder, counted: &std::collections::BTreeMap<String, u64>) {
+        let Some(path) = &folder.sizes else { return };
+        let listed = match sizes::read(path) {
+            Ok(listed) => listed,
+            Err(error) => {
+                self.findings.add(Rule::Sizes, path, Place::File, error);
+                return;
+            }
+        };
+        for (name, count) in counted {
+            let problem = match listed.get(name) {
+                Some(n) if n == count => continue,
+                Some(n) => format!("says {n} samples, the tar has {count}"),
+                None => "not listed; open_clip stops at it".to_owned(),
+            };
+            self.findings.add(Rule::Sizes, path, Place::Key(name.clone()), problem);
+        }
+        for name in listed.keys().filter(|name| !folder.dir.join(name).is_file()) {
+            self.findings.add(Rule::Sizes, path, Place::Key(name.clone()), "no such tar");
+        }
+    }
+}
+
+/// Keys seen, for tars whose keys the table does not already prove to be their own. Keys are held as 128-bit
+/// hashes: 40 bytes each, and a chance of 1 in 10^20 of a false alarm among a billion.
+#[derive(Debug, Default)]
+struct KeySet {
+    seen: HashMap<u128, u32>,
+    tars: Vec<PathBuf>,
+    num_duplicates: u64,
+}
+
+impl KeySet {
+    /// Starts a tar; the number stands for it in [`KeySet::insert`].
+    fn start(&mut self, tar: &Path) -> u32 {
+        self.tars.push(tar.to_owned());
+        u32::try_from(self.tars.len() - 1).unwrap_or(u32::MAX)
+    }
+
+    /// Adds a key; gives the tar that had it already.
+    fn insert(&mut self, key: &str, tar: u32) -> Option<&Path> {
+        let half = |salt: u8| {
+            let mut hasher = DefaultHasher::new();
+            (salt, key).hash(&mut hasher);
+            u128::from(hasher.finish())
+        };
+        let earlier = *self.seen.entry(half(0) << 64 | half(1)).or_insert(tar);
+        if earlier == tar {
+            return None;
+        }
+        self.num_duplicates += 1;
+        self.tars.get(earlier as usize).map(PathBuf::as_path)
+    }
+}
+
+/// What retry shards claim to supersede, and which failed keys there are to supersede.
+#[derive(Debug, Default)]
+struct Retries {
+    /// Superseded key, by whom: table, row.
+    claims: Vec<(String, PathBuf, u64)>,
+    /// Keys of failed rows and of successes in the whole folder, kept only when there are retry shards: the tables.
+    tables: Vec<PathBuf>,
+}
+
+impl Retries {
+    fn check(&self, findings: &mut Findings) {
+        if self.claims.is_empty() {
+            return;
+        }
+        let wanted: HashSet<&str> = self.claims.iter().map(|(key, _, _)| key.as_str()).collect();
+        let mut failed = HashSet::new();
+        let mut succeeded = HashSet::new();
+        for path in &self.tables {
+            let Ok(rows) = table::rows_of(path) else { continue };
+            for row in rows.flatten().filter(|row| wanted.contains(row.key.as_str())) {
+                let set =
+                    if row.status == crate::status::Status::Success { &mut succeeded } else { &mut failed };
+                set.insert(row.key);
+            }
+        }
+        let mut claimed = HashSet::new();
+        for (key, path, row) in &self.claims {
+            let problem = if succeeded.contains(key) {
+                format!("supersedes {key}, which succeeded")
+            } else if !failed.contains(key) {
+                format!("supersedes {key}, which is in no table")
+            } else if !claimed.insert(key.as_str()) {
+                format!("supersedes {key}, which another row supersedes too")
+            } else {
+                continue;
+            };
+            findings.add(Rule::Retry, path, Place::Row(*row), format!("column `{}`: {problem}", column::RETRY_OF));
+        }
+    }
+}
