@@ -1,0 +1,249 @@
+//! The account at the end: every row once, as a success or under the class it failed with.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use pairmill_shards::stats::ShardStats;
+use pairmill_shards::status::FailureClass;
+
+use super::counters::by_count;
+use super::words::{bytes, duration, grouped, meaning, percent};
+
+/// Rows of finished shards by what became of them. `{}` prints the table and what stands out in it.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Account {
+    /// Rows of the input.
+    pub rows: u64,
+    /// Rows whose image is in a shard.
+    pub successes: u64,
+    /// Failed rows by class.
+    pub failures: BTreeMap<FailureClass, u64>,
+    /// Failed rows whose stats name no class: img2dataset wrote them.
+    pub unclassified: u64,
+    /// Bytes received from the network, as far as the stats say.
+    pub fetched_bytes: u64,
+    /// Bytes of the images in the shards, as far as the stats say.
+    pub image_bytes: u64,
+    /// Shards added.
+    pub shards: u64,
+    /// Unix seconds of the first start and the last end.
+    span: Option<(f64, f64)>,
+}
+
+impl Account {
+    /// Adds a shard.
+    pub fn add(&mut self, stats: &ShardStats) {
+        self.rows += stats.count;
+        self.successes += stats.successes;
+        for (&class, &count) in &stats.failure_classes {
+            *self.failures.entry(class).or_default() += count;
+        }
+        let classified: u64 = stats.failure_classes.values().sum();
+        self.unclassified += (stats.failed_to_download + stats.failed_to_resize).saturating_sub(classified);
+        self.fetched_bytes += stats.fetched_bytes.unwrap_or(0);
+        self.image_bytes += stats.image_bytes.unwrap_or(0);
+        self.shards += 1;
+        let (start, end) = self.span.unwrap_or((stats.start_time, stats.end_time));
+        self.span = Some((start.min(stats.start_time), end.max(stats.end_time)));
+    }
+
+    /// Rows that failed.
+    pub fn failed(&self) -> u64 {
+        self.failures.values().sum::<u64>() + self.unclassified
+    }
+
+    /// Whether every row is a success or a failure. Only shards of tools that lose rows break it.
+    pub fn adds_up(&self) -> bool {
+        self.rows == self.successes + self.failed()
+    }
+
+    /// What a reader should know without studying the table, one sentence each.
+    pub fn notes(&self) -> Vec<String> {
+        let mut notes = Vec::new();
+        if !self.adds_up() {
+            notes.push(format!(
+                "{} rows are neither success nor failure: the tool that wrote their shards lost them.",
+                grouped(self.rows.abs_diff(self.successes + self.failed()))
+            ));
+        }
+        let failed = self.failed();
+        if self.rows > 0 && self.successes == 0 {
+            notes.push(
+                "No row succeeded: check the URL column and the network before running again.".to_owned(),
+            );
+        }
+        if let Some(&(class, count)) = by_count(&self.failures).first()
+            && failed >= MIN_FAILED
+            && count * 2 > failed
+        {
+            let advice = advice(class).map_or_else(String::new, |advice| format!(" {advice}"));
+            notes.push(format!(
+                "{} of failures are {class}: {}.{advice}",
+                percent(count, failed),
+                meaning(class)
+            ));
+        }
+        let transient: u64 =
+            self.failures.iter().filter(|(class, _)| class.is_transient()).map(|(_, count)| count).sum();
+        if transient > 0 {
+            notes.push(format!(
+                "{} failures ({} of rows) may pass on another try: `pairmill-ingest retry --class transient FOLDER`.",
+                grouped(transient),
+                percent(transient, self.rows)
+            ));
+        }
+        notes
+    }
+}
+
+/// Failed rows below which one class being most of them says nothing.
+const MIN_FAILED: u64 = 20;
+
+/// What to do when most failures are of `class`.
+fn advice(class: FailureClass) -> Option<&'static str> {
+    match class {
+        FailureClass::BadUrl => Some("Is --url-col the right column?"),
+        FailureClass::Dns => {
+            Some("If these hosts exist, the name server may be overloaded: retry later or use another.")
+        }
+        FailureClass::Connect | FailureClass::Timeout | FailureClass::TooSlow => {
+            Some("The line may be full: try a smaller --thread-count or a longer --timeout.")
+        }
+        FailureClass::Http429 => Some("Retry later, with fewer requests at a time."),
+        FailureClass::PrivateAddress => {
+            Some("To fetch from your own network give --allow-private-addresses.")
+        }
+        FailureClass::HashMismatch => Some("The images have changed since the table was made."),
+        FailureClass::TooSmall | FailureClass::TooBig | FailureClass::Aspect => {
+            Some("That is your own filter at work.")
+        }
+        _ => None,
+    }
+}
+
+impl fmt::Display for Account {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut lines: Vec<(String, u64, &str)> =
+            vec![("rows".into(), self.rows, ""), ("  success".into(), self.successes, "")];
+        lines.push(("  failed".into(), self.failed(), ""));
+        for (class, count) in by_count(&self.failures) {
+            lines.push((format!("    {class}"), count, meaning(class)));
+        }
+        if self.unclassified > 0 {
+            lines.push(("    no class".into(), self.unclassified, "from shards of img2dataset"));
+        }
+        let name_width = lines.iter().map(|(name, ..)| name.len()).max().unwrap_or(0);
+        let count_width = lines.iter().map(|(_, count, _)| grouped(*count).len()).max().unwrap_or(0);
+        for (name, count, meaning) in lines {
+            let share = percent(count, self.rows);
+            let line =
+                format!("{name:<name_width$}  {:>count_width$}  {share:>6}  {meaning}", grouped(count));
+            writeln!(f, "{}", line.trim_end())?;
+        }
+        write!(f, "{} {}", grouped(self.shards), if self.shards == 1 { "shard" } else { "shards" })?;
+        if self.fetched_bytes > 0 {
+            write!(f, ", {} received", bytes(self.fetched_bytes as f64))?;
+        }
+        if self.image_bytes > 0 {
+            write!(f, ", {} of images kept", bytes(self.image_bytes as f64))?;
+        }
+        if let Some((start, end)) = self.span
+            && end > start
+        {
+            write!(f, ", {} from first to last", duration(end - start))?;
+        }
+        for note in self.notes() {
+            write!(f, "\n{note}")?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn stats(count: u64, successes: u64, failures: &[(FailureClass, u64)]) -> ShardStats {
+        let failed: u64 = failures.iter().map(|(_, count)| count).sum();
+        ShardStats {
+            count,
+            successes,
+            failed_to_download: failed,
+            start_time: 1_000.0,
+            end_time: 1_090.0,
+            failure_classes: failures.iter().copied().collect(),
+            fetched_bytes: Some(1_100_000_000),
+            image_bytes: Some(210_000_000),
+            ..ShardStats::default()
+        }
+    }
+
+    #[test]
+    fn the_table_adds_up_and_says_what_stands_out() {
+        let mut account = Account::default();
+        account.add(&stats(10_000, 7_004, &[(FailureClass::Dns, 2_100), (FailureClass::Http4xx, 896)]));
+        account.add(&stats(2_000, 1_950, &[(FailureClass::Dns, 40), (FailureClass::NotAnImage, 10)]));
+        assert!(account.adds_up());
+        assert_eq!(
+            account.to_string(),
+            "\
+rows              12,000    100%
+  success          8,954   74.6%
+  failed           3,046   25.4%
+    dns            2,140   17.8%  host names that do not resolve
+    http_4xx         896    7.5%  gone or forbidden (HTTP 4xx)
+    not_an_image      10    0.1%  no image in the answer (HTML, say)
+2 shards, 2.2 GB received, 420 MB of images kept, 1m 30s from first to last
+70.3% of failures are dns: host names that do not resolve. If these hosts exist, the name server may be overloaded: \
+retry later or use another.
+2,140 failures (17.8% of rows) may pass on another try: `pairmill-ingest retry --class transient FOLDER`."
+        );
+    }
+
+    #[test]
+    fn a_clean_run_needs_no_words() {
+        let mut account = Account::default();
+        account.add(&stats(3, 3, &[]));
+        assert!(account.notes().is_empty());
+        assert_eq!(
+            account.to_string(),
+            "rows       3    100%\n  success  3    100%\n  failed   0      0%\n\
+             1 shard, 1.1 GB received, 210 MB of images kept, 1m 30s from first to last"
+        );
+    }
+
+    #[test]
+    fn shards_of_img2dataset_have_no_classes_and_may_lose_rows() {
+        let mut account = Account::default();
+        let foreign = ShardStats {
+            count: 100,
+            successes: 60,
+            failed_to_download: 30,
+            failed_to_resize: 8,
+            ..ShardStats::default()
+        };
+        account.add(&foreign);
+        assert_eq!(account.unclassified, 38);
+        assert!(
+            account.to_string().contains("    no class   38   38.0%  from shards of img2dataset\n"),
+            "{account}"
+        );
+        assert_eq!(
+            account.notes(),
+            ["2 rows are neither success nor failure: the tool that wrote their shards lost them."]
+        );
+    }
+
+    #[test]
+    fn nothing_at_all_is_pointed_out() {
+        let mut account = Account::default();
+        account.add(&stats(30, 0, &[(FailureClass::BadUrl, 30)]));
+        assert_eq!(
+            account.notes(),
+            [
+                "No row succeeded: check the URL column and the network before running again.",
+                "100% of failures are bad_url: no URL, or none that can be fetched. Is --url-col the right column?"
+            ]
+        );
+    }
+}
