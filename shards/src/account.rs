@@ -183,7 +183,9 @@ impl Account {
         // A folder of tars alone has no stats; there every numbered tar counts.
         let bare = folder.done().next().is_none();
         for shard in folder.shards.values() {
-            if shard.is_done() || (bare && shard.get(ShardFile::Table).is_none() && shard.get(ShardFile::Tar).is_some()) {
+            if shard.is_done()
+                || (bare && shard.get(ShardFile::Table).is_none() && shard.get(ShardFile::Tar).is_some())
+            {
                 ledger.add_shard(shard)?;
             } else {
                 ledger.account.unfinished_shards += 1;
@@ -344,9 +346,10 @@ impl Ledger {
         let account = &mut self.account;
         account.rows += stats.count;
         account.successes += stats.successes;
-        for (status, count) in
-            [(Status::FailedToDownload, stats.failed_to_download), (Status::FailedToResize, stats.failed_to_resize)]
-        {
+        for (status, count) in [
+            (Status::FailedToDownload, stats.failed_to_download),
+            (Status::FailedToResize, stats.failed_to_resize),
+        ] {
             if count > 0 {
                 *account.failures_by_status.entry(status).or_insert(0) += count;
             }
@@ -432,7 +435,8 @@ mod tests {
     #[test]
     fn img2datasets_folder_adds_up() {
         for output in ["webdataset", "parquet"] {
-            let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/img2dataset-1.47").join(output);
+            let dir =
+                Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/img2dataset-1.47").join(output);
             let account = Account::of(&DatasetFolder::scan(&dir).unwrap()).unwrap();
             assert_eq!((account.shards, account.rows, account.successes, account.failures()), (2, 14, 7, 7));
             assert_eq!(account.failures_by_class[&FailureClass::Http4xx], 2);

@@ -152,29 +152,41 @@ impl DatasetFolder {
         }
         names.sort_unstable();
         let mut folder = Self { dir: dir.to_owned(), ..Self::default() };
+        let mut named = BTreeMap::new();
         for (name, is_dir) in names {
-            folder.add(&name, is_dir);
+            folder.add(&name, is_dir, &mut named);
         }
+        for shard in named.into_values() {
+            folder.settle(shard);
+        }
+        folder.clashes.sort_unstable();
         Ok(folder)
     }
 
-    fn add(&mut self, name: &str, is_dir: bool) {
+    /// Takes a shard in. Of two paddings of one number the finished one is the shard, else the one with more files;
+    /// the other's files are clashes.
+    fn settle(&mut self, shard: ShardFiles) {
+        let rank = |s: &ShardFiles| (s.is_done(), s.files.len());
+        let loser = match self.shards.get_mut(&shard.id) {
+            None => {
+                self.shards.insert(shard.id, shard);
+                return;
+            }
+            Some(held) if rank(&shard) > rank(held) => std::mem::replace(held, shard),
+            Some(_) => shard,
+        };
+        self.clashes.extend(loser.files.into_values());
+    }
+
+    fn add(&mut self, name: &str, is_dir: bool, named: &mut BTreeMap<String, ShardFiles>) {
         let path = self.dir.join(name);
         if is_dir && name == IMG2DATASET_SCRATCH {
             self.scratch = Some(path);
         } else if let Some((stem, kind)) = shard_file(name, is_dir) {
             let Ok(number) = stem.parse() else { return };
             let id = ShardId(number);
-            let shard = self.shards.entry(id).or_insert_with(|| ShardFiles {
-                id,
-                name: stem.to_owned(),
-                files: BTreeMap::new(),
-            });
-            if shard.name == stem {
-                shard.files.insert(kind, path);
-            } else {
-                self.clashes.push(path);
-            }
+            let new = || ShardFiles { id, name: stem.to_owned(), files: BTreeMap::new() };
+            named.entry(stem.to_owned()).or_insert_with(new).files.insert(kind, path);
         } else if is_dir {
             // Any other folder is the user's.
         } else if is_stale(name) {
@@ -270,8 +282,16 @@ mod tests {
     #[test]
     fn only_stats_make_a_shard_done() {
         let (_dir, f) = folder(&[
-            "00000.tar", "00000.tfrecord", "00000_stats.json", "00000.idx", "00000.tar.idx", "00001.tar", "00003/",
-            "00003_stats.json", "_pairmill/", "_tmp/",
+            "00000.tar",
+            "00000.tfrecord",
+            "00000_stats.json",
+            "00000.idx",
+            "00000.tar.idx",
+            "00001.tar",
+            "00003/",
+            "00003_stats.json",
+            "_pairmill/",
+            "_tmp/",
         ]);
         assert_eq!(f.done().map(|s| s.id.0).collect::<Vec<_>>(), [0, 3]);
         assert_eq!(f.unfinished().map(|s| s.name.as_str()).collect::<Vec<_>>(), ["00001"]);
@@ -285,10 +305,20 @@ mod tests {
     #[test]
     fn foreign_files_are_told_apart() {
         let (_dir, f) = folder(&[
-            "sizes.json", "00012_index.json", "shardindex.json", "train.tar", "00001.tar", "0001.tar", "notes.txt",
+            "sizes.json",
+            "00012_index.json",
+            "shardindex.json",
+            "train.tar",
+            "00001.tar",
+            "0001.tar",
+            "notes.txt",
         ]);
         let names = |paths: &[PathBuf]| {
-            paths.iter().map(|p| p.file_name().unwrap().to_str().unwrap().to_owned()).collect::<Vec<_>>().join(" ")
+            paths
+                .iter()
+                .map(|p| p.file_name().unwrap().to_str().unwrap().to_owned())
+                .collect::<Vec<_>>()
+                .join(" ")
         };
         assert_eq!(names(&f.foreign_json), "00012_index.json shardindex.json sizes.json");
         assert_eq!(names(&f.other_tars), "train.tar");
@@ -297,8 +327,19 @@ mod tests {
     }
 
     #[test]
+    fn of_two_paddings_the_finished_one_is_the_shard() {
+        for finished in ["0001", "00001"] {
+            let (_dir, f) =
+                folder(&["0001.tar", "0001.parquet", "00001.tar", &format!("{finished}_stats.json")]);
+            assert_eq!(f.done().map(|s| s.name.as_str()).collect::<Vec<_>>(), [finished]);
+            assert!(!f.clashes.is_empty());
+        }
+    }
+
+    #[test]
     fn paddings_are_guessed_from_names_and_keys() {
-        let fixture = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/img2dataset-1.47/webdataset");
+        let fixture =
+            Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/img2dataset-1.47/webdataset");
         let guessed = DatasetFolder::scan(&fixture).unwrap().guess_layout().unwrap().unwrap();
         assert_eq!(guessed, GuessedLayout { shard_digits: 5, index_digits: Some(1) });
         assert!(guessed.agrees_with(&KeyLayout::new(10, 5).unwrap()));

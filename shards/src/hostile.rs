@@ -11,7 +11,8 @@ use crate::table::{RowColumns, SidecarReader};
 /// # Errors
 /// The first error's text.
 pub fn read_table(bytes: &[u8]) -> Result<u64, String> {
-    let reader = SidecarReader::from_bytes(Path::new("hostile.parquet"), bytes.to_vec()).map_err(|e| e.to_string())?;
+    let reader =
+        SidecarReader::from_bytes(Path::new("hostile.parquet"), bytes.to_vec()).map_err(|e| e.to_string())?;
     let mut num_rows = 0;
     for row in reader.rows(RowColumns::All).map_err(|e| e.to_string())? {
         row.map_err(|e| e.to_string())?;

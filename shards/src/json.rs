@@ -7,15 +7,15 @@
 use std::fmt::Write as _;
 
 use arrow::array::cast::AsArray;
-use arrow::temporal_conversions as temporal;
 use arrow::array::types::{
-    ArrowDictionaryKeyType, Date32Type, Date64Type, Float16Type, Float32Type, Float64Type, Int8Type, Int16Type, Int32Type,
-    Int64Type, Time32MillisecondType, Time32SecondType, Time64MicrosecondType, Time64NanosecondType,
-    TimestampMicrosecondType, TimestampMillisecondType, TimestampNanosecondType, TimestampSecondType, UInt8Type,
-    UInt16Type, UInt32Type, UInt64Type,
+    ArrowDictionaryKeyType, Date32Type, Date64Type, Float16Type, Float32Type, Float64Type, Int8Type,
+    Int16Type, Int32Type, Int64Type, Time32MillisecondType, Time32SecondType, Time64MicrosecondType,
+    Time64NanosecondType, TimestampMicrosecondType, TimestampMillisecondType, TimestampNanosecondType,
+    TimestampSecondType, UInt8Type, UInt16Type, UInt32Type, UInt64Type,
 };
 use arrow::array::{Array, ArrayRef};
 use arrow::datatypes::{DataType, TimeUnit};
+use arrow::temporal_conversions as temporal;
 use arrow::util::display::{ArrayFormatter, FormatOptions};
 
 /// A JSON value that can hold what a Python `dict` can: 64-bit integers of either sign, NaN and infinities, and
@@ -253,7 +253,9 @@ pub fn cell_to_json(array: &dyn Array, row: usize) -> Json {
         DataType::Date32 => {
             iso(temporal::as_date::<Date32Type>(array.as_primitive::<Date32Type>().value(row).into()), "")
         }
-        DataType::Date64 => iso(temporal::as_date::<Date64Type>(array.as_primitive::<Date64Type>().value(row)), ""),
+        DataType::Date64 => {
+            iso(temporal::as_date::<Date64Type>(array.as_primitive::<Date64Type>().value(row)), "")
+        }
         DataType::Timestamp(unit, zone) => {
             let zone = if zone.is_some() { "+00:00" } else { "" };
             macro_rules! timestamp {
@@ -270,7 +272,9 @@ pub fn cell_to_json(array: &dyn Array, row: usize) -> Json {
         }
         DataType::Time32(unit) => match unit {
             TimeUnit::Second => iso(
-                temporal::as_time::<Time32SecondType>(array.as_primitive::<Time32SecondType>().value(row).into()),
+                temporal::as_time::<Time32SecondType>(
+                    array.as_primitive::<Time32SecondType>().value(row).into(),
+                ),
                 "",
             ),
             _ => iso(
@@ -282,11 +286,15 @@ pub fn cell_to_json(array: &dyn Array, row: usize) -> Json {
         },
         DataType::Time64(unit) => match unit {
             TimeUnit::Nanosecond => iso(
-                temporal::as_time::<Time64NanosecondType>(array.as_primitive::<Time64NanosecondType>().value(row)),
+                temporal::as_time::<Time64NanosecondType>(
+                    array.as_primitive::<Time64NanosecondType>().value(row),
+                ),
                 "",
             ),
             _ => iso(
-                temporal::as_time::<Time64MicrosecondType>(array.as_primitive::<Time64MicrosecondType>().value(row)),
+                temporal::as_time::<Time64MicrosecondType>(
+                    array.as_primitive::<Time64MicrosecondType>().value(row),
+                ),
                 "",
             ),
         },

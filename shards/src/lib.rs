@@ -3,12 +3,13 @@
 //! `ingest` writes what this crate describes; `train` and `analysis` read it; neither sees the other.
 //! The bytes are specified in `shards/FORMAT.md`. Nothing here does network I/O, logs or prints.
 
+pub mod account;
 pub mod atomic;
 #[cfg(feature = "cli")]
 pub mod cli;
 pub mod folder;
-pub mod index;
 pub mod hostile;
+pub mod index;
 pub mod json;
 pub mod key;
 pub mod sample;

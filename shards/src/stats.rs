@@ -79,7 +79,9 @@ impl FetchMs {
         samples_ms.sort_unstable_by(f64::total_cmp);
         let last = samples_ms.len().checked_sub(1)?;
         // ⌈q·n⌉-th value, in integers.
-        let at = |percent: usize| samples_ms[(samples_ms.len() * percent).div_ceil(100).saturating_sub(1).min(last)];
+        let at = |percent: usize| {
+            samples_ms[(samples_ms.len() * percent).div_ceil(100).saturating_sub(1).min(last)]
+        };
         Some(Self { p50: at(50), p90: at(90), p99: at(99) })
     }
 }
@@ -223,11 +225,15 @@ impl ShardStats {
             ("end_time", Json::Float(end_time)),
             (
                 "status_dict",
-                Json::Object(self.status_dict.most_common().into_iter().map(|(m, n)| (m.to_owned(), int(n))).collect()),
+                Json::Object(
+                    self.status_dict.most_common().into_iter().map(|(m, n)| (m.to_owned(), int(n))).collect(),
+                ),
             ),
             (
                 "failure_classes",
-                Json::Object(self.failure_classes.iter().map(|(c, n)| (c.as_str().to_owned(), int(*n))).collect()),
+                Json::Object(
+                    self.failure_classes.iter().map(|(c, n)| (c.as_str().to_owned(), int(*n))).collect(),
+                ),
             ),
         ];
         if let Some(ms) = self.fetch_ms {
@@ -264,8 +270,8 @@ impl ShardStats {
         if bytes.len() as u64 > MAX_STATS_BYTES {
             return Err(StatsError::TooLarge { path: path(), num_bytes: bytes.len() as u64 });
         }
-        let text =
-            std::str::from_utf8(bytes).map_err(|e| StatsError::Json { path: path(), reason: e.to_string() })?;
+        let text = std::str::from_utf8(bytes)
+            .map_err(|e| StatsError::Json { path: path(), reason: e.to_string() })?;
         let value =
             parse_python_json(text).map_err(|e| StatsError::Json { path: path(), reason: e.to_string() })?;
         let field = |key: &str, expected| StatsError::Field { path: path(), key: key.to_owned(), expected };
@@ -293,7 +299,8 @@ impl ShardStats {
             ..Self::default()
         };
         float("duration")?;
-        let sum = stats.successes.saturating_add(stats.failed_to_download).saturating_add(stats.failed_to_resize);
+        let sum =
+            stats.successes.saturating_add(stats.failed_to_download).saturating_add(stats.failed_to_resize);
         if sum > stats.count {
             return Err(StatsError::Sum { path: path(), sum, count: stats.count });
         }
@@ -303,7 +310,8 @@ impl ShardStats {
         }
         if let Some(classes) = object.get("failure_classes") {
             for (word, count) in counts("failure_classes", classes)? {
-                let class = word.parse().map_err(|_| field("failure_classes", "counts by known failure class"))?;
+                let class =
+                    word.parse().map_err(|_| field("failure_classes", "counts by known failure class"))?;
                 stats.failure_classes.insert(class, count);
             }
         }
@@ -331,7 +339,8 @@ mod tests {
     use crate::table::message;
 
     fn sample() -> ShardStats {
-        let mut stats = ShardStats { start_time: 1_700_000_000.25, end_time: 1_700_000_003.5, ..ShardStats::default() };
+        let mut stats =
+            ShardStats { start_time: 1_700_000_000.25, end_time: 1_700_000_003.5, ..ShardStats::default() };
         stats.record(None);
         stats.record(None);
         stats.record(Some(&Failure::new(FailureClass::Http4xx, message::http_error(404, None))));
@@ -394,7 +403,8 @@ mod tests {
             ("1700000000.25", "null", "`start_time`"),
             ("}", "", "not JSON"),
         ] {
-            let error = ShardStats::parse(Path::new("00007_stats.json"), good.replace(from, to).as_bytes()).unwrap_err();
+            let error = ShardStats::parse(Path::new("00007_stats.json"), good.replace(from, to).as_bytes())
+                .unwrap_err();
             let text = error.to_string();
             assert!(text.contains(says) && text.contains("00007_stats.json"), "{text}");
         }

@@ -5,7 +5,9 @@ use std::sync::Arc;
 use arrow::array::*;
 use arrow::buffer::OffsetBuffer;
 use arrow::datatypes::{DataType, Field, Fields, Int8Type, i256};
-use pairmill_shards::json::{Json, cell_to_json, cell_to_text, dumps, dumps_indented, float_repr, parse_python_json};
+use pairmill_shards::json::{
+    Json, cell_to_json, cell_to_text, dumps, dumps_indented, float_repr, parse_python_json,
+};
 use proptest::prelude::*;
 
 fn object(fields: Vec<(&str, Json)>) -> Json {
@@ -36,10 +38,7 @@ fn golden() -> Json {
     ];
     object(vec![
         ("uid", text("00f\u{e9}")),
-        (
-            "caption",
-            text("a \"quoted\" \\ cat\tand\nmore \u{7f} \u{2028} \u{1f600} \u{0}\u{8}\u{c}\r/"),
-        ),
+        ("caption", text("a \"quoted\" \\ cat\tand\nmore \u{7f} \u{2028} \u{1f600} \u{0}\u{8}\u{c}\r/")),
         ("none", Json::Null),
         ("yes", Json::Bool(true)),
         ("no", Json::Bool(false)),
@@ -59,7 +58,10 @@ fn golden() -> Json {
             object(vec![
                 (
                     "a",
-                    Json::List(vec![Json::Int(1), Json::List(vec![Json::Int(2), object(vec![("b", text("\u{fc}"))])])]),
+                    Json::List(vec![
+                        Json::Int(1),
+                        Json::List(vec![Json::Int(2), object(vec![("b", text("\u{fc}"))])]),
+                    ]),
                 ),
                 ("\u{1d11e}", text("")),
             ]),
@@ -135,7 +137,8 @@ fn every_kind_of_column_has_a_json_form() {
 
 #[test]
 fn bare_words_of_python_are_read_as_null_outside_strings() {
-    let value = parse_python_json(r#"{"a": NaN, "b": [-Infinity, Infinity], "c": "say \"NaN\" twice: NaN"}"#).unwrap();
+    let value = parse_python_json(r#"{"a": NaN, "b": [-Infinity, Infinity], "c": "say \"NaN\" twice: NaN"}"#)
+        .unwrap();
     assert_eq!(value["a"], serde_json::Value::Null);
     assert_eq!(value["b"][0], serde_json::Value::Null);
     assert_eq!(value["c"], "say \"NaN\" twice: NaN");

@@ -135,7 +135,8 @@ fn images_stand_last_as_binary_or_as_hugging_faces_struct() {
             let batch = batch.unwrap();
             assert_eq!(batch.num_columns(), 1);
             let column = batch.column(0);
-            let bytes = if image_as_struct { column.as_struct().column(0) } else { column }.as_binary::<i32>();
+            let bytes =
+                if image_as_struct { column.as_struct().column(0) } else { column }.as_binary::<i32>();
             for i in 0..batch.num_rows() {
                 assert_eq!((!column.is_null(i)).then(|| bytes.value(i)), images[at].as_deref(), "row {at}");
                 if image_as_struct && !column.is_null(i) {
@@ -151,7 +152,10 @@ fn images_stand_last_as_binary_or_as_hugging_faces_struct() {
 
 #[test]
 fn a_failed_row_keeps_the_hash_it_was_promised() {
-    let fields = Fields::from(vec![Field::new("url", DataType::Utf8, true), Field::new("sha256", DataType::Utf8, true)]);
+    let fields = Fields::from(vec![
+        Field::new("url", DataType::Utf8, true),
+        Field::new("sha256", DataType::Utf8, true),
+    ]);
     let (_, outcomes) = rows(&plain_captions(3));
     let promised: Vec<ArrayRef> = vec![
         Arc::new(StringArray::from(vec!["u0", "u1", "u2"])),
@@ -258,12 +262,18 @@ fn img2datasets_tables_read_with_classes_from_their_messages() {
 
 #[test]
 fn what_is_no_sidecar_is_an_error_that_says_so() {
-    let open = |bytes: &[u8]| SidecarReader::from_bytes(Path::new("00003.parquet"), bytes.to_vec()).unwrap_err();
+    let open =
+        |bytes: &[u8]| SidecarReader::from_bytes(Path::new("00003.parquet"), bytes.to_vec()).unwrap_err();
     for bytes in [&b""[..], b"PAR1", b"PAR1\0\0\0\0PAR1", b"<html>", b"PAR1xxxx\xff\xff\xff\x7fPAR1"] {
         let text = open(bytes).to_string();
         assert!(text.contains("00003.parquet") && text.contains("run again"), "{text}");
     }
-    assert!(SidecarReader::open(Path::new("no/such.parquet")).unwrap_err().to_string().contains("no/such.parquet"));
+    assert!(
+        SidecarReader::open(Path::new("no/such.parquet"))
+            .unwrap_err()
+            .to_string()
+            .contains("no/such.parquet")
+    );
 }
 
 /// Flips and cuts bytes everywhere; the reader must give rows or errors, nothing else.
@@ -293,7 +303,8 @@ fn damaged_bytes_give_rows_or_errors() {
                     _ => bytes.truncate(at.max(1)),
                 }
             }
-            accepted += u32::from(hostile::read_table(&bytes).is_ok()) + u32::from(hostile::read_stats(&bytes).is_ok());
+            accepted += u32::from(hostile::read_table(&bytes).is_ok())
+                + u32::from(hostile::read_stats(&bytes).is_ok());
         }
     }
     assert!(accepted > 0, "mutations never leave a file readable, so they test nothing beyond the footer");

@@ -4,10 +4,13 @@
 //! Exit codes: 0 done, 1 `verify` found problems, 2 bad input (one line, `error: …`, on standard error).
 
 pub mod cat;
+pub mod contact_sheet;
 pub mod convert;
 pub mod head;
 pub mod index;
 mod output;
+pub mod stat;
+pub mod verify;
 
 use std::process::ExitCode;
 
@@ -44,6 +47,12 @@ enum Command {
     Index(index::IndexArgs),
     /// Turn tar shards into Parquet image shards, or back
     Convert(convert::ConvertArgs),
+    /// Put random samples and their captions on one page, HTML or PNG
+    ContactSheet(contact_sheet::ContactSheetArgs),
+    /// Count: rows, successes, failures by class, bytes, image sizes, captions, failing hosts
+    Stat(stat::StatArgs),
+    /// Hold shards against every rule of the format, and against what a given reader needs
+    Verify(verify::VerifyArgs),
     /// Print a completion script for a shell
     Completions {
         /// Which shell
@@ -106,6 +115,13 @@ fn run(command: Command, out: &mut Output) -> anyhow::Result<ExitCode> {
         Command::Cat(args) => cat::cat(&args, out)?,
         Command::Index(args) => index::index(&args, out)?,
         Command::Convert(args) => convert::convert(&args, out)?,
+        Command::ContactSheet(args) => contact_sheet::contact_sheet(&args, out)?,
+        Command::Stat(args) => stat::stat(&args, out)?,
+        Command::Verify(args) => {
+            if verify::verify(&args, out)?.findings > 0 {
+                return Ok(ExitCode::from(1));
+            }
+        }
         Command::Completions { shell } => {
             clap_complete::generate(shell, &mut Cli::command(), "pairmill-shards", out);
         }

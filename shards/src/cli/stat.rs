@@ -12,8 +12,10 @@ use crate::folder::DatasetFolder;
 
 /// Arguments of `stat`.
 #[derive(Debug, Args)]
-#[command(after_help = "Rows that `pairmill-ingest retry` took up again count once, with their last outcome.\n\n\
-                        Examples:\n  pairmill-shards stat laion\n  pairmill-shards stat laion --json | jq .failures_by_class")]
+#[command(
+    after_help = "Rows that `pairmill-ingest retry` took up again count once, with their last outcome.\n\n\
+                        Examples:\n  pairmill-shards stat laion\n  pairmill-shards stat laion --json | jq .failures_by_class"
+)]
 pub struct StatArgs {
     /// A dataset folder, ours or img2dataset's, or a folder of tars
     #[arg(value_name = "DIR")]
@@ -61,7 +63,8 @@ fn sections(account: &Account) -> Vec<Section> {
         }
     };
     let failures = account.failures_by_class.iter();
-    let mut classes: Vec<_> = failures.map(|(class, n)| (class.as_str(), *n, class.status().as_str())).collect();
+    let mut classes: Vec<_> =
+        failures.map(|(class, n)| (class.as_str(), *n, class.status().as_str())).collect();
     classes.sort_by(|a, b| b.1.cmp(&a.1).then(a.0.cmp(b.0)));
     let by_class = classes.iter().map(|(class, n, status)| {
         vec![(*class).to_owned(), thousands(*n), share(*n, account.rows), (*status).to_owned()]
@@ -129,11 +132,19 @@ fn row_lines(account: &Account) -> Vec<String> {
     }
     row("shards", account.shards, String::new());
     if account.unfinished_shards > 0 {
-        row("unfinished", account.unfinished_shards, "shards, not counted; run again to finish them".to_owned());
+        row(
+            "unfinished",
+            account.unfinished_shards,
+            "shards, not counted; run again to finish them".to_owned(),
+        );
     }
     if let Some(wall_s) = account.wall_s.filter(|s| *s > 0.0) {
         let rate = account.rows as f64 / wall_s;
-        rows.push(vec!["time".to_owned(), human_seconds(wall_s), format!("{rate:.0} rows/s, first start to last end")]);
+        rows.push(vec![
+            "time".to_owned(),
+            human_seconds(wall_s),
+            format!("{rate:.0} rows/s, first start to last end"),
+        ]);
     }
     table(rows)
 }
@@ -154,16 +165,24 @@ fn distribution_row(name: &str, d: &Distribution) -> Vec<String> {
 /// Lines of aligned columns: the first to the left, numbers to the right, a last column of prose to the left.
 fn table(rows: Vec<Vec<String>>) -> Vec<String> {
     let num_columns = rows.iter().map(Vec::len).max().unwrap_or(0);
-    let width = |column: usize| rows.iter().filter_map(|r| r.get(column)).map(|c| c.chars().count()).max().unwrap_or(0);
+    let width = |column: usize| {
+        rows.iter().filter_map(|r| r.get(column)).map(|c| c.chars().count()).max().unwrap_or(0)
+    };
     let widths: Vec<usize> = (0..num_columns).map(width).collect();
-    // A number starts with a digit in every filled cell but a heading's.
+    // Filled cells of numbers start with a digit, but for the heading's where there is one (its first cell is empty).
+    let has_heading = rows.first().and_then(|r| r.first()).is_some_and(String::is_empty);
     let is_number = |column: usize| {
-        rows.iter().filter_map(|r| r.get(column)).any(|c| c.starts_with(|c: char| c.is_ascii_digit()))
+        let mut cells = rows.iter().skip(usize::from(has_heading)).filter_map(|r| r.get(column));
+        cells.all(|c| c.is_empty() || c.starts_with(|c: char| c.is_ascii_digit()))
     };
     rows.iter()
         .map(|row| {
             let cells = row.iter().enumerate().map(|(i, cell)| {
-                if i > 0 && is_number(i) { format!("{cell:>w$}", w = widths[i]) } else { format!("{cell:<w$}", w = widths[i]) }
+                if i > 0 && is_number(i) {
+                    format!("{cell:>w$}", w = widths[i])
+                } else {
+                    format!("{cell:<w$}", w = widths[i])
+                }
             });
             cells.collect::<Vec<_>>().join("  ").trim_end().to_owned()
         })

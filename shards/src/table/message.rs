@@ -169,7 +169,13 @@ fn classify_download(text: &str) -> FailureClass {
     // The order matters: TLS texts may speak of time-outs, resolver texts of hosts.
     if has(&["ssl", "certificate", "tls", "violation of protocol", "hostname mismatch"]) {
         if has(&["timed out"]) { C::Timeout } else { C::Tls }
-    } else if has(&["[errno -", "name resolution", "name or service", "associated with hostname", "getaddrinfo"]) {
+    } else if has(&[
+        "[errno -",
+        "name resolution",
+        "name or service",
+        "associated with hostname",
+        "getaddrinfo",
+    ]) {
         C::Dns
     } else if has(&["timed out", "timeout"]) {
         C::Timeout
@@ -332,7 +338,10 @@ mod tests {
             ("IncompleteRead(1024 bytes read, 4096 more expected)", C::Truncated),
             ("unknown url type: 'www.example.com/a.jpg'", C::BadUrl),
             ("URL can't contain control characters. '/a b.jpg' (found at least ' ')", C::BadUrl),
-            ("'ascii' codec can't encode character '\\xe9' in position 9: ordinal not in range(128)", C::BadUrl),
+            (
+                "'ascii' codec can't encode character '\\xe9' in position 9: ordinal not in range(128)",
+                C::BadUrl,
+            ),
             ("Remote end closed connection without response", C::Connect),
         ] {
             assert_eq!(classify_message(Status::FailedToDownload, Some(message)), Some(class), "{message}");

@@ -109,7 +109,9 @@ impl ChunkReader for Source {
         // A hostile footer may promise more than there is; never allocate for it.
         let end = start.checked_add(length as u64);
         if end.is_none_or(|end| end > self.len()) {
-            return Err(ParquetError::EOF(format!("{length} bytes at {start} lie beyond the end of the file")));
+            return Err(ParquetError::EOF(format!(
+                "{length} bytes at {start} lie beyond the end of the file"
+            )));
         }
         match self {
             Self::File(file) => file.get_bytes(start, length),
@@ -379,7 +381,10 @@ impl RowBatch {
 
 /// Runs a step of the Parquet reader on untrusted bytes. The crate returns errors for most damage but still has
 /// asserts that a corrupt page can reach; those become errors here, so that data never stops the program.
-fn guarded<T, E: std::fmt::Display>(path: &Path, step: impl FnOnce() -> Result<T, E>) -> Result<T, TableError> {
+fn guarded<T, E: std::fmt::Display>(
+    path: &Path,
+    step: impl FnOnce() -> Result<T, E>,
+) -> Result<T, TableError> {
     let corrupt = |reason: String| TableError::Corrupt { path: path.to_owned(), reason };
     match catch_unwind(AssertUnwindSafe(step)) {
         Ok(Ok(value)) => Ok(value),

@@ -75,7 +75,8 @@ impl Survey {
         match sample.image() {
             None => self.without_image += 1,
             Some((_, bytes)) => {
-                let pixels = pairmill_pixels::probe(bytes).map_or(0, |h| u64::from(h.width) * u64::from(h.height));
+                let pixels =
+                    pairmill_pixels::probe(bytes).map_or(0, |h| u64::from(h.width) * u64::from(h.height));
                 self.too_many_pixels += u64::from(pixels > OPEN_CLIP_MAX_PIXELS);
             }
         }
@@ -84,7 +85,8 @@ impl Survey {
             Some(text) => self.blank_text += u64::from(String::from_utf8_lossy(text).trim().is_empty()),
         }
         let span = sample.span();
-        let any = |test: &dyn Fn(&str, &str) -> bool| u64::from(span.components().any(|c| test(c.name, c.ext)));
+        let any =
+            |test: &dyn Fn(&str, &str) -> bool| u64::from(span.components().any(|c| test(c.name, c.ext)));
         self.upper_case += any(&|name, ext| !name.ends_with(ext));
         self.several_dots += any(&|_, ext| ext.contains('.'));
         self.blank_in_name += any(&|name, _| name.contains(char::is_whitespace));
@@ -128,7 +130,8 @@ pub(super) fn check(reader: Reader, tars: &[PathBuf], keys: &KeySet, findings: &
                 findings.warn(name, folder, Place::File, problem);
             }
             if tars.len() > ENERGON_MAX_SHARDS {
-                let problem = format!("{} shards; its documents advise fewer than {ENERGON_MAX_SHARDS}", tars.len());
+                let problem =
+                    format!("{} shards; its documents advise fewer than {ENERGON_MAX_SHARDS}", tars.len());
                 findings.warn(name, folder, Place::File, problem);
             }
         }
@@ -146,55 +149,113 @@ fn tar_problems(reader: Reader, path: &Path, survey: &Survey) -> Vec<String> {
     let of = |n: u64| format!("{n} of {} samples", survey.num_samples);
     let is_empty = u64::from(survey.num_samples == 0);
     let dots = || {
-        format!("{} have more than one dot in a name: the key ends at the first, so the image is not called `jpg`", of(survey.several_dots))
+        format!(
+            "{} have more than one dot in a name: the key ends at the first, so the image is not called `jpg`",
+            of(survey.several_dots)
+        )
     };
     match reader {
         Reader::Webdataset => {
-            say(is_empty, "no sample: a worker that gets only such shards stops with `No samples found in dataset`".to_owned());
+            say(
+                is_empty,
+                "no sample: a worker that gets only such shards stops with `No samples found in dataset`"
+                    .to_owned(),
+            );
             say(survey.several_dots, dots());
-            say(survey.upper_case, format!("{} have upper-case extensions: ask for them in lower case", of(survey.upper_case)));
-            say(survey.without_image, format!("{} have no image called {}", of(survey.without_image), IMAGE_EXTS.join(", ")));
+            say(
+                survey.upper_case,
+                format!("{} have upper-case extensions: ask for them in lower case", of(survey.upper_case)),
+            );
+            say(
+                survey.without_image,
+                format!("{} have no image called {}", of(survey.without_image), IMAGE_EXTS.join(", ")),
+            );
         }
         Reader::OpenClip => {
             let unusable = survey.without_image.max(survey.without_text).max(survey.blank_text);
             let all = survey.num_samples > 0 && unusable == survey.num_samples;
-            say(u64::from(all), "every sample is dropped: training would wait for the first batch forever, without a message".to_owned());
+            say(
+                u64::from(all),
+                "every sample is dropped: training would wait for the first batch forever, without a message"
+                    .to_owned(),
+            );
             say(
                 survey.without_image,
-                format!("{} have no {} and are dropped; name the image's extension with --image-key", of(survey.without_image), IMAGE_EXTS.join(", ")),
+                format!(
+                    "{} have no {} and are dropped; name the image's extension with --image-key",
+                    of(survey.without_image),
+                    IMAGE_EXTS.join(", ")
+                ),
             );
             say(
                 survey.without_text,
-                format!("{} have no `txt` and are dropped; name the caption with --text-key or --json-text-key", of(survey.without_text)),
+                format!(
+                    "{} have no `txt` and are dropped; name the caption with --text-key or --json-text-key",
+                    of(survey.without_text)
+                ),
             );
             say(survey.blank_text, format!("{} have a blank caption and are dropped", of(survey.blank_text)));
             say(
                 survey.too_many_pixels,
-                format!("{} have more than {OPEN_CLIP_MAX_PIXELS} pixels and are dropped; raise --max-image-pixels", of(survey.too_many_pixels)),
+                format!(
+                    "{} have more than {OPEN_CLIP_MAX_PIXELS} pixels and are dropped; raise --max-image-pixels",
+                    of(survey.too_many_pixels)
+                ),
             );
             say(survey.several_dots, dots());
         }
         Reader::Hf => {
-            say(survey.upper_case, format!("{} have upper-case extensions, which make columns of their own", of(survey.upper_case)));
+            say(
+                survey.upper_case,
+                format!(
+                    "{} have upper-case extensions, which make columns of their own",
+                    of(survey.upper_case)
+                ),
+            );
         }
         Reader::Dali => {
             let no_index = u64::from(!dali::path_for(path).is_file());
-            say(no_index, "no .idx: the whole tar is scanned at start-up; run `pairmill-shards index --dali`".to_owned());
-            say(survey.upper_case, format!("{} have upper-case extensions: they match only with case_sensitive_extensions=False", of(survey.upper_case)));
-            say(survey.blank_in_name, format!("{} have a blank in a name, which an .idx cannot hold", of(survey.blank_in_name)));
+            say(
+                no_index,
+                "no .idx: the whole tar is scanned at start-up; run `pairmill-shards index --dali`"
+                    .to_owned(),
+            );
+            say(
+                survey.upper_case,
+                format!(
+                    "{} have upper-case extensions: they match only with case_sensitive_extensions=False",
+                    of(survey.upper_case)
+                ),
+            );
+            say(
+                survey.blank_in_name,
+                format!("{} have a blank in a name, which an .idx cannot hold", of(survey.blank_in_name)),
+            );
             say(survey.several_dots, dots());
             let sets = survey.member_sets.len();
             say(
                 u64::from(sets > 1),
-                format!("samples have {sets} different sets of members; a missing one reads as an empty tensor, which decoders refuse; set missing_component_behavior=\"skip\""),
+                format!(
+                    "samples have {sets} different sets of members; a missing one reads as an empty tensor, which decoders refuse; set missing_component_behavior=\"skip\""
+                ),
             );
         }
         Reader::Energon => {
             let no_index = u64::from(!energon::path_for(path).is_file());
-            say(no_index, "no .tar.idx: `energon prepare` reads the whole tar; run `pairmill-shards index --energon`".to_owned());
-            say(survey.without_image, format!("{} have no image: a field map that names it stops there", of(survey.without_image)));
+            say(
+                no_index,
+                "no .tar.idx: `energon prepare` reads the whole tar; run `pairmill-shards index --energon`"
+                    .to_owned(),
+            );
+            say(
+                survey.without_image,
+                format!("{} have no image: a field map that names it stops there", of(survey.without_image)),
+            );
             let sets = survey.member_sets.len();
-            say(u64::from(sets > 1), format!("samples have {sets} different sets of members: a field map stops at a missing one"));
+            say(
+                u64::from(sets > 1),
+                format!("samples have {sets} different sets of members: a field map stops at a missing one"),
+            );
             say(survey.several_dots, dots());
         }
     }
@@ -204,7 +265,8 @@ fn tar_problems(reader: Reader, path: &Path, survey: &Survey) -> Vec<String> {
 fn open_clip_sizes(folder: &Path, tars: &[PathBuf], findings: &mut Findings) {
     let name = Reader::OpenClip.name();
     if tars.len() == 1 {
-        let problem = "one shard: open_clip wants at least one for each worker of each process (workers × GPUs)";
+        let problem =
+            "one shard: open_clip wants at least one for each worker of each process (workers × GPUs)";
         findings.warn(name, folder, Place::File, problem);
     }
     let path = sizes::path_in(folder);
@@ -219,7 +281,12 @@ fn open_clip_sizes(folder: &Path, tars: &[PathBuf], findings: &mut Findings) {
         if !listed.contains_key(&base) {
             findings.warn(name, &path, Place::Key(base), "not listed: it stops with a KeyError");
         } else if tar.parent() != Some(folder) {
-            findings.warn(name, tar, Place::File, "counted by the sizes.json of the first shard's folder, not its own");
+            findings.warn(
+                name,
+                tar,
+                Place::File,
+                "counted by the sizes.json of the first shard's folder, not its own",
+            );
         }
     }
 }
@@ -257,7 +324,8 @@ impl HfFeatures {
 
     fn check(&mut self, path: &Path, tar: &MappedTar, findings: &mut Findings) {
         for sample in tar.iter() {
-            let missing: Vec<&str> = self.members.iter().map(String::as_str).filter(|ext| sample.get(ext).is_none()).collect();
+            let missing: Vec<&str> =
+                self.members.iter().map(String::as_str).filter(|ext| sample.get(ext).is_none()).collect();
             if !missing.is_empty() {
                 let problem = format!("no {}, which the first samples have", missing.join(", "));
                 findings.warn(Reader::Hf.name(), path, place(&sample), problem);
@@ -266,9 +334,13 @@ impl HfFeatures {
                 let Some(kind) = kind else { continue };
                 let problem = match self.kinds.get_mut(&field) {
                     None => {
-                        format!("the field `{field}` is not in the first {HF_INFERRED_SAMPLES} samples, so it is no column")
+                        format!(
+                            "the field `{field}` is not in the first {HF_INFERRED_SAMPLES} samples, so it is no column"
+                        )
                     }
-                    Some(kinds) if kinds.contains(kind) || (kind == "integer" && kinds.contains("float")) => continue,
+                    Some(kinds) if kinds.contains(kind) || (kind == "integer" && kinds.contains("float")) => {
+                        continue;
+                    }
                     Some(kinds) if kinds.is_empty() => {
                         // Said once: from here on the field counts as typed.
                         kinds.insert(kind);
@@ -279,7 +351,10 @@ impl HfFeatures {
                     }
                     Some(kinds) => {
                         let before: Vec<&str> = kinds.iter().copied().collect();
-                        format!("the field `{field}` is {kind} here and {} before; columns have one type", before.join(" or "))
+                        format!(
+                            "the field `{field}` is {kind} here and {} before; columns have one type",
+                            before.join(" or ")
+                        )
                     }
                 };
                 findings.warn(Reader::Hf.name(), path, place(&sample), problem);

@@ -17,6 +17,7 @@ macro_rules! rules {
 
         impl Rule {
             /// Every rule, by number.
+            #[cfg(test)]
             pub const ALL: &'static [Self] = &[$(Self::$variant),*];
 
             /// `R7`
@@ -148,7 +149,11 @@ impl Findings {
         let mut lines = std::mem::take(&mut self.lines);
         for ((path, name), count) in std::mem::take(&mut self.counts) {
             if count > MAX_LINES {
-                lines.push(format!("{}: {name}: … and {} more like these", path.display(), count - MAX_LINES));
+                lines.push(format!(
+                    "{}: {name}: … and {} more like these",
+                    path.display(),
+                    count - MAX_LINES
+                ));
             }
         }
         lines

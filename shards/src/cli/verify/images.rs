@@ -7,7 +7,12 @@ use super::finding::Rule;
 use super::table::Expected;
 
 /// What is wrong with the image of a success. Without `--images` only emptiness shows, without `--hashes` no hash.
-pub(super) fn problems(bytes: &[u8], ext: Option<&str>, expected: &Expected, depth: Depth) -> Vec<(Rule, String)> {
+pub(super) fn problems(
+    bytes: &[u8],
+    ext: Option<&str>,
+    expected: &Expected,
+    depth: Depth,
+) -> Vec<(Rule, String)> {
     let mut problems = Vec::new();
     // Sizes are null when the image was kept as it came: then its format may differ from its name, and its hash is
     // that of the stored bytes. Otherwise the hash is of bytes that are gone.

@@ -82,12 +82,17 @@ pub fn verify(args: &VerifyArgs, out: &mut Output) -> anyhow::Result<Verdict> {
 }
 
 /// Runs all checks, handing each line to `print`; returns shards looked at and findings.
-fn check(args: &VerifyArgs, print: &mut dyn FnMut(&str) -> std::io::Result<()>) -> anyhow::Result<(u64, u64)> {
+fn check(
+    args: &VerifyArgs,
+    print: &mut dyn FnMut(&str) -> std::io::Result<()>,
+) -> anyhow::Result<(u64, u64)> {
     let depth = Depth { images: args.images, hashes: args.hashes };
-    let mut checker = Checker { findings: Findings::default(), keys: KeySet::default(), print, tars: Vec::new() };
+    let mut checker =
+        Checker { findings: Findings::default(), keys: KeySet::default(), print, tars: Vec::new() };
     let mut num_shards = 0;
     for spec in &args.shards {
-        let folder = spec.names().first().map(Path::new).filter(|path| spec.names().len() == 1 && path.is_dir());
+        let folder =
+            spec.names().first().map(Path::new).filter(|path| spec.names().len() == 1 && path.is_dir());
         match folder {
             Some(dir) => num_shards += checker.folder(dir, depth)?,
             None => {
@@ -130,8 +135,7 @@ impl Checker<'_> {
         let mut sizes = std::collections::BTreeMap::new();
         let mut retries = Retries::default();
         // A folder of numbered tars without any table or stats is no img2dataset folder.
-        let is_dataset =
-            folder.shards.values().any(|s| s.is_done() || s.get(ShardFile::Table).is_some());
+        let is_dataset = folder.shards.values().any(|s| s.is_done() || s.get(ShardFile::Table).is_some());
         for files in folder.shards.values() {
             let tar = files.get(ShardFile::Tar);
             let num_samples = if !is_dataset {
@@ -140,7 +144,12 @@ impl Checker<'_> {
                 shard::check_shard(files, depth, &mut self.findings, &mut self.keys, &mut retries)
             } else {
                 for (_, path) in files.files() {
-                    self.findings.add(Rule::Finished, path, Place::File, "the shard has no stats: it is not finished");
+                    self.findings.add(
+                        Rule::Finished,
+                        path,
+                        Place::File,
+                        "the shard has no stats: it is not finished",
+                    );
                 }
                 self.flush()?;
                 continue;
@@ -280,7 +289,12 @@ impl Retries {
             } else {
                 continue;
             };
-            findings.add(Rule::Retry, path, Place::Row(*row), format!("column `{}`: {problem}", column::RETRY_OF));
+            findings.add(
+                Rule::Retry,
+                path,
+                Place::Row(*row),
+                format!("column `{}`: {problem}", column::RETRY_OF),
+            );
         }
     }
 }

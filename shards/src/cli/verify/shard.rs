@@ -88,7 +88,9 @@ fn stats_problems(stats: &ShardStats, report: &TableReport) -> Vec<String> {
     }
     if !stats.failure_classes.is_empty() || report.is_ours {
         let words = |map: &BTreeMap<_, u64>| {
-            map.iter().map(|(c, n): (&crate::status::FailureClass, &u64)| (c.as_str(), *n)).collect::<BTreeMap<_, _>>()
+            map.iter()
+                .map(|(c, n): (&crate::status::FailureClass, &u64)| (c.as_str(), *n))
+                .collect::<BTreeMap<_, _>>()
         };
         let (says, has) = (words(&stats.failure_classes), words(&report.by_class));
         problems.extend(first_difference("failure_classes", &says, &has));
@@ -130,7 +132,8 @@ fn check_tar(
             findings.add(Rule::Members, path, place(&span), problem);
         }
         if let Some(earlier) = seen.insert(span.key(), span.number()) {
-            let problem = format!("the key comes twice, as samples {earlier} and {} of the tar", span.number());
+            let problem =
+                format!("the key comes twice, as samples {earlier} and {} of the tar", span.number());
             findings.add(Rule::UniqueKey, path, place(&span), problem);
         } else if !report.is_some_and(|r| r.keys_are_own) {
             if let Some(other) = keys.insert(span.key(), tar_number) {
@@ -139,7 +142,11 @@ fn check_tar(
             }
         }
         if let (None, Some((ext, bytes))) = (report, sample.image()) {
-            let problem = if depth.images || bytes.is_empty() { images::image_problem(bytes, Some(ext), None) } else { None };
+            let problem = if depth.images || bytes.is_empty() {
+                images::image_problem(bytes, Some(ext), None)
+            } else {
+                None
+            };
             if let Some(problem) = problem {
                 findings.add(Rule::Image, path, place(&span), problem);
             }
@@ -156,7 +163,12 @@ fn check_tar(
         }
     }
     if report.is_some_and(|r| r.is_ours) && tar.bytes().len() as u64 % RECORD_BYTES != 0 {
-        findings.add(Rule::PlainTar, path, Place::File, format!("its length is no multiple of {RECORD_BYTES}"));
+        findings.add(
+            Rule::PlainTar,
+            path,
+            Place::File,
+            format!("its length is no multiple of {RECORD_BYTES}"),
+        );
     }
     if let Some(report) = report.filter(|r| !r.has_images) {
         check_samples(path, &tar, report, &seen, depth, findings);
@@ -246,7 +258,10 @@ fn json_problem(found: &[u8], expected: &str) -> Option<String> {
     if let Some(name) = found.keys().find(|name| !expected.contains_key(*name)) {
         return Some(format!("`json` has a field `{name}`, the table has no such column"));
     }
-    Some("`json` has the table's values, but not in its order or not as `json.dumps(indent=4)` writes them".to_owned())
+    Some(
+        "`json` has the table's values, but not in its order or not as `json.dumps(indent=4)` writes them"
+            .to_owned(),
+    )
 }
 
 /// What a `json` member shows to be wrong by itself.
@@ -336,7 +351,10 @@ fn check_indexes(tar_path: &Path, tar: &MappedTar, findings: &mut Findings) {
             }
             Ok(lines) => lines.iter().zip(tar.index().iter()).find_map(|(line, span)| {
                 let same = line.len() == span.components().len()
-                    && line.iter().zip(span.components()).all(|(l, c)| (l.offset, l.size) == (c.offset, c.size) && l.ext == c.ext);
+                    && line
+                        .iter()
+                        .zip(span.components())
+                        .all(|(l, c)| (l.offset, l.size) == (c.offset, c.size) && l.ext == c.ext);
                 (!same).then(|| format!("line {} is not sample {}", span.number() + 2, span.key()))
             }),
         };
@@ -369,7 +387,9 @@ fn check_files(dir: &Path, report: &TableReport, depth: Depth, findings: &mut Fi
     let mut unread: BTreeMap<String, Vec<String>> = BTreeMap::new();
     let listed = fs::read_dir(dir).and_then(|entries| entries.collect::<Result<Vec<_>, _>>());
     match listed {
-        Err(error) => return findings.add(Rule::Complete, dir, Place::File, format!("cannot be listed: {error}")),
+        Err(error) => {
+            return findings.add(Rule::Complete, dir, Place::File, format!("cannot be listed: {error}"));
+        }
         Ok(entries) => {
             for name in entries.into_iter().filter_map(|e| e.file_name().into_string().ok()) {
                 let (key, ext) = name.split_once('.').unwrap_or((&name, ""));
@@ -380,7 +400,12 @@ fn check_files(dir: &Path, report: &TableReport, depth: Depth, findings: &mut Fi
     for expected in &report.expected {
         let place = || Place::Key(expected.key.clone());
         let Some(exts) = unread.remove(&expected.key) else {
-            findings.add(Rule::ImagesMatchTable, dir, place(), "a success of the table that is not in the folder");
+            findings.add(
+                Rule::ImagesMatchTable,
+                dir,
+                place(),
+                "a success of the table that is not in the folder",
+            );
             continue;
         };
         let mut members: BTreeMap<&str, Vec<u8>> = BTreeMap::new();
@@ -388,7 +413,9 @@ fn check_files(dir: &Path, report: &TableReport, depth: Depth, findings: &mut Fi
             let file = dir.join(format!("{}.{ext}", expected.key));
             match fs::read(&file) {
                 Ok(bytes) => _ = members.insert(ext, bytes),
-                Err(error) => findings.add(Rule::Members, dir, place(), format!("`{ext}` cannot be read: {error}")),
+                Err(error) => {
+                    findings.add(Rule::Members, dir, place(), format!("`{ext}` cannot be read: {error}"))
+                }
             }
         }
         let wanted: &[&str] = if report.has_caption { &["json", "txt"] } else { &["json"] };

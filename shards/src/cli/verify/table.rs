@@ -126,7 +126,8 @@ pub(super) fn check(
     }
     retries.tables.push(path.to_owned());
     if report.num_rows != reader.num_rows() {
-        let problem = format!("the footer promises {} rows, {} could be read", reader.num_rows(), report.num_rows);
+        let problem =
+            format!("the footer promises {} rows, {} could be read", reader.num_rows(), report.num_rows);
         findings.add(Rule::TableReadable, path, Place::File, problem);
     }
     check_cells(path, &reader, depth, findings, &mut report);
@@ -148,7 +149,8 @@ impl<'a> KeyRule<'a> {
     fn check(&mut self, key: &str, row: u64) -> Result<(), String> {
         let name = &self.files.name;
         let digits = key.len().checked_sub(name.len()).and_then(|d| u32::try_from(d).ok());
-        let number: Option<u128> = key.bytes().all(|b| b.is_ascii_digit()).then(|| key.parse().ok()).flatten();
+        let number: Option<u128> =
+            key.bytes().all(|b| b.is_ascii_digit()).then(|| key.parse().ok()).flatten();
         let (Some(digits), Some(number)) = (digits.filter(|d| *d <= 19), number) else {
             return Err(format!("key `{key}` is not shard {name} followed by an index"));
         };
@@ -198,7 +200,13 @@ fn status_problems(row: &SidecarRow, has_class: bool) -> Vec<String> {
 }
 
 /// Reads all columns: collects what the members must be, and checks images in the table.
-fn check_cells(path: &Path, reader: &SidecarReader, depth: Depth, findings: &mut Findings, report: &mut TableReport) {
+fn check_cells(
+    path: &Path,
+    reader: &SidecarReader,
+    depth: Depth,
+    findings: &mut Findings,
+    report: &mut TableReport,
+) {
     let names: Vec<String> = reader.schema().fields().iter().map(|f| f.name().clone()).collect();
     let image_at = names.iter().position(|name| is_image_column(name, reader));
     report.has_images = image_at.is_some();
@@ -234,8 +242,12 @@ fn check_cells(path: &Path, reader: &SidecarReader, depth: Depth, findings: &mut
                             findings.add(rule, path, Place::Row(row), problem);
                         }
                     }
-                    (Some(_), None) => findings.add(Rule::ImageColumn, path, Place::Row(row), "a success without an image"),
-                    (None, Some(_)) => findings.add(Rule::ImageColumn, path, Place::Row(row), "a failure with an image"),
+                    (Some(_), None) => {
+                        findings.add(Rule::ImageColumn, path, Place::Row(row), "a success without an image")
+                    }
+                    (None, Some(_)) => {
+                        findings.add(Rule::ImageColumn, path, Place::Row(row), "a failure with an image")
+                    }
                     (None, None) => {}
                 }
             } else {
@@ -260,7 +272,8 @@ impl CellLayout {
         let key_at = at(column::KEY).unwrap_or(0);
         // img2dataset knows one hash column; an additional column cannot have such a name.
         let hash = HashKind::ALL.into_iter().find_map(|kind| at(kind.as_str()).map(|i| (kind, i)));
-        let mut json_columns: Vec<usize> = (0..key_at).filter(|i| hash.is_none_or(|(_, h)| h != *i)).collect();
+        let mut json_columns: Vec<usize> =
+            (0..key_at).filter(|i| hash.is_none_or(|(_, h)| h != *i)).collect();
         let fixed = [
             column::KEY,
             column::STATUS,
@@ -278,9 +291,10 @@ impl CellLayout {
 
     fn expected(&self, batch: &RecordBatch, row: usize) -> Expected {
         let schema = batch.schema();
-        let fields = self.json_columns.iter().map(|&i| {
-            (schema.field(i).name().clone(), cell_to_json(batch.column(i), row))
-        });
+        let fields = self
+            .json_columns
+            .iter()
+            .map(|&i| (schema.field(i).name().clone(), cell_to_json(batch.column(i), row)));
         let number = |name| match batch.column_by_name(name).map(|c| cell_to_json(c, row)) {
             Some(Json::Int(n)) => i32::try_from(n).ok(),
             _ => None,
