@@ -43,7 +43,8 @@ fn run_command(args: RunArgs) -> anyhow::Result<ExitCode> {
         let plan = run::plan(&config)?;
         return say(&describe(&plan, &config.output.output_folder.display().to_string())).map(|()| ExitCode::SUCCESS);
     }
-    let report = run::run(&config, &stop_on_signal()?)?;
+    let stop = stop_on_signal()?;
+    let report = run::run(&config, &stop)?;
     conclude(&report, &config.output.output_folder.display().to_string())
 }
 
@@ -62,7 +63,8 @@ fn retry_command(args: RetryArgs) -> anyhow::Result<ExitCode> {
         say(&format!("{} rows of {} failed with {}\n", plan.rows, args.folder.display(), words.join(", ")))?;
         return Ok(ExitCode::SUCCESS);
     }
-    let report = run::retry(&config, &args.class.0, &stop_on_signal()?)?;
+    let stop = stop_on_signal()?;
+    let report = run::retry(&config, &args.class.0, &stop)?;
     conclude(&report, &args.folder.display().to_string())
 }
 
@@ -81,7 +83,7 @@ fn stop_on_signal() -> anyhow::Result<Arc<AtomicBool>> {
 }
 
 fn conclude(report: &Report, folder: &str) -> anyhow::Result<ExitCode> {
-    say(&report.account.render())?;
+    say(&report.account.to_string())?;
     if report.complete {
         say(&format!("{} shards in {folder}\n", report.shards))?;
         return Ok(ExitCode::SUCCESS);

@@ -2,7 +2,7 @@
 
 use fast_image_resize as fir;
 
-use crate::area::{Axis, Source, Span, resample};
+use crate::area::{Resampler, Source, Span};
 use crate::config::Interpolation;
 use crate::error::PixelError;
 use crate::geometry::Size;
@@ -23,18 +23,33 @@ pub fn resize_rgb(image: &Rgb8, width: u32, height: u32, filter: Interpolation) 
     if image.data.len() != from.width * from.height * 3 {
         return Err(PixelError::Encode("picture data is not width * height * 3 bytes".to_owned()));
     }
-    let extent = (from.width as f64, from.height as f64);
     let to = Size::new(width, height);
-    let data = Resizer::default().resize(&image.data, from, extent, 3, to, filter)?;
+    let data = Resizer::default().resize(&image.data, from, Extent::of(from), 3, to, filter)?;
     Ok(Rgb8 { width, height, data })
+}
+
+/// The part of a decoded picture that holds picture.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Extent {
+    /// Width in samples; a JPEG decoded small ends in a fraction of a sample.
+    pub width: f64,
+    /// Height in samples.
+    pub height: f64,
+    /// Whether the samples are averages of blocks of the original (a JPEG decoded small).
+    pub of_blocks: bool,
+}
+
+impl Extent {
+    /// All of a picture decoded at full size.
+    pub fn of(size: Size) -> Self {
+        Self { width: size.width as f64, height: size.height as f64, of_blocks: false }
+    }
 }
 
 /// Reusable buffers of the resizers.
 #[derive(Default)]
 pub(crate) struct Resizer {
-    across: Axis,
-    down: Axis,
-    scratch: Vec<u16>,
+    resampler: Resampler,
     engine: fir::Resizer,
 }
 
@@ -45,12 +60,11 @@ impl std::fmt::Debug for Resizer {
 }
 
 impl Resizer {
-    /// Resizes a raster; `extent` is the part of its width and height that holds picture (a DCT-scaled decode ends in
-    /// a fraction of a pixel).
+    /// Resizes a raster, of which `extent` holds picture.
     pub fn raster(
         &mut self,
         raster: Raster,
-        extent: (f64, f64),
+        extent: Extent,
         to: Size,
         filter: Interpolation,
     ) -> Result<Raster, PixelError> {
@@ -65,7 +79,7 @@ impl Resizer {
         &mut self,
         data: &[u8],
         from: Size,
-        extent: (f64, f64),
+        extent: Extent,
         channels: usize,
         to: Size,
         filter: Interpolation,
@@ -78,14 +92,15 @@ impl Resizer {
                 clip: (0.0, extent),
                 count,
             };
-            self.across.set(span(from.width, extent.0, to.width));
-            self.down.set(span(from.height, extent.1, to.height));
+            let (across, down) =
+                (span(from.width, extent.width, to.width), span(from.height, extent.height, to.height));
+            self.resampler.set(across, down, extent.of_blocks);
             let mut out = vec![0; to.width * to.height * channels];
             let source = Source { data, stride: from.width * channels };
             let stride = to.width * channels;
             match channels {
-                1 => resample::<1>(source, &self.across, &self.down, &mut self.scratch, &mut out, stride),
-                _ => resample::<3>(source, &self.across, &self.down, &mut self.scratch, &mut out, stride),
+                1 => self.resampler.run::<1>(source, &mut out, stride),
+                _ => self.resampler.run::<3>(source, &mut out, stride),
             }
             return Ok(out);
         }
@@ -97,18 +112,38 @@ impl Resizer {
                 fir::ResizeAlg::Convolution(fir::FilterType::Lanczos3)
             }
         };
-        let pixel = if channels == 1 { fir::PixelType::U8 } else { fir::PixelType::U8x3 };
+        let options =
+            fir::ResizeOptions::new().resize_alg(algorithm).crop(0.0, 0.0, extent.width, extent.height);
+        // The typed call: the untyped one compiles every pixel type of `fast_image_resize` into this crate, minutes
+        // of build for types that never occur.
+        match channels {
+            1 => self.convolve::<fir::pixels::U8>(data, from, to, channels, &options),
+            _ => self.convolve::<fir::pixels::U8x3>(data, from, to, channels, &options),
+        }
+    }
+
+    fn convolve<P: fir::PixelTrait>(
+        &mut self,
+        data: &[u8],
+        from: Size,
+        to: Size,
+        channels: usize,
+        options: &fir::ResizeOptions,
+    ) -> Result<Vec<u8>, PixelError> {
         let refused = |error: &dyn std::fmt::Display| PixelError::Encode(format!("resize refused: {error}"));
-        let source = fir::images::ImageRef::new(from.width as u32, from.height as u32, data, pixel)
-            .map_err(|error| refused(&error))?;
-        let mut out = fir::images::Image::new(to.width as u32, to.height as u32, pixel);
-        let options = fir::ResizeOptions::new().resize_alg(algorithm).crop(0.0, 0.0, extent.0, extent.1);
-        self.engine.resize(&source, &mut out, &options).map_err(|error| refused(&error))?;
-        Ok(out.into_vec())
+        let source =
+            fir::images::TypedImageRef::<P>::from_buffer(from.width as u32, from.height as u32, data)
+                .map_err(|error| refused(&error))?;
+        let mut out = vec![0; to.width * to.height * channels];
+        let mut target =
+            fir::images::TypedImage::<P>::from_buffer(to.width as u32, to.height as u32, &mut out)
+                .map_err(|error| refused(&error))?;
+        self.engine.resize_typed(&source, &mut target, options).map_err(|error| refused(&error))?;
+        Ok(out)
     }
 
     /// Bytes held between images.
     pub fn held_bytes(&self) -> usize {
-        self.scratch.capacity() * 2 + self.engine.size_of_internal_buffers()
+        self.resampler.held_bytes() + self.engine.size_of_internal_buffers()
     }
 }

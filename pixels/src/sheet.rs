@@ -14,13 +14,27 @@ pub struct SheetConfig {
     pub cell_size: u32,
     /// Space between cells and around the sheet, in pixels.
     pub gap: u32,
+    /// Space above the first row, in pixels, for the caller's heading.
+    pub header: u32,
+    /// Space under each cell, in pixels, for the caller's text.
+    pub footer: u32,
     /// Colour of everything that is not a picture.
     pub background: [u8; 3],
 }
 
+impl SheetConfig {
+    /// Left and top pixel of cell `index` on a sheet of `count` pictures; its footer begins `cell_size` below.
+    pub fn cell(&self, index: usize, count: usize) -> (u32, u32) {
+        let columns = (self.columns as usize).min(count.max(1)).max(1);
+        let along = |n: usize, pitch: u32| self.gap + n as u32 * pitch;
+        let left = along(index % columns, self.cell_size + self.gap);
+        (left, self.header + along(index / columns, self.cell_size + self.footer + self.gap))
+    }
+}
+
 impl Default for SheetConfig {
     fn default() -> Self {
-        Self { columns: 8, cell_size: 160, gap: 8, background: [245, 245, 242] }
+        Self { columns: 8, cell_size: 160, gap: 8, header: 0, footer: 0, background: [245, 245, 242] }
     }
 }
 
@@ -30,7 +44,7 @@ impl Default for SheetConfig {
 /// # Errors
 /// [`PixelError::Encode`] where the layout has no columns or cells, or the sheet would pass 100 million pixels.
 pub fn sheet(pictures: &[Rgb8], config: &SheetConfig) -> Result<Rgb8, PixelError> {
-    let SheetConfig { columns, cell_size, gap, background } = *config;
+    let SheetConfig { columns, cell_size, gap, header, footer, background } = *config;
     if columns == 0 || cell_size == 0 {
         return Err(PixelError::Encode(
             "a contact sheet needs at least one column and one pixel a cell".to_owned(),
@@ -39,16 +53,17 @@ pub fn sheet(pictures: &[Rgb8], config: &SheetConfig) -> Result<Rgb8, PixelError
     let columns = u64::from(columns).min(pictures.len().max(1) as u64);
     let rows = (pictures.len() as u64).div_ceil(columns).max(1);
     let pitch = u64::from(cell_size) + u64::from(gap);
-    let (width, height) = (columns * pitch + u64::from(gap), rows * pitch + u64::from(gap));
+    let width = columns * pitch + u64::from(gap);
+    let height = u64::from(header) + rows * (pitch + u64::from(footer)) + u64::from(gap);
     if width.saturating_mul(height) > 100_000_000 {
         return Err(PixelError::Encode(format!("a contact sheet of {width}x{height} is too large")));
     }
     let mut out = Rgb8::filled(width as u32, height as u32, background);
     for (index, picture) in pictures.iter().enumerate() {
         let fitted = fit(picture, cell_size)?;
-        let centre = |side: u32| u64::from(cell_size - side) / 2 + u64::from(gap);
-        let left = (index as u64 % columns * pitch + centre(fitted.width)) as usize;
-        let top = (index as u64 / columns * pitch + centre(fitted.height)) as usize;
+        let (cell_left, cell_top) = config.cell(index, pictures.len());
+        let left = (cell_left + (cell_size - fitted.width) / 2) as usize;
+        let top = (cell_top + (cell_size - fitted.height) / 2) as usize;
         let row_bytes = fitted.width as usize * 3;
         for (y, row) in fitted.data.chunks_exact(row_bytes).enumerate() {
             let at = ((top + y) * width as usize + left) * 3;
@@ -73,20 +88,39 @@ mod tests {
 
     #[test]
     fn pictures_sit_centred_in_their_cells() {
-        let config = SheetConfig { columns: 2, cell_size: 10, gap: 2, background: [250, 250, 250] };
+        let config = SheetConfig {
+            columns: 2,
+            cell_size: 10,
+            gap: 2,
+            header: 0,
+            footer: 0,
+            background: [250, 250, 250],
+        };
         let wide = Rgb8::filled(40, 20, [255, 0, 0]);
         let small = Rgb8::filled(4, 4, [0, 0, 255]);
         let tall = Rgb8::filled(1, 30, [0, 255, 0]);
         let sheet = sheet(&[wide, small, tall], &config).unwrap();
         assert_eq!((sheet.width, sheet.height), (26, 26));
         let at = |x: usize, y: usize| &sheet.data[(y * 26 + x) * 3..][..3];
-        assert_eq!(at(2, 4), [250, 250, 250], "above the wide picture");
-        assert_eq!(at(2, 5), [255, 0, 0]);
+        assert_eq!(at(2, 3), [250, 250, 250], "above the wide picture");
+        assert_eq!(at(2, 4), [255, 0, 0]);
         assert_eq!(at(11, 8), [255, 0, 0]);
         assert_eq!(at(17, 5), [0, 0, 255], "a small picture is not enlarged");
         assert_eq!(at(16, 4), [250, 250, 250]);
         assert_eq!(at(6, 14), [0, 255, 0]);
         assert_eq!(at(20, 20), [250, 250, 250], "an empty cell");
+    }
+
+    #[test]
+    fn header_and_footers_keep_their_room() {
+        let config =
+            SheetConfig { columns: 2, cell_size: 10, gap: 2, header: 7, footer: 5, ..SheetConfig::default() };
+        let sheet = sheet(&vec![Rgb8::filled(10, 10, [9, 9, 9]); 3], &config).unwrap();
+        assert_eq!((sheet.width, sheet.height), (26, 7 + 2 * 17 + 2));
+        let (left, top) = config.cell(2, 3);
+        assert_eq!((left, top), (2, 7 + 2 + 17));
+        let at = |x: u32, y: u32| sheet.data[((y * 26 + x) * 3) as usize];
+        assert_eq!((at(left, top - 1), at(left, top), at(left, top + 10)), (245, 9, 245));
     }
 
     #[test]

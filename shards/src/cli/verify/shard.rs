@@ -13,7 +13,9 @@ use crate::json::parse_python_json;
 use crate::sample::IMAGE_EXTS;
 use crate::stats::{MAX_STATUS_MESSAGES, ShardStats};
 use crate::status::Status;
-use crate::tar::{BLOCK_BYTES, EndMarker, MAX_WRITTEN_NAME_BYTES, MappedTar, RECORD_BYTES, SampleSpan};
+use crate::tar::{
+    BLOCK_BYTES, EndMarker, MAX_WRITTEN_NAME_BYTES, MappedSample, MappedTar, RECORD_BYTES, SampleSpan,
+};
 
 /// Checks a finished shard; returns the samples in its tar.
 pub(super) fn check_shard(
@@ -120,49 +122,34 @@ fn check_tar(
             return None;
         }
     };
-    let place = |span: &SampleSpan<'_>| Place::Sample(span.key().to_owned(), span.start());
     let mut seen: HashMap<&str, usize> = HashMap::with_capacity(tar.len());
     let tar_number = keys.start(path);
+    let is_ours = report.is_some_and(|r| r.is_ours);
     for sample in tar.iter() {
         let span = sample.span();
-        for problem in name_problems(&span) {
-            findings.add(Rule::MemberName, path, place(&span), problem);
-        }
-        for problem in member_problems(&span, report) {
-            findings.add(Rule::Members, path, place(&span), problem);
-        }
+        let mut problems: Vec<(Rule, String)> = Vec::new();
+        problems.extend(name_problems(&span).into_iter().map(|p| (Rule::MemberName, p)));
+        problems.extend(member_problems(&span, report).into_iter().map(|p| (Rule::Members, p)));
         if let Some(earlier) = seen.insert(span.key(), span.number()) {
             let problem =
                 format!("the key comes twice, as samples {earlier} and {} of the tar", span.number());
-            findings.add(Rule::UniqueKey, path, place(&span), problem);
+            problems.push((Rule::UniqueKey, problem));
         } else if !report.is_some_and(|r| r.keys_are_own) {
-            if let Some(other) = keys.insert(span.key(), tar_number) {
-                let problem = format!("the key is in {} too", other.display());
-                findings.add(Rule::UniqueKey, path, place(&span), problem);
-            }
+            let other = keys.insert(span.key(), tar_number);
+            problems
+                .extend(other.map(|tar| (Rule::UniqueKey, format!("the key is in {} too", tar.display()))));
         }
-        if let (None, Some((ext, bytes))) = (report, sample.image()) {
-            let problem = if depth.images || bytes.is_empty() {
-                images::image_problem(bytes, Some(ext), None)
-            } else {
-                None
-            };
-            if let Some(problem) = problem {
-                findings.add(Rule::Image, path, place(&span), problem);
-            }
+        if report.is_none() {
+            problems.extend(bare_problems(&sample, depth));
         }
-        if let (None, Some(json)) = (report, sample.metadata()) {
-            if let Some(problem) = bare_json_problem(json, span.key()) {
-                findings.add(Rule::Json, path, place(&span), problem);
-            }
+        if is_ours {
+            problems.extend(header_problem(&tar, &span).map(|p| (Rule::PlainTar, p)));
         }
-        if report.is_some_and(|r| r.is_ours) {
-            if let Some(problem) = header_problem(&tar, &span) {
-                findings.add(Rule::PlainTar, path, place(&span), problem);
-            }
+        for (rule, problem) in problems {
+            findings.add(rule, path, Place::Sample(span.key().to_owned(), span.start()), problem);
         }
     }
-    if report.is_some_and(|r| r.is_ours) && tar.bytes().len() as u64 % RECORD_BYTES != 0 {
+    if is_ours && !(tar.bytes().len() as u64).is_multiple_of(RECORD_BYTES) {
         findings.add(
             Rule::PlainTar,
             path,
@@ -223,10 +210,10 @@ fn content_problems<'a>(
     if let Some(problem) = get("json").and_then(|json| json_problem(json, &expected.json)) {
         problems.push((Rule::Json, problem));
     }
-    if let (Some(text), Some(caption)) = (get("txt"), &expected.text) {
-        if text != caption.as_bytes() {
-            problems.push((Rule::Text, "`txt` is not the table's caption".to_owned()));
-        }
+    if let (Some(text), Some(caption)) = (get("txt"), &expected.text)
+        && text != caption.as_bytes()
+    {
+        problems.push((Rule::Text, "`txt` is not the table's caption".to_owned()));
     }
     if let Some((ext, bytes)) = image {
         problems.extend(images::problems(bytes, Some(ext), expected, depth));
@@ -264,13 +251,23 @@ fn json_problem(found: &[u8], expected: &str) -> Option<String> {
     )
 }
 
-/// What a `json` member shows to be wrong by itself.
-fn bare_json_problem(json: &[u8], key: &str) -> Option<String> {
+/// What a sample without a table shows to be wrong by itself: image and `json`.
+fn bare_problems(sample: &MappedSample<'_>, depth: Depth) -> Vec<(Rule, String)> {
+    let mut problems = Vec::new();
+    if let Some((ext, bytes)) = sample.image().filter(|(_, bytes)| depth.images || bytes.is_empty()) {
+        problems.extend(images::image_problem(bytes, Some(ext), None).map(|p| (Rule::Image, p)));
+    }
+    let Some(json) = sample.metadata() else { return problems };
     let parsed = std::str::from_utf8(json).ok().and_then(|text| parse_python_json(text).ok());
-    let Some(value) = parsed else { return Some("`json` is not JSON".to_owned()) };
-    let base = key.rsplit('/').next().unwrap_or(key);
-    let said = value.get("key").and_then(|k| k.as_str())?;
-    (said != base).then(|| format!("`json` says its key is {said}"))
+    let base = sample.key().rsplit('/').next().unwrap_or_default();
+    match parsed.as_ref().map(|value| value.get("key").and_then(|k| k.as_str())) {
+        None => problems.push((Rule::Json, "`json` is not JSON".to_owned())),
+        Some(Some(said)) if said != base => {
+            problems.push((Rule::Json, format!("`json` says its key is {said}")))
+        }
+        _ => {}
+    }
+    problems
 }
 
 fn name_problems(span: &SampleSpan<'_>) -> Vec<String> {

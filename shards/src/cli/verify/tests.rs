@@ -38,6 +38,9 @@ fn reader_fields() -> Fields {
     ])
 }
 
+/// Key and members: extension and bytes.
+type Packed = (String, Vec<(&'static str, Vec<u8>)>);
+
 /// One shard before it is written; tests bend it.
 struct Build {
     id: u64,
@@ -66,7 +69,7 @@ impl Build {
                 _ => Ok(size),
             },
             exif: None,
-            hash: (i % 2 == 0).then(|| HashKind::Md5.hex_digest(&jpeg)),
+            hash: i.is_multiple_of(2).then(|| HashKind::Md5.hex_digest(&jpeg)),
             final_url: None,
             attempts: 1,
             retry_of: None,
@@ -112,7 +115,7 @@ impl Build {
     }
 
     /// Samples as they belong into the tar.
-    fn samples(&self) -> Vec<(String, Vec<(&'static str, Vec<u8>)>)> {
+    fn samples(&self) -> Vec<Packed> {
         let (rows, schema) = (self.rows(), self.schema());
         let successes = self.outcomes.iter().enumerate().filter(|(_, o)| o.result.is_ok());
         successes
@@ -134,7 +137,7 @@ impl Build {
     }
 }
 
-fn write_tar(path: &Path, samples: &[(String, Vec<(&str, Vec<u8>)>)]) {
+fn write_tar(path: &Path, samples: &[Packed]) {
     let mut writer = TarWriter::new(Vec::new());
     for (key, members) in samples {
         let members: Vec<(&str, &[u8])> = members.iter().map(|(ext, data)| (*ext, data.as_slice())).collect();

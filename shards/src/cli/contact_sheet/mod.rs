@@ -1,0 +1,89 @@
+//! `pairmill-shards contact-sheet`: random samples with their captions on one page, as in the study's Figures 9–14.
+//! What statistics cannot say about a source, sixty pictures can.
+
+mod html;
+mod pick;
+mod png;
+
+use std::io::Write;
+use std::path::PathBuf;
+
+use anyhow::{Context, bail};
+use clap::Args;
+
+use self::pick::pick;
+use super::output::Output;
+use crate::atomic::write_atomic;
+use crate::spec::ShardSpec;
+
+/// Arguments of `contact-sheet`.
+#[derive(Debug, Args)]
+#[command(after_long_help = "Examples:\n  pairmill-shards contact-sheet laion\n  \
+    pairmill-shards contact-sheet 'laion/{00000..00099}.tar' --num 24 --columns 6 --out figure.png\n  \
+    pairmill-shards contact-sheet laion --seed 7 --out sheet.html")]
+pub struct ContactSheetArgs {
+    /// Folders, tars, Parquet image shards, globs or patterns such as `data/{00000..00012}.tar`
+    #[arg(required = true, value_name = "SHARDS")]
+    shards: Vec<ShardSpec>,
+    /// Page to write; .html shows every script, .png suits a document
+    #[arg(long, short, value_name = "FILE", default_value = "contact-sheet.html")]
+    out: PathBuf,
+    /// Samples on the sheet
+    #[arg(long, short, value_name = "N", default_value_t = 60)]
+    num: usize,
+    /// The same seed over the same shards gives the same sheet
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    seed: u64,
+    /// Pictures in a row (png)
+    #[arg(long, value_name = "N", default_value_t = 6)]
+    columns: u32,
+    /// Heading; by default the first argument
+    #[arg(long, value_name = "TEXT")]
+    title: Option<String>,
+}
+
+/// What stands above the pictures.
+struct Heading {
+    title: String,
+    /// How many were drawn from how many, and with which seed.
+    note: String,
+}
+
+/// Largest sheet: beyond it neither browser nor viewer is a pleasure.
+const MAX_SAMPLES: usize = 2_000;
+
+/// Writes the sheet and says where.
+///
+/// # Errors
+/// When the shards cannot be read, hold no sample, or the page cannot be written.
+pub fn contact_sheet(args: &ContactSheetArgs, out: &mut Output) -> anyhow::Result<()> {
+    let extension =
+        args.out.extension().map(|e| e.to_string_lossy().to_ascii_lowercase()).unwrap_or_default();
+    if !matches!(extension.as_str(), "html" | "htm" | "png") {
+        bail!("{}: a contact sheet is .html or .png", args.out.display());
+    }
+    if args.num == 0 || args.num > MAX_SAMPLES || args.columns == 0 {
+        bail!("--num takes 1 to {MAX_SAMPLES} and --columns at least 1");
+    }
+    let mut paths = Vec::new();
+    for spec in &args.shards {
+        // A folder of tars holds sidecars too, so tars come first.
+        paths.extend(spec.resolve_first_of(&["tar", "parquet"])?);
+    }
+    let named = args.shards.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ");
+    let (picked, total) = pick(&paths, args.num, args.seed)?;
+    if picked.is_empty() {
+        bail!("{}: no sample to show; `pairmill-shards stat` says what became of the rows", named);
+    }
+    let heading = Heading {
+        title: args.title.clone().unwrap_or(named),
+        note: format!("{} of {total} samples, seed {}", picked.len(), args.seed),
+    };
+    let bytes = match extension.as_str() {
+        "png" => png::render(&heading, &picked, args.columns)?,
+        _ => html::render(&heading, &picked).into_bytes(),
+    };
+    write_atomic(&args.out, &bytes)?;
+    let path = std::path::absolute(&args.out).with_context(|| format!("{}", args.out.display()))?;
+    Ok(writeln!(out, "{}", path.display())?)
+}
