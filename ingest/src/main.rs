@@ -83,9 +83,8 @@ fn stop_on_signal() -> anyhow::Result<Arc<AtomicBool>> {
 }
 
 fn conclude(report: &Report, folder: &str) -> anyhow::Result<ExitCode> {
-    say(&report.account.to_string())?;
+    say(&format!("{}\n", report.account))?;
     if report.complete {
-        say(&format!("{} shards in {folder}\n", report.shards))?;
         return Ok(ExitCode::SUCCESS);
     }
     let _ = writeln!(

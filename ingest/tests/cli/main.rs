@@ -1,0 +1,8 @@
+//! The `pairmill-ingest` command as its users meet it: started as a process against the miniature web, killed,
+//! starved of disk, given nonsense. What a row becomes is tested in `tests/pipeline`.
+
+mod bad_input;
+mod disk;
+mod harness;
+mod kill;
+mod retry;
