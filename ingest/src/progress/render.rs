@@ -140,7 +140,7 @@ mod tests {
     #[test]
     fn a_busy_run() {
         let expected = [
-            "read          90,000    1,250/s  9.0% of 1,000,000 rows done, 15m 09s left, 20,000 done before",
+            "read          90,000    1,250/s  9.0% of 1,000,000 rows done, 15m 36s left, 20,000 done before",
             "fetch         72,000    1,000/s  110 MB/s, 7.9 GB in all, 256 in flight, 1,744 waiting, 12 retries, 3 hosts down",
             "decode        60,000      833/s",
             "write         70,000      972/s  82.9% ok, 6 shards; failed: http_4xx 6,500, dns 5,000, timeout 400, others 100",
@@ -148,7 +148,7 @@ mod tests {
         assert_eq!(live_lines(&busy()), expected);
         assert_eq!(
             log_line(&busy()),
-            "1m 12s | read 90,000, 9.0% of 1,000,000 rows done, 15m 09s left, 20,000 done before | \
+            "1m 12s | read 90,000, 9.0% of 1,000,000 rows done, 15m 36s left, 20,000 done before | \
              fetch 72,000, 1,000/s, 110 MB/s, 7.9 GB in all, 256 in flight, 1,744 waiting, 12 retries, 3 hosts down | \
              decode 60,000, 833/s | \
              write 70,000, 972/s, 82.9% ok, 6 shards; failed: http_4xx 6,500, dns 5,000, timeout 400, others 100"

@@ -5,31 +5,18 @@
 
 use std::path::Path;
 
+use pairmill_shards::table::{HashKind, RESERVED_COLUMNS};
+
 use super::TableConfig;
 use super::error::SourceError;
 use super::format::InputFormat;
 
-/// Names the sidecar uses itself, so no additional column may have them.
-pub const RESERVED_COLUMNS: [&str; 18] = [
-    "key",
-    "caption",
-    "url",
-    "width",
-    "height",
-    "original_width",
-    "original_height",
-    "status",
-    "error_message",
-    "exif",
-    "md5",
-    "sha256",
-    "sha512",
-    "failure_class",
-    "attempts",
-    "final_url",
-    "retry_of",
-    "fetch_ms",
-];
+/// Whether the output has a column of this name already, so that no additional column may have it.
+pub(super) fn is_reserved(name: &str) -> bool {
+    RESERVED_COLUMNS.contains(&name)
+        || matches!(name, "caption" | "url")
+        || HashKind::ALL.iter().any(|kind| kind.as_str() == name)
+}
 
 /// What a column is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -89,7 +76,7 @@ impl Plan {
         }
         let mut columns: Vec<Column> = Vec::new();
         for name in &config.save_additional_columns {
-            if RESERVED_COLUMNS.contains(&name.as_str()) {
+            if is_reserved(name) {
                 return Err(SourceError::ReservedColumn { column: name.clone() });
             }
             if columns.iter().any(|column| column.name == *name) {
@@ -102,7 +89,7 @@ impl Plan {
             columns.push(Column { source: caption.clone(), name, role: Role::Caption });
         }
         if let Some((hash, kind)) = &config.verify_hash {
-            if !["md5", "sha256", "sha512"].contains(&kind.as_str()) {
+            if kind.parse::<HashKind>().is_err() {
                 return Err(SourceError::UnknownHash { word: kind.clone() });
             }
             columns.push(Column { source: hash.clone(), name: kind.clone(), role: Role::Hash });
@@ -205,7 +192,10 @@ mod tests {
 
     #[test]
     fn reserved_and_repeated_names_are_refused() {
-        for name in RESERVED_COLUMNS {
+        // img2dataset's list, and what Pairmill adds.
+        let reserved = "key caption url width height original_width original_height status error_message exif md5 \
+                        sha256 sha512 failure_class attempts final_url retry_of";
+        for name in reserved.split(' ') {
             let config = TableConfig { save_additional_columns: vec![name.into()], ..config() };
             assert_eq!(
                 Plan::new(&config, InputFormat::Csv).unwrap_err().to_string(),

@@ -134,7 +134,7 @@ impl JsonRecords {
         }
     }
 
-    pub(super) fn line(&self) -> u64 {
+    pub(super) fn record_line(&self) -> u64 {
         self.record_line
     }
 

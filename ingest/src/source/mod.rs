@@ -37,7 +37,6 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 
 pub use blocks::{Blocks, RowBlock};
-pub use columns::RESERVED_COLUMNS;
 pub use error::{MAX_BLOCK_BYTES, MAX_RECORD_BYTES, MAX_RECORD_LINES, SourceError};
 pub use files::InputFile;
 pub use format::InputFormat;

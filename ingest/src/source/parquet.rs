@@ -252,7 +252,7 @@ impl ParquetTable {
             } else {
                 batch
             };
-            bytes += used.columns().iter().map(|column| sliced_bytes(column)).sum::<usize>();
+            bytes += used.columns().iter().map(sliced_bytes).sum::<usize>();
             if bytes > super::error::MAX_BLOCK_BYTES {
                 let (first_row, path) = (self.row, self.path.to_path_buf());
                 return Err(SourceError::BlockTooLarge { path, first_row, rows: taken });

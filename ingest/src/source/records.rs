@@ -53,8 +53,8 @@ impl Oddities {
 
 /// The records of one open text table.
 pub(super) enum Records {
-    Delimited(Delimited),
-    Json(JsonRecords),
+    Delimited(Box<Delimited>),
+    Json(Box<JsonRecords>),
     Lines(UrlLines),
 }
 
@@ -69,12 +69,14 @@ impl Records {
     ) -> Result<Option<Self>, SourceError> {
         let text = Text::open(path, consumed)?;
         Ok(match format {
-            InputFormat::Json => JsonRecords::open(text, Framing::Array, plan)?.map(Self::Json),
-            InputFormat::Jsonl => JsonRecords::open(text, Framing::Lines, plan)?.map(Self::Json),
+            InputFormat::Json => JsonRecords::open(text, Framing::Array, plan)?.map(Box::new).map(Self::Json),
+            InputFormat::Jsonl => {
+                JsonRecords::open(text, Framing::Lines, plan)?.map(Box::new).map(Self::Json)
+            }
             InputFormat::Txt => Some(Self::Lines(UrlLines::new(text))),
             // Parquet never comes here.
             InputFormat::Csv | InputFormat::Tsv | InputFormat::Parquet => {
-                Delimited::open(text, dialect, plan)?.map(Self::Delimited)
+                Delimited::open(text, dialect, plan)?.map(Box::new).map(Self::Delimited)
             }
         })
     }
@@ -109,7 +111,7 @@ impl Records {
     pub(super) fn line(&self) -> u64 {
         match self {
             Self::Delimited(records) => records.line(),
-            Self::Json(records) => records.line(),
+            Self::Json(records) => records.record_line(),
             Self::Lines(records) => records.line,
         }
     }
