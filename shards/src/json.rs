@@ -93,7 +93,7 @@ fn write_value(out: &mut String, value: &Json, depth: Option<usize>) {
         Json::Float(x) => out.push_str(&float_repr(*x)),
         Json::Str(s) => write_string(out, s),
         Json::List(items) => {
-            write_items(out, ('[', ']'), items, depth, |out, item, depth| write_value(out, item, depth));
+            write_items(out, ('[', ']'), items, depth, write_value);
         }
         Json::Object(fields) => {
             write_items(out, ('{', '}'), fields, depth, |out, (key, item), depth| {
