@@ -8,7 +8,7 @@
 use std::path::PathBuf;
 
 use fast_image_resize as fir;
-use pairmill_pixels::{Interpolation, ResizeMode, TransformConfig, Transformer, resize_rgb};
+use pairmill_pixels::{DctScaling, Interpolation, ResizeMode, TransformConfig, Transformer, resize_rgb};
 use turbojpeg::{Compressor, Decompressor, Image, PixelFormat, Subsamp, YuvImage};
 
 const SIDE: usize = 256;
@@ -65,6 +65,11 @@ fn main() {
     };
     let mut whole = Transformer::new(&config).unwrap();
     measure("pairmill: whole transform", &files, rounds, |f| whole.transform(f).map_or(0, |t| t.image.len()));
+    let mut coarse =
+        Transformer::new(&TransformConfig { dct_scaling: DctScaling::Coarse, ..config.clone() }).unwrap();
+    measure("pairmill: whole transform, coarse DCT scaling", &files, rounds, |f| {
+        coarse.transform(f).map_or(0, |t| t.image.len())
+    });
     let mut lanczos =
         Transformer::new(&TransformConfig { downscale: Interpolation::Lanczos, ..config }).unwrap();
     measure("pairmill: whole transform, RGB path (lanczos)", &files, rounds, |f| {
@@ -89,10 +94,13 @@ fn main() {
     });
     measure("libjpeg-turbo: decode to RGB", &files, rounds, |f| decode_rgb(&mut codec, f).map_or(0, |_| 0));
     measure("zune-jpeg (through `image`): decode to RGB", &files, rounds, |f| {
-        image::load_from_memory_with_format(f, image::ImageFormat::Jpeg).map_or(0, |i| {
-            i.into_rgb8();
-            0
-        })
+        let Ok(mut decoder) = image::codecs::jpeg::JpegDecoder::new(std::io::Cursor::new(f)) else {
+            return 0;
+        };
+        let _ = image::ImageDecoder::set_limits(&mut decoder, image::Limits::no_limits());
+        buffer.resize(image::ImageDecoder::total_bytes(&decoder) as usize, 0);
+        let _ = image::ImageDecoder::read_image(decoder, &mut buffer);
+        0
     });
 
     // Resize and encode apart, on pictures decoded beforehand (a few, to bound the memory).

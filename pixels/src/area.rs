@@ -5,6 +5,8 @@
 //! Arithmetic is integer and thus the same on every machine. Row weights are 8-bit fractions for up to
 //! [`FINE_TAPS`] rows (sums stay in 16 bits, twice the lanes), 16-bit ones beyond; column weights are 16-bit.
 
+use crate::smooth::{self, SmoothAxis};
+
 /// From this many source rows per output row on, row weights have 16 bits.
 const FINE_TAPS: usize = 9;
 
@@ -104,6 +106,50 @@ impl Axis {
     }
 }
 
+/// The tables and buffers of one resampling at a time, reused: exact-area integer arithmetic for pictures decoded at
+/// full size, [`crate::smooth`] for those that are block averages already.
+#[derive(Debug, Default)]
+pub(crate) struct Resampler {
+    across: Axis,
+    down: Axis,
+    smooth_across: SmoothAxis,
+    smooth_down: SmoothAxis,
+    samples_across: usize,
+    of_blocks: bool,
+    scratch: Vec<u16>,
+    smooth_scratch: Vec<f32>,
+}
+
+impl Resampler {
+    /// Prepares for sources and targets that lie as the spans say.
+    pub fn set(&mut self, across: Span, down: Span, of_blocks: bool) {
+        self.of_blocks = of_blocks;
+        self.samples_across = across.samples;
+        if of_blocks {
+            self.smooth_across.set(across);
+            self.smooth_down.set(down);
+        } else {
+            self.across.set(across);
+            self.down.set(down);
+        }
+    }
+
+    /// Resamples `source` with `C` interleaved channels into `out`, whose rows are `out_stride` bytes apart.
+    pub fn run<const C: usize>(&mut self, source: Source<'_>, out: &mut [u8], out_stride: usize) {
+        if self.of_blocks {
+            let tables = (self.samples_across, &self.smooth_across, &self.smooth_down);
+            smooth::resample::<C>(source, tables, &mut self.smooth_scratch, out, out_stride);
+        } else {
+            resample::<C>(source, &self.across, &self.down, &mut self.scratch, out, out_stride);
+        }
+    }
+
+    /// Bytes held between images, tables left aside.
+    pub fn held_bytes(&self) -> usize {
+        self.scratch.capacity() * 2 + self.smooth_scratch.capacity() * 4
+    }
+}
+
 /// One plane, or interleaved picture, of 8-bit samples.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Source<'a> {
@@ -113,7 +159,7 @@ pub(crate) struct Source<'a> {
 }
 
 /// Resamples `source` with `C` interleaved channels into `out`, whose rows are `out_stride` bytes apart.
-pub(crate) fn resample<const C: usize>(
+fn resample<const C: usize>(
     source: Source<'_>,
     across: &Axis,
     down: &Axis,

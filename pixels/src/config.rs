@@ -108,6 +108,18 @@ words! {
 }
 
 words! {
+    /// How far a large JPEG may be shrunk (by 2, 4 or 8) inside its decoder before the resize proper. The further, the
+    /// cheaper, but detail of the size of a target pixel suffers where the resize has little left to do.
+    DctScaling, "DCT scaling", "off, fine, coarse",
+    /// Always decode at full size.
+    Off = "off",
+    /// Keep at least 7/4 of the target's samples on each side: as good as full size within 0.05 dB of mean PSNR.
+    Fine = "fine",
+    /// Keep at least 5/4: cheaper on some sizes, up to 0.4 dB worse there.
+    Coarse = "coarse",
+}
+
+words! {
     /// What to do with a JPEG whose data ends early or is damaged (other formats always fail).
     TruncatedPolicy, "truncated policy", "fail, keep",
     /// A typed failure.
@@ -183,6 +195,8 @@ pub struct TransformConfig {
     pub apply_orientation: bool,
     /// Chroma subsampling of finished JPEGs.
     pub chroma: ChromaChoice,
+    /// Shrinking of large JPEGs while decoding.
+    pub dct_scaling: DctScaling,
     /// Damaged JPEGs: fail or keep.
     pub truncated: TruncatedPolicy,
     /// Bounds on hostile headers.
@@ -211,6 +225,7 @@ impl Default for TransformConfig {
             extract_exif: true,
             apply_orientation: false,
             chroma: ChromaChoice::Subsampled420,
+            dct_scaling: DctScaling::Fine,
             truncated: TruncatedPolicy::Fail,
             limits: Limits::default(),
         }

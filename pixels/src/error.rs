@@ -15,10 +15,11 @@ pub enum PixelError {
     /// The bytes contradict their format. Holds the decoder's words.
     #[error("corrupt image: {0}")]
     Corrupt(String),
-    /// The header promises more than [`crate::Limits`] allow; nothing was decoded.
+    /// The header promises more than [`crate::Limits`] allow; nothing was decoded (scans are counted on the way).
     #[error("the header promises {value} {what}, the limit is {max}")]
     Bomb {
-        /// What was counted: `pixels`, `pixels on a side`, `frames`, `scans` or `bytes of memory`.
+        /// What was counted: `pixels`, `pixels on a side`, `pixels after resizing`, `frames`, `scans` or `bytes of
+        /// memory`.
         what: &'static str,
         /// The promised number.
         value: u64,

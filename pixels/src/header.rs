@@ -262,7 +262,11 @@ fn tiff(bytes: &[u8]) -> Result<Details<'_>, PixelError> {
             for index in 0..entries {
                 let at = first + index * entry;
                 let (tag, kind) = (number(at, 2)?, number(at + 2, 2)?);
-                let width = if kind == 3 { 2 } else { 4 };
+                let width = match kind {
+                    3 => 2,
+                    16 => 8,
+                    _ => 4,
+                };
                 let value = number(at + 4 + word, width)? as u32;
                 match tag {
                     256 => details.header.width = value,

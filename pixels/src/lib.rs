@@ -28,10 +28,11 @@ mod jpeg;
 mod raster;
 mod resize;
 mod sheet;
+mod smooth;
 mod transform;
 
 pub use config::{
-    ChromaChoice, ConfigError, EncodeFormat, Interpolation, Limits, ResizeMode, TransformConfig,
+    ChromaChoice, ConfigError, DctScaling, EncodeFormat, Interpolation, Limits, ResizeMode, TransformConfig,
     TruncatedPolicy, UnknownWord,
 };
 pub use decode::{decode_rgb, decode_rgb_at_least};

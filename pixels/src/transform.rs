@@ -4,7 +4,7 @@
 use serde::{Deserialize, Serialize};
 use turbojpeg::{Colorspace, DecompressHeader, Subsamp};
 
-use crate::config::{ConfigError, EncodeFormat, Interpolation, TransformConfig};
+use crate::config::{ConfigError, DctScaling, EncodeFormat, Interpolation, TransformConfig};
 use crate::decode;
 use crate::encode::Encoder;
 use crate::error::PixelError;
@@ -15,7 +15,7 @@ use crate::header::{self, Details};
 use crate::jpeg::decode::{JpegDecoder, shrink_for};
 use crate::jpeg::planes::{PlaneResizer, output_subsamp};
 use crate::raster::Raster;
-use crate::resize::Resizer;
+use crate::resize::{Extent, Resizer};
 
 /// Buffers above this many bytes are let go after each image.
 const KEPT_BYTES: usize = 16 << 20;
@@ -110,6 +110,10 @@ impl Transformer {
     /// small and damaged image is reported as small.
     pub fn transform(&mut self, bytes: &[u8]) -> Result<Transformed, PixelError> {
         let result = self.transform_any(bytes);
+        if result.is_err() {
+            // libjpeg-turbo can carry a broken header over into the next image.
+            self.decoder.renew();
+        }
         self.trim();
         result
     }
@@ -125,6 +129,7 @@ impl Transformer {
         let original = if orientation >= 5 { stored.swapped() } else { stored };
         check_gates(original, &self.config)?;
         let geometry = Geometry::plan(original, &self.config);
+        check_growth(&geometry, &self.config)?;
         self.encoder.check(geometry.canvas)?;
 
         let mut applied = Applied {
@@ -175,11 +180,11 @@ impl Transformer {
         geometry: &Geometry,
         applied: &mut Applied,
     ) -> Result<Finished, PixelError> {
-        let Self { config, decoder, encoder, planes, resizer } = self;
         let Some(markers) = &details.jpeg else { return Err(PixelError::NotAnImage) };
-        let Some(header) = decoder.header(bytes, markers, &config.limits)? else {
+        let Some(header) = self.decoder.header(bytes, markers, &self.config.limits)? else {
             return self.other(bytes, details, orientation, geometry, applied);
         };
+        let Self { config, decoder, encoder, planes, resizer } = self;
         let (policy, limits) = (config.truncated, &config.limits);
         if keeps_bytes(config, details.header.format, orientation, geometry) {
             // Nothing but the verdict is wanted, and at an eighth it costs least.
@@ -191,12 +196,7 @@ impl Transformer {
         let turned = orientation >= 5;
         let target = if turned { geometry.resized.swapped() } else { geometry.resized };
         let stored = Size { width: header.width, height: header.height };
-        // The reduced transforms average, so the area filter may go on from them; the others want spare pixels.
-        let spare = match geometry.interpolation {
-            Interpolation::Area => target,
-            _ => Size { width: target.width * 2, height: target.height * 2 },
-        };
-        let shrink = if header.is_lossless { 1 } else { shrink_for(stored, spare) };
+        let shrink = shrink(config, &header, target, geometry.interpolation);
         applied.dct_shrink = shrink as u8;
 
         if fits_planes(config, &header, orientation, geometry) {
@@ -208,7 +208,11 @@ impl Transformer {
         }
         let (raster, inks) = decoder.raster(bytes, &header, shrink, policy, limits)?;
         applied.cmyk = inks;
-        let extent = (stored.width as f64 / shrink as f64, stored.height as f64 / shrink as f64);
+        let extent = Extent {
+            width: stored.width as f64 / shrink as f64,
+            height: stored.height as f64 / shrink as f64,
+            of_blocks: shrink > 1,
+        };
         let raster = resizer.raster(raster, extent, target, geometry.interpolation)?;
         let subsamp = output_subsamp(header.subsamp, config.chroma);
         self.finish(raster, orientation, geometry, subsamp)
@@ -238,7 +242,7 @@ impl Transformer {
             return Ok(Finished { image: bytes.to_vec(), size: geometry.canvas });
         }
         let target = if orientation >= 5 { geometry.resized.swapped() } else { geometry.resized };
-        let extent = (raster.size.width as f64, raster.size.height as f64);
+        let extent = Extent::of(raster.size);
         let raster = self.resizer.raster(raster, extent, target, geometry.interpolation)?;
         let subsamp = output_subsamp(Subsamp::Unknown, self.config.chroma);
         self.finish(raster, orientation, geometry, subsamp)
@@ -268,6 +272,38 @@ impl Transformer {
             self.resizer = Resizer::default();
         }
     }
+}
+
+/// By how much to shrink while decoding. A plane that is decoded small must keep enough samples for the windows of the
+/// resize to be fine; chroma planes start with fewer.
+fn shrink(config: &TransformConfig, header: &DecompressHeader, target: Size, filter: Interpolation) -> usize {
+    // In quarters of the target's samples.
+    let spare = match (config.dct_scaling, filter) {
+        (DctScaling::Off, _) => return 1,
+        (DctScaling::Coarse, Interpolation::Area) => 5,
+        (DctScaling::Fine, Interpolation::Area) => 7,
+        _ => 8,
+    };
+    if header.is_lossless {
+        return 1;
+    }
+    let (in_x, in_y) = header.subsamp.size();
+    let (out_x, out_y) = output_subsamp(header.subsamp, config.chroma).size();
+    let needed =
+        |side: usize, sub_in: usize, sub_out: usize| side * spare * sub_in.max(sub_out) / (sub_out * 4);
+    let needed =
+        Size { width: needed(target.width, in_x, out_x), height: needed(target.height, in_y, out_y) };
+    shrink_for(Size { width: header.width, height: header.height }, needed)
+}
+
+/// A sliver brought to `image_size` on its short side can grow without bound on the other.
+fn check_growth(geometry: &Geometry, config: &TransformConfig) -> Result<(), PixelError> {
+    let value = geometry.resized.width as u64 * geometry.resized.height as u64;
+    let max = config.limits.max_pixels.max(u64::from(config.image_size).pow(2));
+    if geometry.touched && value > max {
+        return Err(PixelError::Bomb { what: "pixels after resizing", value, max });
+    }
+    Ok(())
 }
 
 /// img2dataset's rule: bytes are kept only if asked for, nothing touched the pixels and the format is right already.

@@ -57,7 +57,10 @@ impl JpegDecoder {
             Err(error) => {
                 let message = message(&error);
                 match sort(&message, limits) {
-                    Ok(_) => Ok(None),
+                    Ok(_) => {
+                        self.renew();
+                        Ok(None)
+                    }
                     Err(error) => Err(error),
                 }
             }
@@ -141,6 +144,13 @@ impl JpegDecoder {
         Ok(header.scaled(factor))
     }
 
+    /// Takes a fresh codec handle, so that nothing of a broken image reaches the next.
+    pub fn renew(&mut self) {
+        if let Ok(codec) = Decompressor::new() {
+            self.codec = codec;
+        }
+    }
+
     /// Lets go of large buffers.
     pub fn trim(&mut self) {
         if self.yuv.capacity() > KEPT_BYTES {
@@ -217,6 +227,7 @@ fn sort(message: &str, limits: &Limits) -> Result<Verdict, PixelError> {
         "bad ICC marker",
         "Invalid SOS parameters",
     ];
+    const UNSUPPORTED: [&str; 2] = ["Unsupported JPEG process", "Unsupported JPEG data precision"];
     let has = |words: &[&str]| words.iter().any(|word| message.contains(word));
     if has(&TRUNCATED) {
         Ok(Verdict::Truncated)
@@ -227,7 +238,7 @@ fn sort(message: &str, limits: &Limits) -> Result<Verdict, PixelError> {
     } else if message.contains("scans") {
         let max = u64::from(limits.max_scans);
         Err(PixelError::Bomb { what: "scans", value: max + 1, max })
-    } else if message.contains("Unsupported") {
+    } else if has(&UNSUPPORTED) {
         Err(PixelError::Unsupported(format!("JPEG ({message})")))
     } else {
         Err(PixelError::Corrupt(message.to_owned()))

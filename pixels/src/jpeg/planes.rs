@@ -8,7 +8,7 @@
 use turbojpeg::{Compressor, DecompressHeader, Image, OutputBuf, PixelFormat, Subsamp, YuvPlanesImage};
 
 use super::decode::{JpegDecoder, KEPT_BYTES};
-use crate::area::{Axis, Source, Span, resample};
+use crate::area::{Resampler, Source, Span};
 use crate::config::ChromaChoice;
 use crate::error::PixelError;
 use crate::geometry::{Geometry, Size};
@@ -29,9 +29,7 @@ struct Plane {
 pub(crate) struct PlaneResizer {
     planes: [Plane; 3],
     subsamp: Option<Subsamp>,
-    across: Axis,
-    down: Axis,
-    scratch: Vec<u16>,
+    resampler: Resampler,
 }
 
 /// The subsampling to write for a source's.
@@ -69,10 +67,6 @@ struct Landing {
     last_share: f64,
 }
 
-impl Landing {
-    const NONE: Self = Self { start: 0, first_share: 1.0, last_share: 1.0 };
-}
-
 impl Way {
     fn samples(&self) -> usize {
         (self.extent / self.sub_in as f64).ceil() as usize
@@ -82,7 +76,7 @@ impl Way {
         self.canvas.div_ceil(self.sub_out)
     }
 
-    fn set(&self, axis: &mut Axis) -> Landing {
+    fn land(&self) -> (Span, Landing) {
         let (crop_start, crop_len) = self.crop;
         let end = self.place + crop_len;
         let start = self.place / self.sub_out;
@@ -92,17 +86,17 @@ impl Way {
         let sub_in = self.sub_in as f64;
         let on_source = |resized: f64| resized * ratio / sub_in;
         let offset = (start * self.sub_out) as f64 - self.place as f64 + crop_start as f64;
-        axis.set(Span {
+        let span = Span {
             samples: self.samples(),
             offset: on_source(offset),
             scale: ratio * self.sub_out as f64 / sub_in,
             clip: (on_source(crop_start as f64), on_source((crop_start + crop_len) as f64)),
             count,
-        });
+        };
         let share = |missing: usize| 1.0 - missing as f64 / self.sub_out as f64;
         // An odd canvas edge is no border: the encoder repeats the last pixel there.
         let past = if end == self.canvas { 0 } else { (self.sub_out - end % self.sub_out) % self.sub_out };
-        Landing { start, first_share: share(self.place % self.sub_out), last_share: share(past) }
+        (span, Landing { start, first_share: share(self.place % self.sub_out), last_share: share(past) })
     }
 }
 
@@ -123,7 +117,6 @@ impl PlaneResizer {
         let ((in_x, in_y), (out_x, out_y)) = (header.subsamp.size(), subsamp.size());
         let crop = geometry.crop;
         let mut at = 0;
-        let mut landing = (Landing::NONE, Landing::NONE);
         for component in 0..count {
             let chroma = component > 0;
             let sub = |factor: usize| if chroma { factor } else { 1 };
@@ -166,16 +159,17 @@ impl PlaneResizer {
                 plane.data.clear();
             }
             plane.data.resize(plane.width * plane.height, WHITE[component]);
+            let ((span_x, landing_x), (span_y, landing_y)) = (across.land(), down.land());
             // Both chroma planes share their tables.
             if component < 2 {
-                landing = (across.set(&mut self.across), down.set(&mut self.down));
+                self.resampler.set(span_x, span_y, shrink > 1);
             }
-            let (landing_x, landing_y) = landing;
             let start = landing_y.start * plane.width + landing_x.start;
             let stride_out = plane.width;
-            let window = &mut plane.data[start..];
-            resample::<1>(source, &self.across, &self.down, &mut self.scratch, window, stride_out);
-            let window = (self.across.count(), self.down.count());
+            let rows_out = span_y.count * stride_out;
+            let end = (start + rows_out).min(plane.data.len());
+            self.resampler.run::<1>(source, &mut plane.data[start..end], stride_out);
+            let window = (span_x.count, span_y.count);
             if chroma {
                 plane.soften_edges(landing_x, landing_y, window);
             } else {
