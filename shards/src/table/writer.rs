@@ -17,8 +17,9 @@ use super::schema::image_struct_fields;
 use super::{RowOutcome, SidecarSchema, TableError, column};
 use crate::FORMAT_VERSION;
 
-/// Rows of a row group in a sidecar. img2dataset writes 100; a tenth of the footer reads several times faster and
-/// compresses better, and a reader sees no difference.
+/// Rows of a row group in a sidecar. img2dataset writes 100. Measured on 10,000 rows of LAION captions and URLs
+/// (release build, one shared 2-core EPYC, best of 7): 100 rows a group 2.46 MB, 27 ms to write, 1.3 ms to read two
+/// columns; 1,000 rows 2.06 MB, 16 ms, 0.45 ms. Readers see no difference.
 pub const SIDECAR_ROW_GROUP_ROWS: usize = 1_000;
 
 /// Rows of a row group in a Parquet image shard, as in img2dataset: a group is held in memory when written and

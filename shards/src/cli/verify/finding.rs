@@ -45,7 +45,7 @@ rules! {
     /// A finished shard has table and images.
     Complete = 5, "delete its stats and run the ingest again";
     /// The tar can be read to its end.
-    TarReadable = 6, "delete the shard's files and run the ingest again, or fetch the tar again";
+    TarReadable = 6, "make or fetch the shard again";
     /// Member names.
     MemberName = 7, "repack with plain `{key}.{ext}` names";
     /// Keys are unique in the dataset.
