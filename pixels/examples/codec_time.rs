@@ -4,6 +4,12 @@
 //! ```text
 //! cargo run --release -p pairmill-pixels --example codec_time -- FOLDER [ROUNDS]
 //! ```
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::print_stdout,
+    reason = "a measuring tool for developers"
+)]
 
 use std::path::PathBuf;
 

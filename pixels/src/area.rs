@@ -210,8 +210,8 @@ fn blend_rows<'a>(weights: &[u32], row: impl Fn(usize) -> &'a [u8], wide: &mut [
         3 => blend([row(0), row(1), row(2)], [coarse[0], coarse[1], coarse[2]], wide),
         n => {
             blend([row(0), row(1), row(2), row(3)], [coarse[0], coarse[1], coarse[2], coarse[3]], wide);
-            for tap in 4..n {
-                blend_onto(row(tap), coarse[tap], wide);
+            for (tap, weight) in coarse.iter().enumerate().take(n).skip(4) {
+                blend_onto(row(tap), *weight, wide);
             }
         }
     }

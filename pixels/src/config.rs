@@ -130,7 +130,7 @@ words! {
 
 /// Bounds on what a header may promise, checked before any pixel is decoded.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+#[serde(default, deny_unknown_fields, rename_all = "snake_case")]
 pub struct Limits {
     /// Most pixels of one frame (width × height).
     pub max_pixels: u64,
@@ -158,7 +158,7 @@ impl Default for Limits {
 
 /// Everything [`crate::Transformer`] needs to know. `Default` is img2dataset's set of defaults.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+#[serde(default, deny_unknown_fields, rename_all = "snake_case")]
 pub struct TransformConfig {
     /// Target side in pixels; which side is `resize_mode`'s matter. 1–65,500.
     pub image_size: u32,

@@ -3,6 +3,13 @@
 //!
 //! `attacks/` holds the files and `list.json` (file, expected error, why). `PAIRMILL_WRITE_ATTACKS=1 cargo test -p
 //! pairmill-pixels --test attacks` writes the files anew from the code below.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stderr,
+    reason = "helpers of tests"
+)]
 
 mod support;
 

@@ -1,4 +1,11 @@
 //! Every kind of source a crawl meets comes out as an upright 8-bit picture, and says what was done to it.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stderr,
+    reason = "helpers of tests"
+)]
 
 mod support;
 

@@ -1,5 +1,12 @@
 //! Sizes, borders, crops, matting, gates and re-encode rules against img2dataset's own `Resizer`
 //! (`reference/resizer.py` wrote `reference/resizer.json`).
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stderr,
+    reason = "helpers of tests"
+)]
 
 mod support;
 

@@ -1,5 +1,12 @@
 //! Pixels no worse than the obvious path: PSNR against an exact-area float reference of the fully decoded picture, for
 //! our plane path and for a path like OpenCV's (decode to RGB, area resize, encode 4:2:0 at quality 95).
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stderr,
+    reason = "helpers of tests"
+)]
 
 mod support;
 

@@ -117,7 +117,7 @@ impl PlaneResizer {
         let ((in_x, in_y), (out_x, out_y)) = (header.subsamp.size(), subsamp.size());
         let crop = geometry.crop;
         let mut at = 0;
-        for component in 0..count {
+        for (component, white) in WHITE.into_iter().enumerate().take(count) {
             let chroma = component > 0;
             let sub = |factor: usize| if chroma { factor } else { 1 };
             let across = Way {
@@ -158,7 +158,7 @@ impl PlaneResizer {
             if bordered {
                 plane.data.clear();
             }
-            plane.data.resize(plane.width * plane.height, WHITE[component]);
+            plane.data.resize(plane.width * plane.height, white);
             let ((span_x, landing_x), (span_y, landing_y)) = (across.land(), down.land());
             // Both chroma planes share their tables.
             if component < 2 {
