@@ -20,6 +20,7 @@ use crate::config::{Config, ConfigError, IncrementalMode, OutputFormat};
 #[command(
     name = "pairmill-ingest",
     version,
+    args_override_self = true,
     about = "Turn a table of image URLs and captions into training shards",
     after_help = "Exit codes: 0 every row is accounted for, 1 the run broke off, 2 bad input, 130 interrupted.\n\
                   Run the same command again to go on where it stopped."
@@ -35,7 +36,7 @@ pub struct Cli {
 #[expect(clippy::large_enum_variant, reason = "parsed once per process")]
 pub enum Command {
     /// Download, resize and pack a table into shards
-    #[command(after_long_help = RUN_EXAMPLES)]
+    #[command(after_long_help = RUN_EXAMPLES, args_override_self = true)]
     Run(RunArgs),
     /// Fetch again the rows of a finished run that failed for the named reasons, into new shards
     #[command(after_long_help = RETRY_EXAMPLES)]

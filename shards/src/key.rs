@@ -157,7 +157,11 @@ mod tests {
             (10_000, 5, 123_456, 1, "1234560001"),
         ] {
             let layout = KeyLayout::new(samples, oom).unwrap();
-            assert_eq!(layout.key(ShardId(shard), index).as_str(), expected, "{samples} per shard, oom {oom}");
+            assert_eq!(
+                layout.key(ShardId(shard), index).as_str(),
+                expected,
+                "{samples} per shard, oom {oom}"
+            );
         }
     }
 

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use pairmill_world::fault::{Fault, FaultMix};
+use pairmill_world::{Fault, FaultMix};
 
 use crate::harness::{Job, bytes_of, command, finish, stderr};
 
@@ -56,7 +56,8 @@ fn rows_that_recover_move_from_failed_to_success() {
     }
     // Nothing transient is left, so a second retry has nothing to do.
     let second = retry(0);
-    assert!(String::from_utf8(second.stdout).unwrap().starts_with("0 rows"), "{}", stderr(&second));
+    let text = String::from_utf8(second.stdout).unwrap();
+    assert!(text.starts_with("0 rows"), "{text}");
     // And the first run's command still finds its work done.
     finish(&mut job.run(&table, &out), 0);
     assert_eq!(successes_and_failures(&out), (good_after, bad_after));
