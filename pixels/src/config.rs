@@ -293,11 +293,11 @@ impl TransformConfig {
         }
         let limits = &self.limits;
         for (name, value) in [
-            ("max-pixels", limits.max_pixels),
-            ("max-side", u64::from(limits.max_side)),
-            ("max-frames", u64::from(limits.max_frames)),
-            ("max-scans", u64::from(limits.max_scans)),
-            ("max-decode-bytes", limits.max_decode_bytes),
+            ("max_pixels", limits.max_pixels),
+            ("max_side", u64::from(limits.max_side)),
+            ("max_frames", u64::from(limits.max_frames)),
+            ("max_scans", u64::from(limits.max_scans)),
+            ("max_decode_bytes", limits.max_decode_bytes),
         ] {
             if value == 0 {
                 return Err(ConfigError::ZeroLimit(name));

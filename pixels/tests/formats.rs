@@ -267,7 +267,7 @@ fn the_configuration_survives_being_written_down() {
         ..TransformConfig::default()
     };
     let text = serde_json::to_string(&config).unwrap();
-    assert!(text.contains(r#""resize-mode":"keep_ratio_largest""#), "{text}");
-    assert!(!text.contains("max-aspect-ratio"), "an infinite bound is left out: {text}");
+    assert!(text.contains(r#""resize_mode":"keep_ratio_largest""#), "{text}");
+    assert!(!text.contains("max_aspect_ratio"), "an infinite bound is left out: {text}");
     assert_eq!(serde_json::from_str::<TransformConfig>(&text).unwrap(), config);
 }
