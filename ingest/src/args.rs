@@ -10,8 +10,8 @@ use clap::{Args, Parser, Subcommand};
 use pairmill_pixels::{EncodeFormat, Interpolation, ResizeMode};
 use pairmill_shards::status::FailureClass;
 use pairmill_shards::table::HashKind;
-use serde::de::{DeserializeOwned, IntoDeserializer};
 use serde::de::value::{Error as WordError, StrDeserializer};
+use serde::de::{DeserializeOwned, IntoDeserializer};
 
 use crate::config::{Config, ConfigError, IncrementalMode, OutputFormat};
 
@@ -434,7 +434,10 @@ mod tests {
         assert_eq!(config.fetch.concurrency, 256);
         assert_eq!(config.fetch.retries, 0);
         assert_eq!(config.output.compute_hash, Some(HashKind::Sha256));
-        assert_eq!(config.fetch.disallowed_header_directives, ["noai", "noimageai", "noindex", "noimageindex"]);
+        assert_eq!(
+            config.fetch.disallowed_header_directives,
+            ["noai", "noimageai", "noindex", "noimageindex"]
+        );
     }
 
     #[test]
@@ -471,7 +474,11 @@ mod tests {
     fn flags_win_over_the_file() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("run.toml");
-        std::fs::write(&file, "[input]\nurl_list = \"t.csv\"\n[pixels]\nimage_size = 300\n[fetch]\nretries = 2\n").unwrap();
+        std::fs::write(
+            &file,
+            "[input]\nurl_list = \"t.csv\"\n[pixels]\nimage_size = 300\n[fetch]\nretries = 2\n",
+        )
+        .unwrap();
         let config = resolve(&["--config", file.to_str().unwrap(), "--image-size", "224"]).unwrap();
         assert_eq!((config.pixels.image_size, config.fetch.retries), (224, 2));
     }

@@ -285,7 +285,11 @@ impl Config {
         ];
         for (setting, value) in positive {
             if value == 0 {
-                return Err(ConfigError::Range { setting, value: value.to_string(), rule: "must be at least 1" });
+                return Err(ConfigError::Range {
+                    setting,
+                    value: value.to_string(),
+                    rule: "must be at least 1",
+                });
             }
         }
         if let Some((first, end)) = self.runtime.shards

@@ -41,7 +41,8 @@ fn run_command(args: RunArgs) -> anyhow::Result<ExitCode> {
     let config = args.resolve()?;
     if dry_run {
         let plan = run::plan(&config)?;
-        return say(&describe(&plan, &config.output.output_folder.display().to_string())).map(|()| ExitCode::SUCCESS);
+        return say(&describe(&plan, &config.output.output_folder.display().to_string()))
+            .map(|()| ExitCode::SUCCESS);
     }
     let stop = stop_on_signal()?;
     let report = run::run(&config, &stop)?;

@@ -127,9 +127,14 @@ impl OutputFolder {
         let folder = DatasetFolder::scan(path)?;
         let segments = segments(path)?;
         let segment = match segments.last() {
-            Some((last, false)) if !last.retry_of_classes.is_empty() && last.retry_of_classes == classes => last.clone(),
+            Some((last, false)) if !last.retry_of_classes.is_empty() && last.retry_of_classes == classes => {
+                last.clone()
+            }
             Some((last, false)) => {
-                return Err(IngestError::Unfinished { folder: path.to_owned(), first_shard: last.first_shard });
+                return Err(IngestError::Unfinished {
+                    folder: path.to_owned(),
+                    first_shard: last.first_shard,
+                });
             }
             _ => Segment {
                 first_shard: folder.max_done().map_or(0, |id| id.0 + 1),
@@ -210,8 +215,10 @@ impl Segment {
         if self.inputs != inputs {
             differences.push(format!("input: {} there, {} here", describe(&self.inputs), describe(inputs)));
         }
-        Ok((!differences.is_empty())
-            .then(|| IngestError::OtherRun { folder: folder.to_owned(), differences: differences.join("; ") }))
+        Ok((!differences.is_empty()).then(|| IngestError::OtherRun {
+            folder: folder.to_owned(),
+            differences: differences.join("; "),
+        }))
     }
 }
 
@@ -277,7 +284,8 @@ fn remove_stale_temps(path: &Path, shards: Option<(u64, u64)>) -> Result<(), Ing
         let name = at.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
         let Some(inner) = name.strip_prefix('.').and_then(|n| n.strip_suffix(".tmp")) else { continue };
         let digits = inner.bytes().take_while(u8::is_ascii_digit).count();
-        let ours = inner[..digits].parse().is_ok_and(|id: u64| (from..to).contains(&id)) || inner.starts_with("sizes.json.");
+        let ours = inner[..digits].parse().is_ok_and(|id: u64| (from..to).contains(&id))
+            || inner.starts_with("sizes.json.");
         if ours {
             if at.is_dir() { fs::remove_dir_all(&at) } else { fs::remove_file(&at) }
                 .map_err(|e| IngestError::folder(&at, e))?;
@@ -368,8 +376,10 @@ mod tests {
         let mut config = config(dir.path());
         config.output.incremental_mode = IncrementalMode::Overwrite;
         OutputFolder::open(&config, stamp(1)).unwrap();
-        let mut left: Vec<_> =
-            fs::read_dir(dir.path()).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
+        let mut left: Vec<_> = fs::read_dir(dir.path())
+            .unwrap()
+            .map(|e| e.unwrap().file_name().into_string().unwrap())
+            .collect();
         left.sort();
         assert_eq!(left, ["2024 plan.pdf", "_pairmill", "notes.txt"]);
     }

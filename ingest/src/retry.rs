@@ -48,9 +48,14 @@ impl RetryPlan {
         let layout = first.config.output.layout().map_err(crate::config::ConfigError::from)?;
         // A retry that was cut short chooses the same rows again, so its own shards do not count.
         let limit = match segments.last() {
-            Some((last, false)) if last.retry_of_classes == classes && last.first_shard > 0 => last.first_shard,
+            Some((last, false)) if last.retry_of_classes == classes && last.first_shard > 0 => {
+                last.first_shard
+            }
             Some((last, false)) => {
-                return Err(IngestError::Unfinished { folder: folder.to_owned(), first_shard: last.first_shard });
+                return Err(IngestError::Unfinished {
+                    folder: folder.to_owned(),
+                    first_shard: last.first_shard,
+                });
             }
             _ => u64::MAX,
         };
@@ -62,7 +67,8 @@ impl RetryPlan {
             match &schema {
                 None => schema = Some(sidecar.reader_schema()),
                 Some(schema) if *schema != sidecar.reader_schema() => {
-                    return Err(sidecar.refuse("its columns differ from those of the first shard; retry needs one table"));
+                    return Err(sidecar
+                        .refuse("its columns differ from those of the first shard; retry needs one table"));
                 }
                 Some(_) => {}
             }
@@ -195,7 +201,11 @@ impl Sidecar {
                         .ok()
                         .and_then(|status| classify_message(status, cell(&message, row).as_deref())),
                 };
-                rows.push(RowState { key: keys.value(row).to_owned(), class, retry_of: cell(&retry_of, row) });
+                rows.push(RowState {
+                    key: keys.value(row).to_owned(),
+                    class,
+                    retry_of: cell(&retry_of, row),
+                });
             }
         }
         Ok(rows)
@@ -224,7 +234,10 @@ impl Sidecar {
                 .take(reader_schema.fields().len())
                 .cloned()
                 .collect();
-            kept.push(RecordBatch::try_new(reader_schema.clone(), fields).map_err(|e| self.refuse(&e.to_string()))?);
+            kept.push(
+                RecordBatch::try_new(reader_schema.clone(), fields)
+                    .map_err(|e| self.refuse(&e.to_string()))?,
+            );
         }
         let rows = concat_batches(&reader_schema, &kept).map_err(|e| self.refuse(&e.to_string()))?;
         Ok((rows, kept_keys))

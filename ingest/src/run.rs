@@ -181,7 +181,10 @@ fn table_config(config: &Config) -> Result<TableConfig, IngestError> {
         input_format: input.input_format.as_deref().map(str::parse).transpose()?,
         url_col: input.url_col.clone(),
         caption_col: input.caption_col.clone(),
-        verify_hash: input.verify_hash.as_ref().map(|(column, kind)| (column.clone(), kind.as_str().to_owned())),
+        verify_hash: input
+            .verify_hash
+            .as_ref()
+            .map(|(column, kind)| (column.clone(), kind.as_str().to_owned())),
         save_additional_columns: input.save_additional_columns.clone(),
         headerless: input.columns.clone(),
         csv: CsvOptions { delimiter: None, quoting: input.quoting },

@@ -5,7 +5,8 @@ use std::path::Path;
 use arrow::array::{Array, StringArray};
 use pairmill_ingest::config::{Config, OutputFormat};
 use pairmill_world::{
-    ClientPolicy, HostBehaviour, Server, ServerConfig, ServerHandle, SizeClass, TableConfig, World, WorldConfig,
+    ClientPolicy, HostBehaviour, Server, ServerConfig, ServerHandle, SizeClass, TableConfig, World,
+    WorldConfig,
 };
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 

@@ -60,7 +60,12 @@ impl Assembly {
     ///
     /// # Errors
     /// When the disk refuses, or a row comes twice.
-    pub fn accept(&mut self, row: Processed, budget: &mut ReorderBudget, folder: &Path) -> Result<(), IngestError> {
+    pub fn accept(
+        &mut self,
+        row: Processed,
+        budget: &mut ReorderBudget,
+        folder: &Path,
+    ) -> Result<(), IngestError> {
         let size = row.image.as_ref().map_or(0, Vec::len) as u64;
         self.stats.record(row.outcome.result.as_ref().err());
         *self.stats.fetched_bytes.get_or_insert(0) += row.fetched_bytes;
@@ -71,7 +76,10 @@ impl Assembly {
         } else {
             // Exactly once is the invariant everything else rests on, so it is checked, not assumed.
             if row.row < self.next || self.waiting.contains_key(&row.row) {
-                return Err(IngestError::Internal(format!("row {} of shard {} came twice", row.row, self.shard.id.0)));
+                return Err(IngestError::Internal(format!(
+                    "row {} of shard {} came twice",
+                    row.row, self.shard.id.0
+                )));
             }
             self.hold(row, size, budget, folder)?;
         }

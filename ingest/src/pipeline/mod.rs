@@ -80,7 +80,8 @@ pub fn run(
     };
     let cores = thread::available_parallelism().map_or(1, usize::from);
     let workers = if config.runtime.workers == 0 { cores } else { config.runtime.workers };
-    let fetch_threads = if config.runtime.fetch_threads == 0 { cores.div_ceil(4) } else { config.runtime.fetch_threads };
+    let fetch_threads =
+        if config.runtime.fetch_threads == 0 { cores.div_ceil(4) } else { config.runtime.fetch_threads };
     let open = OpenShards::new(config.runtime.window_rows);
 
     let (requests, to_fetch) = bounded(REQUEST_QUEUE);
@@ -103,8 +104,9 @@ pub fn run(
             })
             .collect();
         drop((fetched, to_assemble));
-        let assembler =
-            scope.spawn(move || assemble(&processed, &to_commit, write_stage, open, config.runtime.reorder_bytes, counters));
+        let assembler = scope.spawn(move || {
+            assemble(&processed, &to_commit, write_stage, open, config.runtime.reorder_bytes, counters)
+        });
         let committer = scope.spawn(move || commit(complete, open, counters));
 
         // A stage that ends before the one ahead of it has given out; the stop flag can only be polled.
@@ -119,7 +121,10 @@ pub fn run(
         }
         let committed = join(committer).and_then(|committed| committed);
         let assembled = join(assembler).and_then(|assembled| assembled);
-        let worked = transformers.into_iter().map(|t| join(t).and_then(|worked| worked)).collect::<Result<Vec<()>, _>>();
+        let worked = transformers
+            .into_iter()
+            .map(|t| join(t).and_then(|worked| worked))
+            .collect::<Result<Vec<()>, _>>();
         let fed = join(feeder).and_then(|fed| fed);
         // The first cause in flow order from the back: a full disk explains everything before it.
         (fed, committed.and_then(|n| assembled.map(|()| n)).and_then(|n| worked.map(|_| n)))
@@ -128,7 +133,10 @@ pub fn run(
     let committed = committed?;
     let Fed { shards, complete } = fed?;
     let stopped = stop.load(Ordering::Relaxed);
-    Ok(Finished { shards, complete: !stopped && (complete || config.runtime.shards.is_some()) && committed.all_in })
+    Ok(Finished {
+        shards,
+        complete: !stopped && (complete || config.runtime.shards.is_some()) && committed.all_in,
+    })
 }
 
 fn write_stage(
@@ -171,7 +179,9 @@ fn assemble(
         let slot = row.shard.slot;
         let assembly = match assemblies.entry(slot) {
             std::collections::hash_map::Entry::Occupied(entry) => entry.into_mut(),
-            std::collections::hash_map::Entry::Vacant(entry) => entry.insert(Assembly::open(row.shard.clone(), stage)?),
+            std::collections::hash_map::Entry::Vacant(entry) => {
+                entry.insert(Assembly::open(row.shard.clone(), stage)?)
+            }
         };
         counters.row_done(&row.outcome.result);
         assembly.accept(row, &mut budget, &stage.folder)?;
@@ -193,7 +203,11 @@ struct Committed {
 }
 
 /// Puts whole shards in place while the next ones are being made.
-fn commit(complete: Receiver<Assembly>, open: &OpenShards, counters: &Counters) -> Result<Committed, IngestError> {
+fn commit(
+    complete: Receiver<Assembly>,
+    open: &OpenShards,
+    counters: &Counters,
+) -> Result<Committed, IngestError> {
     for assembly in complete {
         assembly.commit()?;
         counters.shard_committed();

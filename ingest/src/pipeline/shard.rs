@@ -24,7 +24,13 @@ pub struct OpenShard {
 
 impl OpenShard {
     /// A shard of `rows`.
-    pub fn new(slot: u32, id: ShardId, rows: RecordBatch, retry_of: Option<Vec<String>>, layout: KeyLayout) -> Self {
+    pub fn new(
+        slot: u32,
+        id: ShardId,
+        rows: RecordBatch,
+        retry_of: Option<Vec<String>>,
+        layout: KeyLayout,
+    ) -> Self {
         Self { slot, id, rows, retry_of, layout }
     }
 

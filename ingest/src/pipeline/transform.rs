@@ -52,7 +52,8 @@ impl TransformStage {
         fetched: &Receiver<Fetched>,
         processed: &Sender<Processed>,
     ) -> Result<(), IngestError> {
-        let mut transformer = Transformer::new(&self.pixels).map_err(|e| IngestError::Internal(e.to_string()))?;
+        let mut transformer =
+            Transformer::new(&self.pixels).map_err(|e| IngestError::Internal(e.to_string()))?;
         for answer in fetched {
             let (slot, row) = split_ticket(answer.ticket);
             // A shard closes only after all its rows, so a miss means the run was stopped.

@@ -99,7 +99,8 @@ impl ShardOutput {
             let json = sample_json(&shard.rows, row as usize, &outcome, &self.stage.schema);
             // A null caption is an empty text, as img2dataset has it.
             let caption = self.stage.captions.then(|| shard.text("caption", row).unwrap_or(""));
-            let mut members: Vec<(&str, &[u8])> = vec![(self.stage.image_ext, &image), ("json", json.as_bytes())];
+            let mut members: Vec<(&str, &[u8])> =
+                vec![(self.stage.image_ext, &image), ("json", json.as_bytes())];
             members.extend(caption.map(|c| ("txt", c.as_bytes())));
             match &mut self.images {
                 Images::Tar(tar) => drop(tar.append(outcome.key.as_str(), &members)?),

@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
 use pairmill_world::{
-    Fault, FaultMix, HostBehaviour, Row, Server, ServerConfig, ServerHandle, SizeClass, Source, TableConfig, World,
-    WorldConfig,
+    Fault, FaultMix, HostBehaviour, Row, Server, ServerConfig, ServerHandle, SizeClass, Source, TableConfig,
+    World, WorldConfig,
 };
 use tempfile::TempDir;
 
@@ -41,7 +41,8 @@ impl Job {
     }
 
     pub fn table_of(&self, name: &str, rows: u64, mix: FaultMix, keep: impl Fn(&Row) -> bool) -> PathBuf {
-        let mut config = TableConfig::new(Source::Laion, rows * 2, self.server.base_url()).with_faults(0.2, mix);
+        let mut config =
+            TableConfig::new(Source::Laion, rows * 2, self.server.base_url()).with_faults(0.2, mix);
         config.base_urls = self.server.base_urls();
         let mut text = "url,caption\n".to_owned();
         for row in self.world.rows(&config).filter(|r| keep(r)).take(rows as usize) {
