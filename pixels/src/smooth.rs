@@ -23,8 +23,9 @@ impl SmoothAxis {
     /// Rebuilds the table in place; the span as for [`crate::area::Axis::set`].
     pub fn set(&mut self, span: Span) {
         let Span { samples, offset, scale, clip, count } = span;
-        let reach = (NODES / 2) as usize;
-        self.taps = (scale.ceil() as usize + 2 * reach + 1).min(samples);
+        // A window's own blocks, and those that the polynomial reaches beyond its two edges; whole vectors of four.
+        let reach = (NODES / 2 - 1) as usize;
+        self.taps = (scale.ceil() as usize + 2 * reach + 1).next_multiple_of(4).min(samples);
         self.starts.clear();
         self.weights.clear();
         for index in 0..count {
@@ -81,33 +82,69 @@ pub(crate) fn resample<const C: usize>(
     scratch.resize(wide, 0.0);
     let windows = down.starts.iter().zip(down.weights.chunks_exact(down.taps));
     for ((start, weights), out) in windows.zip(out.chunks_mut(out_stride)) {
-        scratch.fill(0.0);
-        let row = |tap: usize| &source.data[(*start as usize + tap) * source.stride..][..wide];
-        let (pairs, rest) = weights.as_chunks::<2>();
-        for (pair, [first, second]) in pairs.iter().enumerate() {
-            let rows = row(pair * 2).iter().zip(row(pair * 2 + 1));
-            for (sum, (a, b)) in scratch.iter_mut().zip(rows) {
-                *sum += f32::from(*a) * first + f32::from(*b) * second;
-            }
+        let mut start = *start as usize;
+        let mut weights = weights;
+        while let [0.0, rest @ ..] = weights {
+            (start, weights) = (start + 1, rest);
         }
-        for weight in rest {
-            for (sum, a) in scratch.iter_mut().zip(row(weights.len() - 1)) {
-                *sum += f32::from(*a) * weight;
-            }
+        while let [rest @ .., 0.0] = weights {
+            weights = rest;
+        }
+        let row = |tap: usize| &source.data[(start + tap) * source.stride..][..wide];
+        scratch.fill(0.0);
+        let (groups, rest) = weights.as_chunks::<4>();
+        for (group, weights) in groups.iter().enumerate() {
+            blend(std::array::from_fn::<_, 4, _>(|tap| row(group * 4 + tap)), *weights, scratch);
+        }
+        for (tap, weight) in rest.iter().enumerate() {
+            blend([row(groups.len() * 4 + tap)], [*weight], scratch);
         }
         let windows = across.starts.iter().zip(across.weights.chunks_exact(across.taps));
         for ((start, weights), out) in windows.zip(out.chunks_exact_mut(C)) {
             let window = &scratch[*start as usize * C..][..across.taps * C];
+            if C == 1 {
+                out[0] = dot(window, weights);
+                continue;
+            }
             for (channel, out) in out.iter_mut().enumerate() {
                 let mut sum = 0.5;
                 for (value, weight) in window[channel..].iter().step_by(C).zip(weights) {
                     sum += value * weight;
                 }
-                // The cast clamps to 0–255.
                 *out = sum as u8;
             }
         }
     }
+}
+
+#[inline]
+fn blend<const T: usize>(rows: [&[u8]; T], weights: [f32; T], wide: &mut [f32]) {
+    let rows = rows.map(|row| &row[..wide.len()]);
+    for (i, sum) in wide.iter_mut().enumerate() {
+        let mut total = *sum;
+        for tap in 0..T {
+            total += f32::from(rows[tap][i]) * weights[tap];
+        }
+        *sum = total;
+    }
+}
+
+/// The weighted sum, in four lanes that are added in the end, rounded; the cast clamps to 0–255.
+#[inline]
+fn dot(window: &[f32], weights: &[f32]) -> u8 {
+    let (values, values_rest) = window.as_chunks::<4>();
+    let (factors, factors_rest) = weights.as_chunks::<4>();
+    let mut lanes = [0.0_f32; 4];
+    for (values, factors) in values.iter().zip(factors) {
+        for lane in 0..4 {
+            lanes[lane] += values[lane] * factors[lane];
+        }
+    }
+    let mut sum = (lanes[0] + lanes[2]) + (lanes[1] + lanes[3]) + 0.5;
+    for (value, factor) in values_rest.iter().zip(factors_rest) {
+        sum += value * factor;
+    }
+    sum as u8
 }
 
 #[cfg(test)]
