@@ -51,13 +51,13 @@ impl WriteStage {
         let path = |suffix: &str| self.shard_path(shard.id, suffix);
         let images = match self.format {
             OutputFormat::Webdataset => {
-                let file = AtomicFile::create(&path(".tar"))?;
+                let file = AtomicFile::create(path(".tar"))?;
                 Images::Tar(TarWriter::new(BufWriter::with_capacity(TAR_BUFFER_BYTES, file)))
             }
             OutputFormat::Parquet => Images::Column(Vec::new()),
             OutputFormat::Files => Images::Folder(FolderOutput::create(&path(""))?),
         };
-        let sidecar = SidecarWriter::new(AtomicFile::create(&path(".parquet"))?, &self.schema)?;
+        let sidecar = SidecarWriter::new(AtomicFile::create(path(".parquet"))?, &self.schema)?;
         Ok(ShardOutput { stage: self.clone(), images, sidecar, first: 0, outcomes: Vec::new() })
     }
 
@@ -66,6 +66,7 @@ impl WriteStage {
     }
 }
 
+#[expect(clippy::large_enum_variant, reason = "a handful per process, never moved in a hot loop")]
 enum Images {
     Tar(TarWriter<BufWriter<AtomicFile>>),
     Column(Vec<Option<Vec<u8>>>),
