@@ -7,7 +7,7 @@
 //! feed ─requests→ fetch (tokio) ─fetched→ transform ×N ─processed→ assemble ─complete→ commit
 //! ```
 //!
-//! Rows finish in any order; [`assemble`] puts them back in the order of the input, so the same responses give the
+//! Rows finish in any order; [`mod@assemble`] puts them back in the order of the input, so the same responses give the
 //! same bytes. Memory is bounded by the window of open rows, the queue lengths, the reorder budget and the
 //! fetcher's body limits, whatever the input is.
 
