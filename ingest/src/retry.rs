@@ -14,7 +14,7 @@ use arrow::datatypes::{DataType, Schema, SchemaRef};
 use pairmill_shards::folder::DatasetFolder;
 use pairmill_shards::key::{KeyLayout, ShardId};
 use pairmill_shards::status::FailureClass;
-use pairmill_shards::table::message::classify_message;
+use pairmill_shards::table::{RowColumns, SidecarReader};
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 
@@ -73,11 +73,12 @@ impl RetryPlan {
                 Some(_) => {}
             }
             let failed = chosen.entry(id).or_default();
-            for row in sidecar.states()? {
+            for row in SidecarReader::open(&sidecar.path)?.rows(RowColumns::Account)? {
+                let row = row?;
                 if let Some(key) = row.retry_of {
                     superseded.push(sidecar.place(&key)?);
                 }
-                if row.class.is_some_and(|class| classes.contains(&class)) {
+                if row.failure_class.is_some_and(|class| classes.contains(&class)) {
                     failed.insert(sidecar.place(&row.key)?.1);
                 }
             }
@@ -133,13 +134,6 @@ impl RetryBlocks {
     }
 }
 
-/// One row of a sidecar, as far as a choice needs it.
-struct RowState {
-    key: String,
-    class: Option<FailureClass>,
-    retry_of: Option<String>,
-}
-
 struct Sidecar {
     path: PathBuf,
     layout: KeyLayout,
@@ -178,37 +172,6 @@ impl Sidecar {
         let mask = ProjectionMask::columns(builder.parquet_schema(), columns.iter().copied());
         let reader = builder.with_projection(mask).build().map_err(|e| self.refuse(&e.to_string()))?;
         reader.collect::<Result<_, _>>().map_err(|e| self.refuse(&e.to_string()))
-    }
-
-    fn states(&self) -> Result<Vec<RowState>, IngestError> {
-        let mut rows = Vec::new();
-        for batch in self.batches(&["key", "status", "error_message", "failure_class", "retry_of"])? {
-            let keys = self.text(&batch, "key")?.ok_or_else(|| self.refuse("has no column `key`"))?;
-            let status = self.text(&batch, "status")?.ok_or_else(|| self.refuse("has no column `status`"))?;
-            let message = self.text(&batch, "error_message")?;
-            let class = self.text(&batch, "failure_class")?;
-            let retry_of = self.text(&batch, "retry_of")?;
-            let cell = |column: &Option<StringArray>, row: usize| {
-                column.as_ref().filter(|c| c.is_valid(row)).map(|c| c.value(row).to_owned())
-            };
-            for row in 0..batch.num_rows() {
-                let class = match cell(&class, row) {
-                    Some(word) => word.parse().ok(),
-                    // Rows that img2dataset wrote have no class of ours, but its message tells.
-                    None => status
-                        .value(row)
-                        .parse()
-                        .ok()
-                        .and_then(|status| classify_message(status, cell(&message, row).as_deref())),
-                };
-                rows.push(RowState {
-                    key: keys.value(row).to_owned(),
-                    class,
-                    retry_of: cell(&retry_of, row),
-                });
-            }
-        }
-        Ok(rows)
     }
 
     fn rows(&self, wanted: &BTreeSet<u64>) -> Result<(RecordBatch, Vec<String>), IngestError> {
