@@ -1,0 +1,1 @@
+//! Shards to a CLIP model: loader, model, loss, step, checkpoint, evaluation.
