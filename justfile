@@ -76,6 +76,9 @@ alone:
     cargo check --quiet -p pairmill-pixels
     cargo check --quiet -p pairmill-shards --no-default-features
     cargo check --quiet -p pairmill-shards
+    cargo check --quiet -p pairmill-tokens
     cargo check --quiet -p pairmill-ingest
+    cargo check --quiet -p pairmill-loader
+    cargo check --quiet -p pairmill-train
     cargo check --quiet -p pairmill-world
     cargo check --quiet -p pairmill-tests

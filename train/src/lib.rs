@@ -1,1 +1,6 @@
-//! Shards to a CLIP model: loader, model, loss, step, checkpoint, evaluation.
+//! Shards to a CLIP model: model, objective, optimiser, checkpoints, evaluation, on libtorch.
+//!
+//! The only crate that knows libtorch; what tch lacks of it lies behind [`torch`].
+
+pub mod torch;
+pub mod weights;

@@ -1,1 +1,3 @@
+//! The `pairmill-train` command.
+
 fn main() {}

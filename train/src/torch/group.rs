@@ -1,0 +1,178 @@
+//! Process groups: the ranks of a data-parallel run, over Gloo on the CPU and NCCL on GPUs.
+
+use std::ffi::CString;
+use std::time::Duration;
+
+use libc::c_void;
+use tch::Tensor;
+
+use super::{TorchError, check, ffi, last_error, length, raw, raw_all};
+
+/// Where the ranks of a run meet: c10d's TCP store.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rendezvous {
+    /// Host of rank 0 (`MASTER_ADDR`).
+    pub host: String,
+    /// Its port (`MASTER_PORT`).
+    pub port: u16,
+    /// This process, 0 to `world` - 1.
+    pub rank: usize,
+    /// Number of processes.
+    pub world: usize,
+    /// Set when torchrun hosts the store itself: its restart count, which prefixes the keys.
+    pub agent_attempt: Option<String>,
+    /// How long to wait for the others, at start and in every collective.
+    pub timeout: Duration,
+}
+
+/// How values of the ranks become one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reduce {
+    /// Their sum.
+    Sum,
+    /// The largest.
+    Max,
+    /// The smallest.
+    Min,
+}
+
+impl Reduce {
+    fn code(self) -> libc::c_int {
+        // c10d::ReduceOp::RedOpType
+        match self {
+            Self::Sum => 0,
+            Self::Min => 3,
+            Self::Max => 4,
+        }
+    }
+}
+
+/// The ranks of a run, connected. Collectives must be called by all of them in the same order.
+#[derive(Debug)]
+pub struct Group {
+    group: *mut c_void,
+    store: *mut c_void,
+    rank: usize,
+    world: usize,
+}
+
+// SAFETY: the handles are reference-counted C++ objects without thread affinity.
+unsafe impl Send for Group {}
+
+impl Group {
+    /// Connects over Gloo; returns when all ranks are there.
+    ///
+    /// # Errors
+    /// When the others do not come in time or the address cannot be used.
+    pub fn gloo(rendezvous: &Rendezvous) -> Result<Self, TorchError> {
+        let (rank, world) = (length(rendezvous.rank)?, length(rendezvous.world)?);
+        let timeout_ms = i64::try_from(rendezvous.timeout.as_millis()).unwrap_or(i64::MAX);
+        let text = |s: &str| CString::new(s).map_err(|_| TorchError(format!("a zero byte in {s:?}")));
+        let host = text(&rendezvous.host)?;
+        let attempt = text(rendezvous.agent_attempt.as_deref().unwrap_or(""))?;
+        let agent = rendezvous.agent_attempt.is_some().into();
+        let port = rendezvous.port.into();
+        // SAFETY: strings live for the call; the handle is freed by Drop.
+        let store = unsafe {
+            ffi::pm_store_new(host.as_ptr(), port, rank, world, agent, attempt.as_ptr(), timeout_ms)
+        };
+        if store.is_null() {
+            return Err(last_error());
+        }
+        // SAFETY: a live store.
+        let group = unsafe { ffi::pm_group_gloo(store, rank, world, timeout_ms) };
+        let made = Self { group, store, rank: rendezvous.rank, world: rendezvous.world };
+        if group.is_null() { Err(last_error()) } else { Ok(made) }
+    }
+
+    /// This process.
+    pub fn rank(&self) -> usize {
+        self.rank
+    }
+
+    /// Number of processes.
+    pub fn world(&self) -> usize {
+        self.world
+    }
+
+    /// Replaces `tensor` on every rank by the reduction over all.
+    ///
+    /// # Errors
+    /// When a rank is lost or shapes differ.
+    pub fn all_reduce(&self, tensor: &Tensor, reduce: Reduce) -> Result<(), TorchError> {
+        self.begin_all_reduce(tensor, reduce)?.wait()
+    }
+
+    /// Begins [`Group::all_reduce`] and returns at once; the tensor must be left alone until the end of the work.
+    ///
+    /// # Errors
+    /// When a rank is lost or shapes differ.
+    pub fn begin_all_reduce(&self, tensor: &Tensor, reduce: Reduce) -> Result<Work, TorchError> {
+        // SAFETY: a live group and tensor; the work holds its own reference to the tensor's memory.
+        let work = unsafe { ffi::pm_all_reduce(self.group, raw(tensor), reduce.code()) };
+        if work.is_null() { Err(last_error()) } else { Ok(Work(work)) }
+    }
+
+    /// The tensors of all ranks, by rank.
+    ///
+    /// # Errors
+    /// When a rank is lost or shapes differ.
+    pub fn all_gather(&self, tensor: &Tensor) -> Result<Vec<Tensor>, TorchError> {
+        let outputs: Vec<_> =
+            (0..self.world).map(|_| tensor.f_empty_like()).collect::<Result<_, tch::TchError>>()?;
+        let list = raw_all(&outputs);
+        // SAFETY: live tensors; the outputs are written.
+        check(unsafe { ffi::pm_all_gather(self.group, list.as_ptr(), length(list.len())?, raw(tensor)) })?;
+        Ok(outputs)
+    }
+
+    /// Replaces `tensor` on every rank by that of `root`.
+    ///
+    /// # Errors
+    /// When a rank is lost or `root` is none.
+    pub fn broadcast(&self, tensor: &Tensor, root: usize) -> Result<(), TorchError> {
+        // SAFETY: a live group and tensor.
+        check(unsafe { ffi::pm_broadcast(self.group, raw(tensor), length(root)?) }).map(drop)
+    }
+
+    /// Returns when every rank has called it.
+    ///
+    /// # Errors
+    /// When a rank is lost.
+    pub fn barrier(&self) -> Result<(), TorchError> {
+        // SAFETY: a live group.
+        check(unsafe { ffi::pm_barrier(self.group) }).map(drop)
+    }
+}
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        // SAFETY: made by the shim, freed once; deleting a null pointer does nothing.
+        unsafe {
+            ffi::pm_group_free(self.group);
+            ffi::pm_store_free(self.store);
+        }
+    }
+}
+
+/// A collective on its way.
+#[derive(Debug)]
+pub struct Work(*mut c_void);
+
+impl Work {
+    /// Blocks until it is done.
+    ///
+    /// # Errors
+    /// When a rank is lost.
+    pub fn wait(self) -> Result<(), TorchError> {
+        // SAFETY: a live handle.
+        check(unsafe { ffi::pm_work_wait(self.0) }).map(drop)
+    }
+}
+
+impl Drop for Work {
+    fn drop(&mut self) {
+        // SAFETY: made by the shim, freed once.
+        unsafe { ffi::pm_work_free(self.0) }
+    }
+}
