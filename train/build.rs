@@ -51,6 +51,11 @@ fn cuda_half(torch: &Path, includes: &[PathBuf]) -> Result<(), Box<dyn Error>> {
     }
     let mut build = compiler(includes);
     build.include(&cuda);
+    // NCCL's process group wants the headers of more libraries; all of them come with a full install of PyTorch.
+    let nccl = nvidia.join("nccl/include");
+    if nccl.join("nccl.h").is_file() && cuda.join("cusparse.h").is_file() {
+        build.include(&nccl).define("PAIRMILL_NCCL", None);
+    }
     let status = build
         .get_compiler()
         .to_command()

@@ -5,6 +5,7 @@ use std::ffi::{CStr, CString};
 use std::io::Write;
 use std::os::fd::{AsRawFd, FromRawFd};
 use std::path::PathBuf;
+use std::ptr::NonNull;
 use std::sync::OnceLock;
 
 use super::{TorchError, check, ffi};
@@ -77,15 +78,36 @@ pub fn load_half() -> Result<Half, TorchError> {
 }
 
 /// The loaded CUDA half; it stays for the life of the process.
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 pub struct Half {
     handle: *mut libc::c_void,
 }
 
 impl Half {
-    /// Whether it has a function of this name.
-    pub fn has(&self, name: &CStr) -> bool {
+    /// Address of one of its functions.
+    ///
+    /// # Errors
+    /// When it has none of that name: NCCL's are there only when its header was, at build time.
+    pub(super) fn function(self, name: &CStr) -> Result<NonNull<libc::c_void>, TorchError> {
         // SAFETY: a live handle and a C string.
-        !unsafe { libc::dlsym(self.handle, name.as_ptr()) }.is_null()
+        NonNull::new(unsafe { libc::dlsym(self.handle, name.as_ptr()) })
+            .ok_or_else(|| TorchError(format!("this binary was built without {}", name.to_string_lossy())))
+    }
+
+    /// Whether it has a function of this name.
+    pub fn has(self, name: &CStr) -> bool {
+        self.function(name).is_ok()
+    }
+
+    /// The message of its last failure on this thread.
+    pub(super) fn last_error(self) -> TorchError {
+        match self.function(c"pmc_last_error") {
+            // SAFETY: declared so in shim/cuda.cpp; the string lives until the next failure on this thread.
+            Ok(function) => unsafe {
+                let message: extern "C" fn() -> *const libc::c_char = std::mem::transmute(function.as_ptr());
+                TorchError(CStr::from_ptr(message()).to_string_lossy().lines().next().unwrap_or("").to_string())
+            },
+            Err(error) => error,
+        }
     }
 }

@@ -65,8 +65,32 @@ impl Group {
     /// # Errors
     /// When the others do not come in time or the address cannot be used.
     pub fn gloo(rendezvous: &Rendezvous) -> Result<Self, TorchError> {
-        let (rank, world) = (length(rendezvous.rank)?, length(rendezvous.world)?);
-        let timeout_ms = i64::try_from(rendezvous.timeout.as_millis()).unwrap_or(i64::MAX);
+        let mut made = Self::meet(rendezvous)?;
+        let (rank, world, timeout_ms) = numbers(rendezvous)?;
+        // SAFETY: a live store.
+        made.group = unsafe { ffi::pm_group_gloo(made.store, rank, world, timeout_ms) };
+        if made.group.is_null() { Err(last_error()) } else { Ok(made) }
+    }
+
+    /// Connects over NCCL, each rank with the CUDA device `index` of its machine.
+    ///
+    /// # Errors
+    /// As [`Group::gloo`], and when this binary was built without NCCL's header.
+    pub fn nccl(rendezvous: &Rendezvous, index: usize) -> Result<Self, TorchError> {
+        type Connect = extern "C" fn(*mut c_void, libc::c_int, libc::c_int, libc::c_int, i64) -> *mut c_void;
+        let half = super::cuda::load_half()?;
+        let function = half.function(c"pmc_group_nccl")?;
+        let mut made = Self::meet(rendezvous)?;
+        let (rank, world, timeout_ms) = numbers(rendezvous)?;
+        // SAFETY: declared so in shim/cuda.cpp.
+        let connect: Connect = unsafe { std::mem::transmute(function.as_ptr()) };
+        made.group = connect(made.store, rank, world, length(index)?, timeout_ms);
+        if made.group.is_null() { Err(half.last_error()) } else { Ok(made) }
+    }
+
+    /// The store alone, without a group yet.
+    fn meet(rendezvous: &Rendezvous) -> Result<Self, TorchError> {
+        let (rank, world, timeout_ms) = numbers(rendezvous)?;
         let text = |s: &str| CString::new(s).map_err(|_| TorchError(format!("a zero byte in {s:?}")));
         let host = text(&rendezvous.host)?;
         let attempt = text(rendezvous.agent_attempt.as_deref().unwrap_or(""))?;
@@ -79,10 +103,8 @@ impl Group {
         if store.is_null() {
             return Err(last_error());
         }
-        // SAFETY: a live store.
-        let group = unsafe { ffi::pm_group_gloo(store, rank, world, timeout_ms) };
-        let made = Self { group, store, rank: rendezvous.rank, world: rendezvous.world };
-        if group.is_null() { Err(last_error()) } else { Ok(made) }
+        let (rank, world) = (rendezvous.rank, rendezvous.world);
+        Ok(Self { group: std::ptr::null_mut(), store, rank, world })
     }
 
     /// This process.
@@ -153,6 +175,11 @@ impl Drop for Group {
             ffi::pm_store_free(self.store);
         }
     }
+}
+
+fn numbers(rendezvous: &Rendezvous) -> Result<(libc::c_int, libc::c_int, i64), TorchError> {
+    let timeout_ms = i64::try_from(rendezvous.timeout.as_millis()).unwrap_or(i64::MAX);
+    Ok((length(rendezvous.rank)?, length(rendezvous.world)?, timeout_ms))
 }
 
 /// A collective on its way.

@@ -1,5 +1,7 @@
 //! Device memory, and host memory that the device can read by itself.
 
+use std::sync::Arc;
+
 use tch::{Device, Kind, Tensor};
 
 use super::{TorchError, check, ffi, own};
@@ -29,4 +31,100 @@ pub fn peak_bytes(device: Device) -> Option<u64> {
     let Device::Cuda(index) = device else { return None };
     // SAFETY: a plain number.
     u64::try_from(unsafe { ffi::pm_peak_bytes(libc::c_int::try_from(index).ok()?) }).ok()
+}
+
+/// Bytes in host memory that are a tensor too, so that what the loader fills goes to the device without another copy
+/// in between; pinned where the device can then read them by itself.
+#[derive(Debug)]
+pub struct HostBytes {
+    owner: Arc<Owner>,
+}
+
+/// The memory behind a [`HostBytes`] and its slots.
+#[derive(Debug)]
+struct Owner {
+    tensor: Tensor,
+    start: *mut u8,
+    len: usize,
+}
+
+// SAFETY: plain memory without thread affinity; who may touch which part is decided by HostBytes and HostSlot.
+unsafe impl Send for Owner {}
+// SAFETY: as above; a shared Owner is only ever used to keep the memory alive.
+unsafe impl Sync for Owner {}
+
+/// One part of a [`HostBytes`], for one writer.
+#[derive(Debug)]
+pub struct HostSlot {
+    owner: Arc<Owner>,
+    offset: usize,
+    len: usize,
+}
+
+impl HostBytes {
+    /// `len` zeros; pinned memory for a CUDA `device`.
+    ///
+    /// # Errors
+    /// When memory runs out.
+    pub fn new(len: usize, device: Device) -> Result<Self, TorchError> {
+        let size = i64::try_from(len).map_err(|_| TorchError(format!("{len} bytes are too many")))?;
+        let mut tensor = match device {
+            Device::Cuda(_) => empty_pinned(&[size], Kind::Uint8)?,
+            _ => Tensor::f_empty([size], (Kind::Uint8, Device::Cpu))?,
+        };
+        let _ = tensor.f_zero_()?;
+        let start = tensor.data_ptr().cast();
+        Ok(Self { owner: Arc::new(Owner { tensor, start, len }) })
+    }
+
+    /// Number of bytes.
+    pub fn len(&self) -> usize {
+        self.owner.len
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.owner.len == 0
+    }
+
+    /// A copy on `device` of the first bytes, as a tensor of `shape`. On CUDA the copy is queued on the current stream
+    /// and the bytes must be left alone until it is done.
+    ///
+    /// # Errors
+    /// When `shape` needs more bytes than there are, or memory runs out.
+    pub fn copy_to(&self, shape: &[i64], device: Device) -> Result<Tensor, TorchError> {
+        let numel = shape.iter().product();
+        let view = self.owner.tensor.f_narrow(0, 0, numel)?.f_view(shape)?;
+        Ok(view.f_to_device_(device, Kind::Uint8, /* non_blocking */ true, /* copy */ true)?)
+    }
+
+    /// Cuts the memory from its start into `count` slots of `bytes` each; what does not fit is in none of them.
+    pub fn split(self, count: usize, bytes: usize) -> Vec<HostSlot> {
+        let fitting = if bytes == 0 { 0 } else { self.owner.len / bytes };
+        (0..count.min(fitting))
+            .map(|i| HostSlot { owner: Arc::clone(&self.owner), offset: i * bytes, len: bytes })
+            .collect()
+    }
+
+    /// The memory that slots were cut from, once all of them are back. While one is still elsewhere (its writer could
+    /// write) and without slots, it is an empty one.
+    pub fn join(slots: Vec<HostSlot>) -> Self {
+        let owner = slots.first().map(|slot| Arc::clone(&slot.owner));
+        drop(slots);
+        match owner {
+            Some(owner) if Arc::strong_count(&owner) == 1 => Self { owner },
+            _ => Self {
+                owner: Arc::new(Owner { tensor: Tensor::new(), start: std::ptr::dangling_mut(), len: 0 }),
+            },
+        }
+    }
+}
+
+impl AsMut<[u8]> for HostSlot {
+    fn as_mut(&mut self) -> &mut [u8] {
+        // SAFETY: `split` consumed the only HostBytes and cut disjoint ranges inside the allocation, which the owner
+        // keeps alive; a HostBytes comes back only when no slot is left (`join`), so this range has one writer and no
+        // reader. The memory was zeroed when it was made.
+        unsafe { std::slice::from_raw_parts_mut(self.owner.start.add(self.offset), self.len) }
+    }
 }

@@ -87,6 +87,20 @@ fn the_generator_can_be_put_back() {
 }
 
 #[test]
+fn slots_write_into_the_tensor_and_come_back_only_together() {
+    let mut slots = memory::HostBytes::new(13, Device::Cpu).unwrap().split(4, 3);
+    for (i, slot) in slots.iter_mut().enumerate() {
+        slot.as_mut().fill(i as u8 + 1);
+    }
+    let last = slots.pop().unwrap();
+    assert!(memory::HostBytes::join(slots).is_empty(), "a slot is missing");
+    let whole = memory::HostBytes::join(vec![last]);
+    let copy = whole.copy_to(&[2, 2, 3], Device::Cpu).unwrap();
+    assert_eq!(values(&copy), [1.0, 1.0, 1.0, 2.0, 2.0, 2.0, 3.0, 3.0, 3.0, 4.0, 4.0, 4.0]);
+    assert!(whole.copy_to(&[5, 3], Device::Cpu).is_err());
+}
+
+#[test]
 fn a_message_is_one_line() {
     let error = pickle::read(std::path::Path::new("/nowhere/weights.pt")).unwrap_err();
     assert!(!error.to_string().contains('\n') && error.to_string().starts_with("libtorch: "), "{error}");

@@ -1,0 +1,107 @@
+//! What ends a training run, and whether the input is at fault.
+
+use std::path::PathBuf;
+
+use crate::config::ConfigError;
+use crate::eval::task::TaskError;
+use crate::feed::FeedError;
+use crate::launch::LaunchError;
+use crate::model::{ArchitectureError, ModelError};
+use crate::optim::OptimError;
+use crate::torch::TorchError;
+
+/// What ends a training run.
+#[derive(Debug, thiserror::Error)]
+pub enum TrainError {
+    /// A setting.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// The architecture file.
+    #[error(transparent)]
+    Architecture(#[from] ArchitectureError),
+    /// The launcher's variables.
+    #[error(transparent)]
+    Launch(#[from] LaunchError),
+    /// A zero-shot task.
+    #[error(transparent)]
+    Task(#[from] TaskError),
+    /// A label that the task has no name for.
+    #[error("task {task}: a sample has label {label}, but there are {classes} classes; labels count from 0")]
+    Label {
+        /// The task.
+        task: String,
+        /// The largest label of a batch.
+        label: i64,
+        /// Number of class names.
+        classes: usize,
+    },
+    /// Shards, or the way from them to the device.
+    #[error(transparent)]
+    Feed(#[from] FeedError),
+    /// The model.
+    #[error(transparent)]
+    Model(#[from] ModelError),
+    /// The optimiser.
+    #[error(transparent)]
+    Optim(#[from] OptimError),
+    /// A checkpoint.
+    #[error(transparent)]
+    Checkpoint(#[from] crate::checkpoint::CheckpointError),
+    /// The logs.
+    #[error(transparent)]
+    Log(#[from] crate::log::LogError),
+    /// The loss or the weights are no numbers any more.
+    #[error(transparent)]
+    Diverged(#[from] crate::log::Diverged),
+    /// CUDA is wanted and not to be had.
+    #[error("no CUDA device {index}: {why}")]
+    NoCuda {
+        /// The device asked for.
+        index: usize,
+        /// What libtorch or the driver say.
+        why: String,
+    },
+    /// The folder holds another run.
+    #[error("{} holds another run ({key} is {then} there and {now} here): give another --out", folder.display())]
+    OtherRun {
+        /// The output folder.
+        folder: PathBuf,
+        /// First setting that differs.
+        key: String,
+        /// Its value there.
+        then: String,
+        /// Its value here.
+        now: String,
+    },
+    /// libtorch.
+    #[error(transparent)]
+    Torch(#[from] TorchError),
+}
+
+impl From<tch::TchError> for TrainError {
+    fn from(error: tch::TchError) -> Self {
+        Self::Torch(error.into())
+    }
+}
+
+impl TrainError {
+    /// Whether other input or flags would help: exit code 2, against 1 for what went wrong by itself.
+    pub fn is_bad_input(&self) -> bool {
+        match self {
+            Self::Config(_)
+            | Self::Architecture(_)
+            | Self::Launch(_)
+            | Self::Task(_)
+            | Self::Label { .. }
+            | Self::Checkpoint(_)
+            | Self::NoCuda { .. }
+            | Self::OtherRun { .. } => true,
+            Self::Feed(FeedError::Loader(_) | FeedError::NoBatch { .. }) | Self::Model(_) => true,
+            Self::Feed(FeedError::Torch(_))
+            | Self::Optim(_)
+            | Self::Log(_)
+            | Self::Diverged(_)
+            | Self::Torch(_) => false,
+        }
+    }
+}

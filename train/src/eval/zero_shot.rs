@@ -1,0 +1,84 @@
+//! Zero-shot classification: class names become prompts, prompts become a linear head, and images are told by it
+//! (Radford et al. 2021, §3.1.4).
+
+use pairmill_tokens::CONTEXT_LENGTH;
+use tch::{Kind, Tensor};
+
+use super::metrics::Tally;
+use super::task::{PLACE, ZeroShotTask};
+use super::{EvalSetup, Metric};
+use crate::error::TrainError;
+use crate::model::{Clip, Mode};
+use crate::objective::normalise;
+
+/// Prompts per forward pass of the text tower.
+const PROMPTS_PER_PASS: usize = 256;
+
+/// The classifier, classes × embedding: for each class the mean of the unit features of its prompts, of unit norm.
+///
+/// # Errors
+/// When the model refuses.
+pub fn zero_shot_head(
+    model: &Clip,
+    setup: &EvalSetup<'_>,
+    classes: &[String],
+    templates: &[String],
+) -> Result<Tensor, TrainError> {
+    let prompts: Vec<String> = classes
+        .iter()
+        .flat_map(|class| templates.iter().map(move |template| template.replace(PLACE, class)))
+        .collect();
+    let mut encoder = setup.tokenizer.encoder();
+    let mut features = Vec::new();
+    for part in prompts.chunks(PROMPTS_PER_PASS) {
+        let mut rows = vec![[0i32; CONTEXT_LENGTH]; part.len()];
+        for (prompt, row) in part.iter().zip(&mut rows) {
+            encoder.tokenize_into(prompt, setup.truncation, row);
+        }
+        let tokens = Tensor::f_from_slice(rows.as_flattened())?
+            .f_view([part.len() as i64, CONTEXT_LENGTH as i64])?
+            .f_to_kind(Kind::Int64)?
+            .f_to_device(setup.device)?;
+        features.push(normalise(&model.encode_text(&tokens)?)?);
+    }
+    let all = Tensor::f_cat(&features, 0)?.f_view([classes.len() as i64, templates.len() as i64, -1])?;
+    Ok(normalise(&all.f_mean_dim([1i64].as_slice(), false, Kind::Float)?)?)
+}
+
+/// Accuracies of a task: `acc1`, `acc5` (with more than five classes) and `mean_per_class_recall`.
+///
+/// # Errors
+/// When shards are missing or damaged, or a label is no class of the task.
+pub fn evaluate(
+    model: &Clip,
+    setup: &EvalSetup<'_>,
+    task: &ZeroShotTask,
+) -> Result<Vec<Metric>, TrainError> {
+    let _no_grad = tch::no_grad_guard();
+    let head = zero_shot_head(model, setup, &task.classes, &task.templates)?;
+    let mut feed = setup.feed(&task.shards, &task.samples)?;
+    let mut tally = Tally::new(task.classes.len());
+    while let Some(batch) = feed.next()? {
+        let largest = batch.labels.f_max()?.f_int64_value(&[])?;
+        if largest >= task.classes.len() as i64 {
+            return Err(TrainError::Label { task: task.name.clone(), label: largest, classes: task.classes.len() });
+        }
+        let features = normalise(&model.encode_image(&batch.pixels, Mode::Eval)?)?;
+        tally.add(&features.f_matmul(&head.f_tr()?)?, &batch.labels)?;
+    }
+    let mut numbers = tally.numbers();
+    setup.ranks.sum_numbers(&mut numbers, setup.device)?;
+    let tally = Tally::from_numbers(&numbers);
+    let metric = |name: &str, value| Metric {
+        task: task.name.clone(),
+        name: name.into(),
+        value,
+        num_samples: tally.num_samples() as u64,
+    };
+    let mut metrics = vec![metric("acc1", tally.acc1())];
+    if task.classes.len() > 5 {
+        metrics.push(metric("acc5", tally.acc5()));
+    }
+    metrics.push(metric("mean_per_class_recall", tally.mean_per_class_recall()));
+    Ok(metrics)
+}

@@ -1,0 +1,244 @@
+//! From the loader's host batches to the device: pixels travel as bytes on a side stream while the step before runs,
+//! and become normalised floats there. On the CPU the same code is a plain copy.
+
+use std::time::{Duration, Instant};
+
+use pairmill_loader::{Batch, ImageBuffer, Loader, LoaderError, LoaderState, Slot};
+use tch::{Device, Kind, Tensor};
+
+use crate::torch::TorchError;
+use crate::torch::memory::{HostBytes, HostSlot};
+use crate::torch::stream::{Event, Stream};
+
+/// Means of CLIP's training pixels, red, green, blue, on a scale of 0–1 (protocol of Radford et al. 2021).
+pub const CLIP_MEAN: [f64; 3] = [0.481_454_66, 0.457_827_5, 0.408_210_73];
+/// Their standard deviations.
+pub const CLIP_STD: [f64; 3] = [0.268_629_54, 0.261_302_58, 0.275_777_11];
+
+/// What can go wrong between the shards and the device.
+#[derive(Debug, thiserror::Error)]
+pub enum FeedError {
+    /// The loader stopped.
+    #[error(transparent)]
+    Loader(#[from] LoaderError),
+    /// libtorch stopped, for instance for want of memory.
+    #[error(transparent)]
+    Torch(#[from] TorchError),
+    /// Nothing to train on.
+    #[error(
+        "an epoch of {samples} samples holds no whole batch of {batch}: lower the batch size or set data.epoch_samples"
+    )]
+    NoBatch {
+        /// Samples of an epoch.
+        samples: u64,
+        /// Global batch size.
+        batch: u64,
+    },
+}
+
+impl From<tch::TchError> for FeedError {
+    fn from(error: tch::TchError) -> Self {
+        Self::Torch(error.into())
+    }
+}
+
+/// A tensor of bytes that the loader writes into.
+#[derive(Debug)]
+pub struct PixelBuffer(HostBytes);
+
+impl PixelBuffer {
+    /// `count` buffers of `bytes` each, pinned for a CUDA device.
+    ///
+    /// # Errors
+    /// When memory runs out.
+    pub fn pool(count: usize, bytes: usize, device: Device) -> Result<Vec<Self>, TorchError> {
+        (0..count).map(|_| HostBytes::new(bytes, device).map(Self)).collect()
+    }
+}
+
+impl ImageBuffer for PixelBuffer {
+    type Slot = HostSlot;
+
+    fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    fn split(self, count: usize, bytes: usize) -> Vec<HostSlot> {
+        self.0.split(count, bytes)
+    }
+
+    fn join(slots: Vec<HostSlot>) -> Self {
+        Self(HostBytes::join(slots))
+    }
+}
+
+/// One batch of this rank on the device.
+#[derive(Debug)]
+pub struct DeviceBatch {
+    /// Normalised pixels, f32, N×3×H×W in channels-last memory.
+    pub pixels: Tensor,
+    /// Token ids, i64, N×context length.
+    pub tokens: Tensor,
+    /// Class numbers, i64, N; empty where no label is asked for, -1 in empty slots.
+    pub labels: Tensor,
+    /// Where each sample came from.
+    pub slots: Vec<Slot>,
+    /// Epoch, from 0.
+    pub epoch: u64,
+    /// Where the loader stands behind this batch.
+    pub state: LoaderState,
+}
+
+/// Turns bytes into what the model takes: `pixels * scale + shift` per channel.
+#[derive(Debug)]
+struct Normalise {
+    scale: Tensor,
+    shift: Tensor,
+}
+
+impl Normalise {
+    fn new(mean: [f64; 3], std: [f64; 3], device: Device) -> Result<Self, TorchError> {
+        let per_channel = |values: [f64; 3]| -> Result<Tensor, tch::TchError> {
+            Tensor::f_from_slice(&values)?.f_to_kind(Kind::Float)?.f_view([1, 3, 1, 1])?.f_to_device(device)
+        };
+        let scale = [0, 1, 2].map(|c| 1.0 / (255.0 * std[c]));
+        let shift = [0, 1, 2].map(|c| -mean[c] / std[c]);
+        Ok(Self { scale: per_channel(scale)?, shift: per_channel(shift)? })
+    }
+
+    /// uint8 N×H×W×3 to f32 N×3×H×W; memory stays in the bytes' order, which is channels-last.
+    fn apply(&self, bytes: &Tensor) -> Result<Tensor, tch::TchError> {
+        let pixels = bytes.f_permute([0, 3, 1, 2])?.f_to_kind(Kind::Float)?;
+        pixels.f_mul(&self.scale)?.f_add(&self.shift)
+    }
+}
+
+/// A batch whose bytes are on their way.
+#[derive(Debug)]
+struct Staged {
+    batch: DeviceBatch,
+    /// The host memory, which must be left alone until `arrived`.
+    buffer: PixelBuffer,
+    arrived: Option<Event>,
+}
+
+/// The loader as the trainer sees it: batches on the device, one ahead.
+#[derive(Debug)]
+pub struct Feed {
+    loader: Loader<PixelBuffer>,
+    device: Device,
+    side: Option<Stream>,
+    normalise: Normalise,
+    batch_size: i64,
+    side_pixels: i64,
+    context_length: i64,
+    staged: Option<Staged>,
+    waited: Duration,
+}
+
+impl Feed {
+    /// Takes over a loader whose buffers are [`PixelBuffer`]s for the same device.
+    ///
+    /// # Errors
+    /// When an epoch holds no whole batch, or the device refuses.
+    pub fn new(
+        loader: Loader<PixelBuffer>,
+        config: &pairmill_loader::LoaderConfig,
+        device: Device,
+    ) -> Result<Self, FeedError> {
+        if loader.batches_per_epoch() == 0 {
+            return Err(FeedError::NoBatch { samples: loader.epoch_samples(), batch: config.global_batch() });
+        }
+        let side = if device.is_cuda() { Some(Stream::side(device)?) } else { None };
+        Ok(Self {
+            loader,
+            device,
+            side,
+            normalise: Normalise::new(CLIP_MEAN, CLIP_STD, device)?,
+            batch_size: config.batch_size as i64,
+            side_pixels: i64::from(config.image.side),
+            context_length: config.context_length as i64,
+            staged: None,
+            waited: Duration::ZERO,
+        })
+    }
+
+    /// The next batch, of whatever epoch; `None` when the loader's epochs are over. Begins to move the one after.
+    ///
+    /// # Errors
+    /// [`FeedError`], in order: the batches before it are delivered first.
+    pub fn next(&mut self) -> Result<Option<DeviceBatch>, FeedError> {
+        let staged = match self.staged.take() {
+            Some(staged) => Some(staged),
+            None => self.stage()?,
+        };
+        let Some(Staged { batch, buffer, arrived }) = staged else { return Ok(None) };
+        match (&self.side, arrived) {
+            (Some(_), Some(arrived)) => {
+                // The step waits on the device; this thread waits only for the host memory, which has long arrived
+                // unless the loader is the bottleneck.
+                let current = Stream::current(self.device)?;
+                arrived.block(&current)?;
+                current.keeps(&batch.pixels)?;
+                current.keeps(&batch.tokens)?;
+                arrived.synchronize()?;
+                self.loader.recycle(buffer);
+                self.staged = self.stage()?;
+            }
+            // Without a second engine that copies, staging ahead would only hold memory.
+            _ => self.loader.recycle(buffer),
+        }
+        Ok(Some(batch))
+    }
+
+    /// The loader behind it.
+    pub fn loader(&self) -> &Loader<PixelBuffer> {
+        &self.loader
+    }
+
+    /// Time spent waiting for the loader.
+    pub fn waited(&self) -> Duration {
+        self.waited
+    }
+
+    fn stage(&mut self) -> Result<Option<Staged>, FeedError> {
+        let begun = Instant::now();
+        let mut next = self.loader.next()?;
+        if next.is_none() {
+            // The end of an epoch; the call after it begins the next one, unless it was the last.
+            next = self.loader.next()?;
+        }
+        self.waited += begun.elapsed();
+        let Some(host) = next else { return Ok(None) };
+        let state = self.loader.state();
+        let entered = self.side.as_ref().map(Stream::enter).transpose()?;
+        let (batch, buffer) = self.to_device(host, state)?;
+        drop(entered);
+        let arrived = match &self.side {
+            Some(side) => {
+                let mut event = Event::new(self.device, false)?;
+                event.record(side)?;
+                Some(event)
+            }
+            None => None,
+        };
+        Ok(Some(Staged { batch, buffer, arrived }))
+    }
+
+    fn to_device(
+        &self,
+        host: Batch<PixelBuffer>,
+        state: LoaderState,
+    ) -> Result<(DeviceBatch, PixelBuffer), FeedError> {
+        let shape = [self.batch_size, self.side_pixels, self.side_pixels, 3];
+        let bytes = host.images.0.copy_to(&shape, self.device)?;
+        let tokens = Tensor::f_from_slice(&host.tokens)?
+            .f_view([self.batch_size, self.context_length])?
+            .f_to_device(self.device)?
+            .f_to_kind(Kind::Int64)?;
+        let labels = Tensor::f_from_slice(&host.labels)?.f_to_device(self.device)?;
+        let pixels = self.normalise.apply(&bytes)?;
+        let batch = DeviceBatch { pixels, tokens, labels, slots: host.slots, epoch: host.epoch, state };
+        Ok((batch, host.images))
+    }
+}
