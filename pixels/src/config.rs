@@ -261,6 +261,9 @@ pub enum ConfigError {
     /// A limit of zero refuses every image.
     #[error("limits.{0} is 0, which refuses every image; give it a positive number")]
     ZeroLimit(&'static str),
+    /// The side of a training picture is outside 1–4,096.
+    #[error("the side of training pictures is {0}; it must be between 1 and 4096")]
+    Side(u32),
     /// The codec library gave no handle.
     #[error("cannot start the JPEG codec: {0}")]
     Codec(String),

@@ -59,8 +59,17 @@ pub(crate) struct Decoded {
     pub was_sixteen_bit: bool,
 }
 
-/// Decodes with the `image` crate.
+/// Decodes with the `image` crate and brings the picture to grey or RGB.
 pub(crate) fn decode(bytes: &[u8], details: &Details<'_>, limits: &Limits) -> Result<Decoded, PixelError> {
+    Ok(normalise(decode_any(bytes, details, limits)?))
+}
+
+/// Decodes with the `image` crate.
+pub(crate) fn decode_any(
+    bytes: &[u8],
+    details: &Details<'_>,
+    limits: &Limits,
+) -> Result<DynamicImage, PixelError> {
     let format = match details.header.format {
         Format::Jpeg => ImageFormat::Jpeg,
         Format::Png => ImageFormat::Png,
@@ -89,8 +98,7 @@ pub(crate) fn decode(bytes: &[u8], details: &Details<'_>, limits: &Limits) -> Re
     if width == 0 || height == 0 {
         return Err(PixelError::Corrupt(format!("{}: no width or height", details.header.format)));
     }
-    let picture = DynamicImage::from_decoder(decoder).map_err(failed)?;
-    Ok(normalise(picture))
+    DynamicImage::from_decoder(decoder).map_err(failed)
 }
 
 fn normalise(picture: DynamicImage) -> Decoded {

@@ -18,6 +18,8 @@ pub(crate) struct Markers<'a> {
     /// The TIFF structure of the EXIF segment.
     pub exif: Option<&'a [u8]>,
     pub has_icc: bool,
+    /// Where the two bytes of the height lie.
+    pub height_at: usize,
 }
 
 impl<'a> Markers<'a> {
@@ -31,6 +33,7 @@ impl<'a> Markers<'a> {
             progressive: false,
             exif: None,
             has_icc: false,
+            height_at: 0,
         };
         let corrupt = |what: &str| PixelError::Corrupt(format!("JPEG: {what}"));
         let mut at = 2;
@@ -59,6 +62,8 @@ impl<'a> Markers<'a> {
                         return Err(corrupt("the frame header is too short"));
                     };
                     markers.precision = precision;
+                    // Length and precision stand before it; `at` is past the segment already.
+                    markers.height_at = at - length + 3;
                     markers.height = u32::from(u16::from_be_bytes([h1, h0]));
                     markers.width = u32::from(u16::from_be_bytes([w1, w0]));
                     markers.components = components;

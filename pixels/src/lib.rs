@@ -3,7 +3,7 @@
 //!
 //! In flow order: [`sniff`] names the format by content, [`probe`] reads the header only, [`Limits`] refuse what it
 //! should not promise, the size gates refuse what the user does not want, and [`Transformer`] decodes, resizes and
-//! encodes. Sizes, rounding, borders and matting are img2dataset's; see [`TransformConfig`] for what is ours.
+//! encodes. [`Cropper`] is the other way out: a square of RGB pixels for training, nothing encoded. Sizes, rounding, borders and matting are img2dataset's; see [`TransformConfig`] for what is ours.
 //!
 //! ```
 //! use pairmill_pixels::{PixelError, ResizeMode, TransformConfig, Transformer};
@@ -16,6 +16,7 @@
 
 mod area;
 mod config;
+mod crop;
 mod decode;
 mod encode;
 mod error;
@@ -35,6 +36,7 @@ pub use config::{
     ChromaChoice, ConfigError, DctScaling, EncodeFormat, Interpolation, Limits, ResizeMode, TransformConfig,
     TruncatedPolicy, UnknownWord,
 };
+pub use crop::{CropBox, CropConfig, Cropper, DEFAULT_SIDE, Placement, View};
 pub use decode::{decode_rgb, decode_rgb_at_least};
 pub use error::PixelError;
 pub use format::{Format, sniff};

@@ -1,0 +1,180 @@
+//! The shards of every source, found and counted. What is kept is a name and a number per shard; the samples' places
+//! are known only for the shards of the windows that are open.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use pairmill_shards::spec::ShardSpec;
+use sha2::{Digest, Sha256};
+
+use crate::config::{DatasetConfig, SourceSpec};
+use crate::error::LoaderError;
+use crate::shard;
+
+/// Hexadecimal digits of a fingerprint.
+const FINGERPRINT_DIGITS: usize = 16;
+/// Most threads that count shards: they wait for the disk or the network.
+const MAX_COUNTERS: usize = 16;
+
+/// Sources of samples, counted. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Dataset(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    config: DatasetConfig,
+    sources: Vec<Source>,
+    fingerprint: String,
+}
+
+/// One source.
+#[derive(Debug, Clone)]
+pub struct Source {
+    /// As given.
+    pub spec: SourceSpec,
+    /// Its shards in the order given.
+    pub shards: Vec<ShardInfo>,
+    /// Samples of each shard, in that order.
+    pub counts: Vec<u32>,
+    /// Samples of all its shards.
+    pub num_samples: u64,
+}
+
+/// One shard.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ShardInfo {
+    /// The file.
+    pub path: PathBuf,
+    /// Where its count comes from, in words.
+    pub counted: String,
+}
+
+impl Dataset {
+    /// Finds and counts the shards. A folder stands for its tars, or if it has none for its Parquet files.
+    ///
+    /// # Errors
+    /// When a source names no shard, a shard cannot be read or is damaged, or a source has no sample.
+    pub fn open(sources: &[SourceSpec], config: &DatasetConfig) -> Result<Self, LoaderError> {
+        if sources.is_empty() {
+            return Err(LoaderError::NoSource);
+        }
+        let sources: Vec<Source> =
+            sources.iter().map(|spec| Source::open(spec, config)).collect::<Result<_, _>>()?;
+        let fingerprint = fingerprint(&sources);
+        Ok(Self(Arc::new(Inner { config: config.clone(), sources, fingerprint })))
+    }
+
+    /// What is read from each sample.
+    pub fn config(&self) -> &DatasetConfig {
+        &self.0.config
+    }
+
+    /// The sources in the order given.
+    pub fn sources(&self) -> &[Source] {
+        &self.0.sources
+    }
+
+    /// Samples of all sources.
+    pub fn num_samples(&self) -> u64 {
+        self.sources().iter().map(|source| source.num_samples).sum()
+    }
+
+    /// A hash of names, counts and weights: the same data give the same order only while it is the same. Folders do not
+    /// enter, so that data may move.
+    pub fn fingerprint(&self) -> &str {
+        &self.0.fingerprint
+    }
+
+    /// One line for a log.
+    pub fn describe(&self) -> String {
+        let shards: usize = self.sources().iter().map(|source| source.shards.len()).sum();
+        let (samples, sources) = (self.num_samples(), self.sources().len());
+        let from = if sources == 1 { String::new() } else { format!(" of {sources} sources") };
+        format!("{samples} samples in {shards} shards{from}, fingerprint {}", self.fingerprint())
+    }
+}
+
+impl Source {
+    fn open(spec: &SourceSpec, config: &DatasetConfig) -> Result<Self, LoaderError> {
+        let paths = spec.shards.parse::<ShardSpec>()?.resolve_first_of(&["tar", "parquet"])?;
+        let counted = count_all(&paths, config)?;
+        let mut source = Self {
+            spec: spec.clone(),
+            shards: Vec::with_capacity(paths.len()),
+            counts: Vec::with_capacity(paths.len()),
+            num_samples: 0,
+        };
+        for (path, (count, counted)) in paths.into_iter().zip(counted) {
+            let rule = "a shard of fewer than 4,294,967,296 samples";
+            let value = count.to_string();
+            source.counts.push(u32::try_from(count).map_err(|_| LoaderError::Option {
+                option: "shard",
+                value,
+                rule,
+            })?);
+            source.shards.push(ShardInfo { path, counted });
+            source.num_samples += count as u64;
+        }
+        if source.num_samples == 0 {
+            let (source_spec, shards) = (spec.shards.clone(), source.shards.len());
+            return Err(LoaderError::EmptySource { source_spec, shards });
+        }
+        Ok(source)
+    }
+
+    /// What the source weighs among others.
+    pub fn weight(&self) -> f64 {
+        self.spec.weight.unwrap_or(self.num_samples as f64)
+    }
+}
+
+/// Counts shards side by side. The first error in the order of the shards is the one that is returned.
+fn count_all(paths: &[PathBuf], config: &DatasetConfig) -> Result<Vec<(usize, String)>, LoaderError> {
+    let threads = std::thread::available_parallelism().map_or(1, usize::from).min(MAX_COUNTERS);
+    let next = AtomicUsize::new(0);
+    let mut counted: Vec<(usize, Result<(usize, String), LoaderError>)> = std::thread::scope(|scope| {
+        let count = || {
+            let mut mine = Vec::new();
+            while let Some((at, path)) = {
+                let at = next.fetch_add(1, Ordering::Relaxed);
+                paths.get(at).map(|path| (at, path))
+            } {
+                let result = shard::count(path, config);
+                let failed = result.is_err();
+                mine.push((at, result));
+                if failed {
+                    break;
+                }
+            }
+            mine
+        };
+        let workers: Vec<_> = (0..threads.min(paths.len())).map(|_| scope.spawn(count)).collect();
+        workers.into_iter().flat_map(|worker| worker.join().unwrap_or_default()).collect()
+    });
+    counted.sort_by_key(|(at, _)| *at);
+    let counts: Vec<_> = counted.into_iter().map(|(_, result)| result).collect::<Result<_, _>>()?;
+    match counts.len() == paths.len() {
+        true => Ok(counts),
+        false => Err(LoaderError::Thread("that counted shards has died")),
+    }
+}
+
+fn fingerprint(sources: &[Source]) -> String {
+    let mut hash = Sha256::new();
+    for source in sources {
+        hash.update([1]);
+        // Without a weight, the numbers of samples are the weights, and they are hashed below.
+        hash.update(source.spec.weight.unwrap_or(0.0).to_le_bytes());
+        for (shard, count) in source.shards.iter().zip(&source.counts) {
+            let name = shard.path.file_name().unwrap_or_default().as_encoded_bytes();
+            hash.update((name.len() as u64).to_le_bytes());
+            hash.update(name);
+            hash.update(count.to_le_bytes());
+        }
+    }
+    let digest = hash.finalize();
+    let mut hex: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
+    hex.truncate(FINGERPRINT_DIGITS);
+    hex
+}

@@ -1,0 +1,15 @@
+//! The loader over tars and Parquet made in code: one binary, a module per promise.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stderr,
+    reason = "helpers of tests"
+)]
+
+mod bad;
+mod exactly_once;
+mod parquet;
+mod resume;
+mod shards;
+mod sources;

@@ -1,0 +1,94 @@
+//! Parquet shards give what tars give: ours with failed rows among them, and Hugging Face's struct column.
+
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, BinaryArray, Int64Array, RecordBatch, StringArray, StructArray};
+use arrow::datatypes::{DataType, Field};
+use pairmill_loader::{Dataset, DatasetConfig, LabelFrom, LastBatch, LoaderConfig, Order};
+use parquet::arrow::ArrowWriter;
+
+use crate::shards::{Folder, config, ids, key, picture, run};
+
+fn write(folder: &Folder, name: &str, columns: Vec<(&str, ArrayRef)>) {
+    let batch = RecordBatch::try_from_iter(columns).unwrap();
+    let file = std::fs::File::create(folder.path().join(name)).unwrap();
+    let mut writer = ArrowWriter::try_new(file, batch.schema(), None).unwrap();
+    writer.write(&batch).unwrap();
+    writer.close().unwrap();
+}
+
+fn strings(values: impl Iterator<Item = Option<String>>) -> ArrayRef {
+    Arc::new(values.collect::<StringArray>())
+}
+
+#[test]
+fn ours_with_failed_rows() {
+    let folder = Folder::new();
+    let fine = |i: &usize| i % 5 != 0;
+    let pictures: Vec<_> = (0..100).map(|i| fine(&i).then(|| picture(0, i))).collect();
+    let status = |i: usize| if fine(&i) { "success" } else { "failed_to_download" }.to_owned();
+    write(
+        &folder,
+        "00000.parquet",
+        vec![
+            ("caption", strings((0..100).map(|i| Some(format!("0 {i}"))))),
+            ("key", strings((0..100).map(|i| Some(key(0, i))))),
+            ("status", strings((0..100).map(|i| Some(status(i))))),
+            ("png", Arc::new(BinaryArray::from_iter(pictures.iter().map(|p| p.as_deref())))),
+        ],
+    );
+    let dataset = Dataset::open(&[folder.spec()], &DatasetConfig::default()).unwrap();
+    assert_eq!(dataset.num_samples(), 80);
+    let config = LoaderConfig { last_batch: LastBatch::Short, ..config(16) };
+    let got = run(&dataset, &config).unwrap();
+    let mut sorted = ids(&got);
+    sorted.sort_unstable();
+    assert_eq!(sorted, (0..100).filter(fine).map(|i| (0, i as i32)).collect::<Vec<_>>());
+    let first = got[0].ids[0].unwrap();
+    assert!(got[0].pixels.chunks(3).take(64).all(|p| p == [0, first.1 as u8, 200]));
+}
+
+#[test]
+fn hugging_faces_struct_with_labels() {
+    let folder = Folder::new();
+    let pictures: Vec<_> = (0..10).map(|i| picture(0, i)).collect();
+    let bytes: ArrayRef = Arc::new(BinaryArray::from_iter_values(&pictures));
+    let paths: ArrayRef = strings((0..10).map(|_| None));
+    let image = StructArray::from(vec![
+        (Arc::new(Field::new("bytes", DataType::Binary, true)), bytes),
+        (Arc::new(Field::new("path", DataType::Utf8, true)), paths),
+    ]);
+    write(
+        &folder,
+        "train-00000-of-00001.parquet",
+        vec![
+            ("image", Arc::new(image)),
+            ("text", strings((0..10).map(|i| Some(format!("0 {i}"))))),
+            ("label", Arc::new(Int64Array::from_iter_values(0..10))),
+        ],
+    );
+    let config = DatasetConfig { label: LabelFrom::Member("cls".to_owned()), ..DatasetConfig::default() };
+    let dataset = Dataset::open(&[folder.spec()], &config).unwrap();
+    let config = LoaderConfig { order: Order::Sequential, ..crate::shards::config(10) };
+    let got = run(&dataset, &config).unwrap();
+    assert_eq!(got[0].labels, (0..10).collect::<Vec<i64>>());
+    assert_eq!(ids(&got), (0..10).map(|i| (0, i)).collect::<Vec<_>>());
+}
+
+#[test]
+fn a_damaged_or_unsuitable_file_is_named() {
+    let folder = Folder::new();
+    write(&folder, "00000.parquet", vec![("url", strings((0..3).map(|_| None)))]);
+    let dataset = Dataset::open(&[folder.spec()], &DatasetConfig::default()).unwrap();
+    let message = run(&dataset, &config(1)).unwrap_err().to_string();
+    assert!(
+        message.contains("00000.parquet: no image column") && message.contains("it has: url"),
+        "{message}"
+    );
+    let path = folder.path().join("00000.parquet");
+    let mut bytes = std::fs::read(&path).unwrap();
+    bytes.truncate(bytes.len() / 2);
+    std::fs::write(&path, bytes).unwrap();
+    let message = Dataset::open(&[folder.spec()], &DatasetConfig::default()).unwrap_err().to_string();
+    assert!(message.contains("00000.parquet: damaged Parquet"), "{message}");
+}

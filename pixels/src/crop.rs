@@ -1,0 +1,353 @@
+//! Bytes of any image to a square RGB training picture: decode, cut a window, resize it with PIL's bicubic filter,
+//! write 8-bit RGB rows into memory that the caller lends. This is what the trainer's loader calls; nothing is encoded.
+//!
+//! A JPEG stays in YCbCr planes until the end: each plane is cut and resized by itself (subsampled chroma straight from
+//! its own size), and only the finished square is converted to RGB. Rows below the window are not decoded. What PIL's
+//! `convert("RGB")` does to other pictures is done here: alpha is dropped (not matted), palettes are expanded, inks
+//! converted, EXIF orientation left alone. Two differences: 16-bit grey is scaled to 8 bits where PIL saturates it, and
+//! rounding inside the filters differs by a level. `tests/crop.rs` holds the result against PIL's.
+
+mod colour;
+mod region;
+
+use std::borrow::Cow;
+
+use fast_image_resize as fir;
+use serde::{Deserialize, Serialize};
+use turbojpeg::{Colorspace, DecompressHeader, Subsamp};
+
+pub use self::region::{CropBox, View};
+use self::region::{Region, Window};
+use crate::config::{ConfigError, Limits, TruncatedPolicy};
+use crate::decode;
+use crate::error::PixelError;
+use crate::geometry::Size;
+use crate::header;
+use crate::jpeg::Markers;
+use crate::jpeg::decode::{JpegDecoder, shrink_for};
+
+/// Default side of the finished square, in pixels: what RN50 and ViT-B/32 take.
+pub const DEFAULT_SIDE: u32 = 224;
+/// A JPEG is shrunk in its decoder only as far as this many source pixels are left per target pixel.
+const KEPT_PER_TARGET: usize = 2;
+/// Rows below the window are cut off where they are at least this share of the picture: it costs a copy of the bytes.
+const SKIPPED_SHARE: f64 = 1.0 / 16.0;
+/// Buffers above this many bytes are let go after each image.
+const KEPT_BYTES: usize = 16 << 20;
+
+/// How [`Cropper`] decodes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "snake_case")]
+pub struct CropConfig {
+    /// Side of the finished square, in pixels, 1–4,096.
+    pub side: u32,
+    /// Keep JPEGs in YCbCr planes up to the finished size. Off: convert at full size first, as PIL does.
+    pub planes: bool,
+    /// Shrink large JPEGs by 2, 4 or 8 in their decoder while at least twice the finished size is left.
+    pub dct_scaling: bool,
+    /// JPEGs whose data ends early or is damaged: fail (PIL fails for the former only) or keep.
+    pub truncated: TruncatedPolicy,
+    /// Bounds on hostile headers.
+    pub limits: Limits,
+}
+
+impl Default for CropConfig {
+    fn default() -> Self {
+        Self {
+            side: DEFAULT_SIDE,
+            planes: true,
+            dct_scaling: true,
+            truncated: TruncatedPolicy::Fail,
+            limits: Limits::default(),
+        }
+    }
+}
+
+/// What to cut, and whether to mirror it.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Placement {
+    /// The window.
+    pub view: View,
+    /// Mirror left and right.
+    pub mirrored: bool,
+}
+
+/// Makes square after square; holds codec handles and buffers. One per worker thread.
+pub struct Cropper {
+    config: CropConfig,
+    decoder: JpegDecoder,
+    engine: fir::Resizer,
+    /// Finished planes before the conversion to RGB.
+    planes: [Vec<u8>; 3],
+    /// A JPEG with fewer rows than it has.
+    shortened: Vec<u8>,
+}
+
+impl std::fmt::Debug for Cropper {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Cropper").field("config", &self.config).finish_non_exhaustive()
+    }
+}
+
+impl Cropper {
+    /// Opens the codecs.
+    ///
+    /// # Errors
+    /// [`ConfigError::Side`] where the side is outside 1–4,096, [`ConfigError::Codec`] where the codec gives no handle.
+    pub fn new(config: &CropConfig) -> Result<Self, ConfigError> {
+        if !(1..=4_096).contains(&config.side) {
+            return Err(ConfigError::Side(config.side));
+        }
+        Ok(Self {
+            config: config.clone(),
+            decoder: JpegDecoder::new().map_err(|error| ConfigError::Codec(error.to_string()))?,
+            engine: fir::Resizer::new(),
+            planes: Default::default(),
+            shortened: Vec::new(),
+        })
+    }
+
+    /// Bytes of one finished square: `side * side * 3`.
+    pub fn out_bytes(&self) -> usize {
+        self.config.side as usize * self.config.side as usize * 3
+    }
+
+    /// Decodes `bytes` and writes the finished square into `out`, RGB interleaved, row after row. `place` is told the
+    /// stored width and height in pixels and says what to cut. After a failure `out` holds anything, and the cropper
+    /// is ready for the next image.
+    ///
+    /// # Errors
+    /// A typed failure of this image; [`PixelError::Encode`] where `out` has not [`out_bytes`](Self::out_bytes) bytes
+    /// or the window lies outside the picture.
+    pub fn write(
+        &mut self,
+        bytes: &[u8],
+        place: impl FnOnce(u32, u32) -> Placement,
+        out: &mut [u8],
+    ) -> Result<(), PixelError> {
+        let result = self.write_any(bytes, place, out);
+        if result.is_err() {
+            // libjpeg-turbo can carry a broken header over into the next image.
+            self.decoder.renew();
+        }
+        self.trim();
+        result
+    }
+
+    fn write_any(
+        &mut self,
+        bytes: &[u8],
+        place: impl FnOnce(u32, u32) -> Placement,
+        out: &mut [u8],
+    ) -> Result<(), PixelError> {
+        if out.len() != self.out_bytes() {
+            let (wanted, given) = (self.out_bytes(), out.len());
+            return Err(PixelError::Encode(format!("the slot has {given} bytes, the picture {wanted}")));
+        }
+        let details = header::read(bytes)?;
+        self.config.limits.check(&details.header)?;
+        let (width, height) = (details.header.width, details.header.height);
+        let placement = place(width, height);
+        let region = placement.view.region(width, height, self.config.side)?;
+        let header = match &details.jpeg {
+            Some(markers) => self.decoder.header(bytes, markers, &self.config.limits)?.zip(Some(markers)),
+            None => None,
+        };
+        match header {
+            Some((header, markers)) if self.config.planes && has_planes(&header) => {
+                self.jpeg_planes(bytes, markers, header, &region, placement.mirrored, out)?;
+            }
+            Some((header, _)) => {
+                self.jpeg_pixels(bytes, &header, &region, out)?;
+                mirror(out, placement.mirrored, self.config.side);
+            }
+            None => {
+                let picture = decode::decode_any(bytes, &details, &self.config.limits)?;
+                // The decoder's own idea of the size may differ from the container's (a WebP canvas, say).
+                let size = Size::new(picture.width(), picture.height());
+                let region = match size == Size::new(width, height) {
+                    true => region,
+                    false => View::Centre.region(picture.width(), picture.height(), self.config.side)?,
+                };
+                let pixels = picture.into_rgb8().into_raw();
+                self.resize_rgb(&pixels, size, &region.window(1), out)?;
+                mirror(out, placement.mirrored, self.config.side);
+            }
+        }
+        Ok(())
+    }
+
+    fn jpeg_planes(
+        &mut self,
+        bytes: &[u8],
+        markers: &Markers<'_>,
+        mut header: DecompressHeader,
+        region: &Region,
+        mirrored: bool,
+        out: &mut [u8],
+    ) -> Result<(), PixelError> {
+        let shrink = self.shrink(&header, region);
+        let (sub_x, sub_y) = header.subsamp.size();
+        let bytes = match rows_needed(&header, markers, region, sub_y) {
+            Some(rows) => {
+                header.height = rows;
+                Cow::Borrowed(shorten(bytes, markers, rows, &mut self.shortened))
+            }
+            None => Cow::Borrowed(bytes),
+        };
+        let Self { config, decoder, engine, planes, .. } = self;
+        decoder.planes(&bytes, &header, shrink, config.truncated, &config.limits)?;
+        let scaled = Size { width: header.width.div_ceil(shrink), height: header.height.div_ceil(shrink) };
+        let count = if header.subsamp == Subsamp::Gray { 1 } else { 3 };
+        let side = config.side;
+        let mut at = 0;
+        for (component, plane) in planes.iter_mut().enumerate().take(count) {
+            // libjpeg-turbo pads luma to whole chroma samples, and packs the planes with the alignment of 1 we ask for.
+            let (sub, size, stride, rows) = match component {
+                0 => {
+                    let (stride, rows) =
+                        (scaled.width.next_multiple_of(sub_x), scaled.height.next_multiple_of(sub_y));
+                    ((1, 1), scaled, stride, rows)
+                }
+                _ => {
+                    let size =
+                        Size { width: scaled.width.div_ceil(sub_x), height: scaled.height.div_ceil(sub_y) };
+                    ((sub_x, sub_y), size, size.width, size.height)
+                }
+            };
+            let samples = &decoder.yuv[at..at + stride * rows];
+            at += stride * rows;
+            plane.resize(side as usize * side as usize, 0);
+            let window = region.window(shrink).of_plane(sub).within(size);
+            resize::<fir::pixels::U8>(
+                engine,
+                samples,
+                Size { width: stride, height: rows },
+                &window,
+                side,
+                plane,
+            )?;
+        }
+        let [luma, blue, red] = planes;
+        match count {
+            1 => colour::grey_to_rgb(luma, out),
+            _ => colour::ycc_to_rgb(luma, blue, red, out),
+        }
+        mirror(out, mirrored, side);
+        Ok(())
+    }
+
+    fn jpeg_pixels(
+        &mut self,
+        bytes: &[u8],
+        header: &DecompressHeader,
+        region: &Region,
+        out: &mut [u8],
+    ) -> Result<(), PixelError> {
+        let shrink = self.shrink(header, region);
+        let (policy, limits) = (self.config.truncated, &self.config.limits);
+        let (raster, _) = self.decoder.raster(bytes, header, shrink, policy, limits)?;
+        let picture = raster.into_rgb8();
+        let size = Size::new(picture.width, picture.height);
+        self.resize_rgb(&picture.data, size, &region.window(shrink).within(size), out)
+    }
+
+    fn shrink(&self, header: &DecompressHeader, region: &Region) -> usize {
+        if header.is_lossless || !self.config.dct_scaling {
+            return 1;
+        }
+        let (width, height) = region.size();
+        let side = self.config.side as usize * KEPT_PER_TARGET;
+        shrink_for(
+            Size { width: width as usize, height: height as usize },
+            Size { width: side, height: side },
+        )
+    }
+
+    fn resize_rgb(
+        &mut self,
+        pixels: &[u8],
+        size: Size,
+        window: &Window,
+        out: &mut [u8],
+    ) -> Result<(), PixelError> {
+        resize::<fir::pixels::U8x3>(&mut self.engine, pixels, size, window, self.config.side, out)
+    }
+
+    /// Lets go of large buffers.
+    fn trim(&mut self) {
+        self.decoder.trim();
+        if self.shortened.capacity() > KEPT_BYTES {
+            self.shortened = Vec::new();
+        }
+        if self.engine.size_of_internal_buffers() > KEPT_BYTES {
+            self.engine.reset_internal_buffers();
+        }
+    }
+}
+
+/// Whether the picture is YCbCr or grey in planes of a layout that can be cut.
+fn has_planes(header: &DecompressHeader) -> bool {
+    matches!(header.colorspace, Colorspace::YCbCr | Colorspace::Gray)
+        && header.subsamp != Subsamp::Unknown
+        && !header.is_lossless
+}
+
+/// Rows to decode where the window ends well above the bottom: whole rows of blocks, so that every sample of the
+/// window is what it would have been.
+fn rows_needed(
+    header: &DecompressHeader,
+    markers: &Markers<'_>,
+    region: &Region,
+    sub_y: usize,
+) -> Option<usize> {
+    let rows = region.bottom().next_multiple_of(8 * sub_y);
+    let skipped = header.height.saturating_sub(rows);
+    let worth = skipped as f64 >= header.height as f64 * SKIPPED_SHARE;
+    (worth && markers.height_at > 0).then_some(rows)
+}
+
+/// The JPEG with another height in its frame header. libjpeg-turbo then stops after those rows and passes over the rest
+/// of the data (a warning that is known to be harmless); blocks do not depend on rows below them.
+fn shorten<'a>(bytes: &[u8], markers: &Markers<'_>, rows: usize, into: &'a mut Vec<u8>) -> &'a [u8] {
+    into.clear();
+    into.extend_from_slice(bytes);
+    let height = u16::try_from(rows).unwrap_or(u16::MAX).to_be_bytes();
+    if let Some(field) = into.get_mut(markers.height_at..markers.height_at + 2) {
+        field.copy_from_slice(&height);
+    }
+    into
+}
+
+fn resize<P: fir::PixelTrait>(
+    engine: &mut fir::Resizer,
+    samples: &[u8],
+    size: Size,
+    window: &Window,
+    side: u32,
+    out: &mut [u8],
+) -> Result<(), PixelError> {
+    let refused = |error: &dyn std::fmt::Display| PixelError::Encode(format!("resize refused: {error}"));
+    let whole = fir::images::TypedImageRef::<P>::from_buffer(size.width as u32, size.height as u32, samples)
+        .map_err(|error| refused(&error))?;
+    let (left, top, width, height) = window.bounds;
+    // Samples outside the bounds must not be seen: a crop is taken before the resize.
+    let cut = fir::images::TypedCroppedImage::from_ref(&whole, left, top, width, height)
+        .map_err(|error| refused(&error))?;
+    let mut target =
+        fir::images::TypedImage::<P>::from_buffer(side, side, out).map_err(|error| refused(&error))?;
+    let (x, y, across, down) = window.area;
+    let options = fir::ResizeOptions::new()
+        // PIL's bicubic: Keys' cubic with a = -1/2, widened when it shrinks.
+        .resize_alg(fir::ResizeAlg::Convolution(fir::FilterType::CatmullRom))
+        .crop(x, y, across, down);
+    engine.resize_typed(&cut, &mut target, &options).map_err(|error| refused(&error))
+}
+
+fn mirror(out: &mut [u8], mirrored: bool, side: u32) {
+    if mirrored {
+        for row in out.chunks_exact_mut(side as usize * 3) {
+            row.as_chunks_mut::<3>().0.reverse();
+        }
+    }
+}
