@@ -128,7 +128,7 @@ impl<'a> Scope<'a> {
     fn filled(&self, shape: &[i64], kind: Kind, init: Init) -> Result<Tensor, TorchError> {
         // Filled on the CPU, so a seed gives the same weights on every device.
         let mut tensor = Tensor::f_empty(shape, (kind, Device::Cpu))?;
-        match init {
+        let _ = match init {
             Init::Constant(value) => tensor.f_fill_(value)?,
             Init::Normal { std } => tensor.f_normal_(0.0, std)?,
             Init::Uniform { bound } => tensor.f_uniform_(-bound, bound)?,

@@ -28,7 +28,7 @@ impl Autocast {
     /// When the device has no autocast.
     pub fn begin(device: Device, kind: Kind) -> Result<Self, TorchError> {
         let device = device_type(device);
-        let dtype = kind.c_int();
+        let dtype = super::scalar_type(kind)?;
         // SAFETY: plain numbers.
         check(unsafe { ffi::pm_autocast(device, 1, dtype) })?;
         Ok(Self { device })

@@ -64,7 +64,8 @@ pub fn load_half() -> Result<Half, TorchError> {
         }
     };
     file.write_all(CUDA_HALF).map_err(|error| TorchError(error.to_string()))?;
-    let path = CString::new(format!("/proc/self/fd/{}", file.as_raw_fd())).map_err(|e| TorchError(e.to_string()))?;
+    let path =
+        CString::new(format!("/proc/self/fd/{}", file.as_raw_fd())).map_err(|e| TorchError(e.to_string()))?;
     // SAFETY: the object is ours; RTLD_NOW makes a missing symbol an error here instead of a crash later.
     let handle = unsafe { libc::dlopen(path.as_ptr(), libc::RTLD_NOW | libc::RTLD_LOCAL) };
     if handle.is_null() {

@@ -84,6 +84,16 @@ unsafe extern "C" {
         input: *mut C_tensor,
     ) -> c_int;
     pub fn pm_broadcast(group: *mut c_void, tensor: *mut C_tensor, root: c_int) -> c_int;
+    pub fn pm_buckets_new(
+        group: *mut c_void,
+        world: c_int,
+        params: *const *mut C_tensor,
+        n: c_int,
+        bytes: i64,
+    ) -> *mut c_void;
+    pub fn pm_buckets_free(buckets: *mut c_void);
+    pub fn pm_buckets_arm(buckets: *mut c_void) -> c_int;
+    pub fn pm_buckets_finish(buckets: *mut c_void) -> c_int;
     pub fn pm_barrier(group: *mut c_void) -> c_int;
 
     pub fn pm_read_pickle(path: *const c_char, context: *mut c_void, each: Named) -> c_int;

@@ -176,3 +176,54 @@ impl Drop for Work {
         unsafe { ffi::pm_work_free(self.0) }
     }
 }
+
+/// Averages gradients over the ranks while backward still runs: a parameter's gradient travels as soon as its bucket
+/// is full.
+#[derive(Debug)]
+pub struct Buckets {
+    buckets: *mut c_void,
+}
+
+// SAFETY: a reference-counted C++ object whose state is behind a mutex.
+unsafe impl Send for Buckets {}
+
+impl Buckets {
+    /// Watches `params` (leaves that require gradients, the same on every rank), in buckets of about `bytes`.
+    ///
+    /// # Errors
+    /// When a tensor is no leaf.
+    pub fn new(group: &Group, params: &[Tensor], bytes: usize) -> Result<Self, TorchError> {
+        let list = raw_all(params);
+        let bytes = i64::try_from(bytes).unwrap_or(i64::MAX);
+        // SAFETY: live tensors and group, both of which the C++ side keeps alive by reference counts of its own.
+        let buckets = unsafe {
+            ffi::pm_buckets_new(group.group, length(group.world)?, list.as_ptr(), length(list.len())?, bytes)
+        };
+        if buckets.is_null() { Err(last_error()) } else { Ok(Self { buckets }) }
+    }
+
+    /// The next backward pass is the last of its step: its gradients travel.
+    ///
+    /// # Errors
+    /// When libtorch refuses.
+    pub fn arm(&self) -> Result<(), TorchError> {
+        // SAFETY: a live handle.
+        check(unsafe { ffi::pm_buckets_arm(self.buckets) }).map(drop)
+    }
+
+    /// Waits until every gradient is the mean over the ranks.
+    ///
+    /// # Errors
+    /// When a rank is lost.
+    pub fn finish(&self) -> Result<(), TorchError> {
+        // SAFETY: a live handle; the gradients of the parameters are written.
+        check(unsafe { ffi::pm_buckets_finish(self.buckets) }).map(drop)
+    }
+}
+
+impl Drop for Buckets {
+    fn drop(&mut self) {
+        // SAFETY: made by the shim, freed once; hooks that outlive it hold only weak references.
+        unsafe { ffi::pm_buckets_free(self.buckets) }
+    }
+}

@@ -10,7 +10,7 @@ use super::{TorchError, check, ffi, own};
 /// Without CUDA, or when memory runs out.
 pub fn empty_pinned(shape: &[i64], kind: Kind) -> Result<Tensor, TorchError> {
     let n = super::length(shape.len())?;
-    let dtype = kind.c_int();
+    let dtype = super::scalar_type(kind)?;
     // SAFETY: the shape is borrowed for the call; returns an owned tensor.
     own(unsafe { ffi::pm_empty_pinned(shape.as_ptr(), n, dtype) })
 }

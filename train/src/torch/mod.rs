@@ -23,7 +23,7 @@ pub mod stream;
 
 use std::ffi::CStr;
 
-use tch::Tensor;
+use tch::{Kind, Tensor};
 use torch_sys::C_tensor;
 
 /// What libtorch said when a call into the shim failed.
@@ -78,3 +78,20 @@ fn own(tensor: *mut C_tensor) -> Result<Tensor, TorchError> {
 fn length(n: usize) -> Result<libc::c_int, TorchError> {
     libc::c_int::try_from(n).map_err(|_| TorchError(format!("a list of {n} tensors is too long")))
 }
+
+/// c10's number of an element type.
+fn scalar_type(kind: Kind) -> Result<libc::c_int, TorchError> {
+    match kind {
+        Kind::Uint8 => Ok(0),
+        Kind::Int => Ok(3),
+        Kind::Int64 => Ok(4),
+        Kind::Half => Ok(5),
+        Kind::Float => Ok(6),
+        Kind::Double => Ok(7),
+        Kind::BFloat16 => Ok(15),
+        other => Err(TorchError(format!("{other:?} is no element type of a training run"))),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -17,8 +17,9 @@ use super::{TorchError, check, ffi, own};
 pub fn read(path: &Path) -> Result<Vec<(String, Tensor)>, TorchError> {
     extern "C" fn each(context: *mut c_void, name: *const c_char, tensor: *mut C_tensor) {
         // SAFETY: `context` is the vector below, which outlives the call; the name lives for this callback.
-        let (found, name) =
-            unsafe { (&mut *context.cast::<Vec<(String, Tensor)>>(), CStr::from_ptr(name).to_string_lossy()) };
+        let (found, name) = unsafe {
+            (&mut *context.cast::<Vec<(String, Tensor)>>(), CStr::from_ptr(name).to_string_lossy())
+        };
         if let Ok(tensor) = own(tensor) {
             found.push((name.into_owned(), tensor));
         }

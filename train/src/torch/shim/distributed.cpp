@@ -4,7 +4,9 @@
 #include "error.h"
 
 #include <ATen/ATen.h>
-#include <cstdlib>
+#include <mutex>
+#include <torch/csrc/autograd/utils/lambda_post_hook.h>
+#include <torch/csrc/autograd/variable.h>
 #include <torch/csrc/distributed/c10d/PrefixStore.hpp>
 #include <torch/csrc/distributed/c10d/ProcessGroupGloo.hpp>
 #include <torch/csrc/distributed/c10d/TCPStore.hpp>
@@ -13,6 +15,81 @@ using at::Tensor;
 using BackendPtr = c10::intrusive_ptr<c10d::Backend>;
 using StorePtr = c10::intrusive_ptr<c10d::Store>;
 using WorkPtr = c10::intrusive_ptr<c10d::Work>;
+
+// Gradients on their way round the ranks. Parameters are cut into buckets of about equal bytes, last parameters first,
+// because backward reaches those first. A hook on each parameter's gradient accumulator counts its bucket down; a full
+// bucket is flattened and all-reduced while backward goes on. Buckets start in order on every rank, whatever order
+// their gradients come in, so that the ranks' collectives match.
+struct Buckets {
+  struct Bucket {
+    std::vector<size_t> members;
+    size_t missing = 0;
+    Tensor flat;
+    WorkPtr work;
+  };
+  BackendPtr group;
+  double world;
+  std::vector<Tensor> params;
+  std::vector<std::shared_ptr<torch::autograd::Node>> accumulators;
+  std::vector<size_t> bucket_of;
+  std::vector<bool> ready;
+  std::vector<Bucket> buckets;
+  size_t next = 0;
+  bool armed = false;
+  std::mutex mutex;
+
+  void arm() {
+    std::lock_guard lock(mutex);
+    for (auto& bucket : buckets) {
+      bucket.missing = bucket.members.size();
+      bucket.flat = Tensor();
+      bucket.work.reset();
+    }
+    ready.assign(params.size(), false);
+    next = 0;
+    armed = true;
+  }
+  void arrived(size_t param) {
+    std::lock_guard lock(mutex);
+    if (!armed || ready[param]) return;
+    ready[param] = true;
+    --buckets[bucket_of[param]].missing;
+    while (next < buckets.size() && buckets[next].missing == 0) start(buckets[next++]);
+  }
+  void start(Bucket& bucket) {
+    at::NoGradGuard no_grad;
+    std::vector<Tensor> pieces;
+    for (size_t member : bucket.members) {
+      const Tensor& grad = params[member].grad();
+      pieces.push_back(grad.defined() ? grad.reshape({-1}) : at::zeros({params[member].numel()}, params[member].options()));
+    }
+    bucket.flat = at::cat(pieces);
+    std::vector<Tensor> flat{bucket.flat};
+    bucket.work = group->allreduce(flat);
+  }
+  // Waits for all and leaves the mean over the ranks in every gradient. A parameter that backward never reached on this
+  // rank counts as zero, as the other ranks may have reached it.
+  void finish() {
+    for (size_t i = 0; i < params.size(); ++i) arrived(i);
+    std::lock_guard lock(mutex);
+    armed = false;
+    at::NoGradGuard no_grad;
+    for (auto& bucket : buckets) {
+      bucket.work->wait();
+      bucket.flat.div_(world);
+      int64_t offset = 0;
+      for (size_t member : bucket.members) {
+        Tensor& param = params[member];
+        auto piece = bucket.flat.narrow(0, offset, param.numel()).view(param.sizes());
+        if (param.grad().defined()) param.mutable_grad().copy_(piece);
+        else param.mutable_grad() = piece.clone();
+        offset += param.numel();
+      }
+      bucket.flat = Tensor();
+      bucket.work.reset();
+    }
+  }
+};
 
 static c10d::Backend& backend(void* group) { return **static_cast<BackendPtr*>(group); }
 
@@ -50,6 +127,32 @@ int pm_all_gather(void* group, Tensor* const* outputs, int n, Tensor* input) {
 int pm_broadcast(void* group, Tensor* tensor, int root) {
   GUARD(-1, std::vector<Tensor> tensors{*tensor}; c10d::BroadcastOptions options; options.rootRank = root;
         backend(group).broadcast(tensors, options)->wait(); return 0;);
+}
+void* pm_buckets_new(void* group, int world, Tensor* const* params, int n, int64_t bytes) {
+  GUARD(nullptr, auto made = std::make_shared<Buckets>(); made->group = *static_cast<BackendPtr*>(group);
+        made->world = world; made->params.reserve(n); for (int i = 0; i < n; ++i) made->params.push_back(*params[i]);
+        made->bucket_of.resize(n); int64_t filled = 0; for (int i = n; i-- > 0;) {
+          if (made->buckets.empty() || filled >= bytes) {
+            made->buckets.emplace_back();
+            filled = 0;
+          }
+          made->buckets.back().members.push_back(i);
+          made->bucket_of[i] = made->buckets.size() - 1;
+          filled += static_cast<int64_t>(params[i]->nbytes());
+        } std::weak_ptr<Buckets> weak = made; for (size_t i = 0; i < made->params.size(); ++i) {
+          auto accumulator = torch::autograd::impl::grad_accumulator(made->params[i]);
+          accumulator->add_post_hook(std::make_unique<torch::autograd::utils::LambdaPostHook>(
+              [weak, i](const torch::autograd::variable_list& outputs, const torch::autograd::variable_list&) {
+                if (auto buckets = weak.lock()) buckets->arrived(i);
+                return outputs;
+              }));
+          made->accumulators.push_back(std::move(accumulator));
+        } return new std::shared_ptr<Buckets>(std::move(made)););
+}
+void pm_buckets_free(void* buckets) { delete static_cast<std::shared_ptr<Buckets>*>(buckets); }
+int pm_buckets_arm(void* buckets) { GUARD(-1, (*static_cast<std::shared_ptr<Buckets>*>(buckets))->arm(); return 0;); }
+int pm_buckets_finish(void* buckets) {
+  GUARD(-1, (*static_cast<std::shared_ptr<Buckets>*>(buckets))->finish(); return 0;);
 }
 int pm_barrier(void* group) { GUARD(-1, backend(group).barrier()->wait(); return 0;); }
 }  // extern "C"

@@ -12,6 +12,7 @@
 #include <c10/core/StreamGuard.h>
 #include <c10/core/impl/VirtualGuardImpl.h>
 #include <dlfcn.h>
+#include <torch/csrc/autograd/autograd.h>
 
 using at::Tensor;
 
@@ -56,10 +57,9 @@ Tensor* pm_empty_pinned(const int64_t* shape, int n, int dtype) {
 int pm_drop_gradients(Tensor* const* tensors, int n) {
   GUARD(-1, for (int i = 0; i < n; ++i) tensors[i]->mutable_grad() = Tensor(); return 0;);
 }
-// backward with given output gradients: d(sum of outputs · gradients)
+// One backward pass from all outputs, each with a given gradient; leaves accumulate.
 int pm_backward(Tensor* const* outputs, Tensor* const* gradients, int n) {
-  GUARD(-1, auto o = list(outputs, n); auto g = list(gradients, n);
-        for (int i = 0; i < n; ++i) o[i].backward(g[i], /*retain_graph=*/i + 1 < n); return 0;);
+  GUARD(-1, torch::autograd::backward(list(outputs, n), list(gradients, n)); return 0;);
 }
 
 // ---- optimiser ----------------------------------------------------------------------------------------------------

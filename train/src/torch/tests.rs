@@ -1,0 +1,154 @@
+//! The fence against what PyTorch documents: each wrapper does what its name says, and fails with words.
+
+use tch::{Device, Kind, Tensor};
+
+use super::autocast::Autocast;
+use super::gradients::{AdamwLists, AdamwStep, adamw, backward, clip_norm, drop_gradients, unscale};
+use super::group::{Buckets, Group, Reduce, Rendezvous};
+use super::*;
+
+const CPU: (Kind, Device) = (Kind::Float, Device::Cpu);
+
+fn values(tensor: &Tensor) -> Vec<f32> {
+    Vec::try_from(tensor.flatten(0, -1).to_kind(Kind::Float)).unwrap()
+}
+
+#[test]
+fn channels_last_keeps_values_and_turns_memory() {
+    let x = Tensor::rand([2, 3, 4, 5], CPU);
+    let turned = layout::channels_last(&x).unwrap();
+    assert!(layout::is_channels_last(&turned).unwrap() && !layout::is_channels_last(&x).unwrap());
+    assert_eq!(turned, x);
+    assert_eq!(turned.stride(), [60, 1, 15, 3]);
+    assert!(layout::channels_last(&Tensor::zeros([2, 3], CPU)).is_err());
+}
+
+#[test]
+fn backward_weighs_outputs_and_dropped_gradients_are_gone() {
+    let x = Tensor::from_slice(&[1f32, 2.0, 3.0]).set_requires_grad(true);
+    let (double, square) = (&x * 2.0, &x * &x);
+    let ones = Tensor::ones([3], CPU);
+    backward(&[&double, &square], &[&ones, &(&ones * 10.0)]).unwrap();
+    assert_eq!(values(&x.grad()), [22.0, 42.0, 62.0]);
+    drop_gradients(&[x.shallow_clone()]).unwrap();
+    assert!(!x.grad().defined());
+    assert!(backward(&[&ones], &[&ones]).is_err(), "no graph");
+}
+
+#[test]
+fn clipping_scales_to_the_norm_and_returns_the_old_one() {
+    let g = [Tensor::from_slice(&[3f32]), Tensor::from_slice(&[4f32])];
+    assert_eq!(clip_norm(&g, None).unwrap().double_value(&[]), 5.0);
+    assert_eq!(values(&g[0]), [3.0]);
+    assert_eq!(clip_norm(&g, Some(1.0)).unwrap().double_value(&[]), 5.0);
+    assert!((values(&g[1])[0] - 0.8).abs() < 1e-5);
+}
+
+#[test]
+fn an_overflown_step_changes_nothing() {
+    let zeros = || vec![Tensor::zeros([2], CPU)];
+    let params = vec![Tensor::ones([2], CPU)];
+    let gradients = vec![Tensor::from_slice(&[f32::INFINITY, 1.0])];
+    let (m, v, steps) = (zeros(), zeros(), vec![Tensor::zeros([0i64; 0], CPU)]);
+    let found_inf = Tensor::zeros([0i64; 0], CPU);
+    unscale(&gradients, &found_inf, &Tensor::ones([0i64; 0], CPU)).unwrap();
+    assert_eq!(found_inf.double_value(&[]), 1.0);
+    let lists =
+        AdamwLists { params: &params, gradients: &gradients, exp_avgs: &m, exp_avg_sqs: &v, steps: &steps };
+    let step = AdamwStep { lr: 0.1, beta1: 0.9, beta2: 0.999, eps: 1e-8, weight_decay: 0.0 };
+    adamw(lists, step, Some(&found_inf)).unwrap();
+    assert_eq!((values(&params[0]), steps[0].double_value(&[])), (vec![1.0, 1.0], 0.0));
+    // The first step of AdamW moves every weight by lr against the sign of its gradient.
+    let finite = vec![Tensor::from_slice(&[5f32, -1.0])];
+    adamw(AdamwLists { gradients: &finite, ..lists }, step, None).unwrap();
+    let moved = values(&params[0]);
+    assert!((moved[0] - 0.9).abs() < 1e-6 && (moved[1] - 1.1).abs() < 1e-6, "{moved:?}");
+    assert!(adamw(AdamwLists { steps: &[], ..lists }, step, None).is_err());
+}
+
+#[test]
+fn autocast_holds_until_dropped_and_nests() {
+    let x = Tensor::rand([4, 4], CPU);
+    let outer = Autocast::begin(Device::Cpu, Kind::BFloat16).unwrap();
+    assert_eq!(x.matmul(&x).kind(), Kind::BFloat16);
+    drop(Autocast::begin(Device::Cpu, Kind::BFloat16).unwrap());
+    drop(outer);
+    assert_eq!(x.matmul(&x).kind(), Kind::Float);
+}
+
+#[test]
+fn the_generator_can_be_put_back() {
+    rng::seed(7);
+    let state = rng::state().unwrap();
+    let first = Tensor::rand([5], CPU);
+    rng::set_state(&state).unwrap();
+    assert_eq!(Tensor::rand([5], CPU), first);
+    assert!(rng::set_state(&Tensor::zeros([3], CPU)).is_err());
+}
+
+#[test]
+fn a_message_is_one_line() {
+    let error = pickle::read(std::path::Path::new("/nowhere/weights.pt")).unwrap_err();
+    assert!(!error.to_string().contains('\n') && error.to_string().starts_with("libtorch: "), "{error}");
+}
+
+/// Two ranks in two threads of one process.
+fn two_ranks<T: Send + 'static>(work: impl Fn(Group) -> T + Copy + Send + 'static) -> Vec<T> {
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let ranks: Vec<_> = (0..2)
+        .map(|rank| {
+            std::thread::spawn(move || {
+                let meeting = Rendezvous {
+                    host: "127.0.0.1".into(),
+                    port,
+                    rank,
+                    world: 2,
+                    agent_attempt: None,
+                    timeout: std::time::Duration::from_secs(30),
+                };
+                work(Group::gloo(&meeting).unwrap())
+            })
+        })
+        .collect();
+    ranks.into_iter().map(|rank| rank.join().unwrap()).collect()
+}
+
+#[test]
+fn ranks_gather_reduce_and_broadcast() {
+    let seen = two_ranks(|group| {
+        let mine = Tensor::from_slice(&[group.rank() as f32 + 1.0]);
+        let all = group.all_gather(&mine).unwrap();
+        let (sum, largest, first) = (mine.copy(), mine.copy(), mine.copy());
+        group.all_reduce(&sum, Reduce::Sum).unwrap();
+        group.all_reduce(&largest, Reduce::Max).unwrap();
+        group.broadcast(&first, 0).unwrap();
+        group.barrier().unwrap();
+        [values(&all[0])[0], values(&all[1])[0], values(&sum)[0], values(&largest)[0], values(&first)[0]]
+    });
+    assert_eq!(seen, [[1.0, 2.0, 3.0, 2.0, 1.0]; 2]);
+}
+
+#[test]
+fn buckets_leave_the_mean_gradient_on_every_rank() {
+    let seen = two_ranks(|group| {
+        let scale = group.rank() as f64 + 1.0;
+        let params: Vec<_> = (0..5).map(|i| Tensor::ones([i + 1, 3], CPU).set_requires_grad(true)).collect();
+        // 24 bytes: nearly every parameter is a bucket of its own.
+        let buckets = Buckets::new(&group, &params, 24).unwrap();
+        let mut means = vec![];
+        for _ in 0..2 {
+            drop_gradients(&params).unwrap();
+            // Unarmed: the gradients stay at home and accumulate.
+            (&params[0].sum(Kind::Float) * scale).backward();
+            buckets.arm().unwrap();
+            // The last parameter is reached on rank 1 only.
+            let reached = if group.rank() == 0 { 4 } else { 5 };
+            let loss = params[..reached].iter().map(|p| (p * scale).sum(Kind::Float)).reduce(|a, b| a + b);
+            loss.unwrap().backward();
+            buckets.finish().unwrap();
+            means = params.iter().map(|p| values(&p.grad())[0]).collect::<Vec<_>>();
+        }
+        means
+    });
+    assert_eq!(seen, [[3.0, 1.5, 1.5, 1.5, 1.0]; 2]);
+}
