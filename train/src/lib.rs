@@ -3,5 +3,6 @@
 //! The only crate that knows libtorch; what tch lacks of it lies behind [`torch`].
 
 pub mod launch;
+pub mod optim;
 pub mod torch;
 pub mod weights;
