@@ -13,7 +13,7 @@ default:
 demo *ARGS:
     tests/demo.sh {{ ARGS }}
 
-# Build the release binary BIN (pairmill-ingest, pairmill-shards, pairmill-world) and print its path last
+# Build the release binary BIN (pairmill-ingest, pairmill-shards, pairmill-report, pairmill-world) and print its path last
 [group('use')]
 path BIN:
     @cargo build --release --quiet --bin {{ BIN }} >&2
@@ -80,5 +80,6 @@ alone:
     cargo check --quiet -p pairmill-ingest
     cargo check --quiet -p pairmill-loader
     cargo check --quiet -p pairmill-train
+    cargo check --quiet -p pairmill-analysis
     cargo check --quiet -p pairmill-world
     cargo check --quiet -p pairmill-tests

@@ -12,6 +12,7 @@ pub mod hostile;
 pub mod index;
 pub mod json;
 pub mod key;
+pub mod results;
 pub mod sample;
 pub mod spec;
 pub mod stats;

@@ -1,0 +1,196 @@
+//! Checks of rows against each other: repeated ones, contradicting ones, and series that are not what they say.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use pairmill_shards::results::{ResultRow, Shots, SourcedRow};
+
+use super::{Defect, listed};
+use crate::study::task_label;
+use crate::transfer::Study;
+
+/// A line of the file: its values by shots. Rows of a Parquet file are lines of one value.
+struct Line<'a> {
+    number: u64,
+    row: &'a ResultRow,
+    values: BTreeMap<Shots, u64>,
+}
+
+fn lines<'a>(study: &'a Study<'_>) -> Vec<Line<'a>> {
+    let mut lines: Vec<Line<'a>> = Vec::new();
+    let mut at: BTreeMap<(&str, u64), usize> = BTreeMap::new();
+    for SourcedRow { row, origin } in &study.results.rows {
+        if row.metric != "acc1" || row.split != pairmill_shards::results::Split::Test {
+            continue;
+        }
+        let n = *at.entry((&origin.file, origin.row)).or_insert_with(|| {
+            lines.push(Line { number: origin.row, row, values: BTreeMap::new() });
+            lines.len() - 1
+        });
+        lines[n].values.insert(row.shots, row.value.to_bits());
+    }
+    lines
+}
+
+/// The settings of a line; seeds apart, two runs of one seed would not be a repetition.
+fn settings(row: &ResultRow) -> (String, Option<u64>) {
+    (row.config.hash(), row.seed)
+}
+
+/// Lines that repeat another, every value.
+pub fn repeated_rows(study: &Study<'_>) -> Defect {
+    let mut groups: BTreeMap<_, Vec<(u64, &str)>> = BTreeMap::new();
+    let lines = lines(study);
+    for line in &lines {
+        let values: Vec<(Shots, u64)> = line.values.iter().map(|(s, v)| (*s, *v)).collect();
+        groups.entry((settings(line.row), values)).or_default().push((line.number, &line.row.config.ds));
+    }
+    let mut tasks: BTreeMap<&str, (usize, Vec<String>)> = BTreeMap::new();
+    let mut found = 0;
+    for group in groups.values().filter(|g| g.len() > 1) {
+        found += group.len() - 1;
+        let task = tasks.entry(group[0].1).or_default();
+        task.0 += group.len() - 1;
+        task.1.push(group.iter().map(|g| g.0.to_string()).collect::<Vec<_>>().join(" = "));
+    }
+    let details = tasks
+        .iter()
+        .map(|(ds, (n, rows))| format!("{}: {n} (rows {})", task_label(ds), listed(rows, 3)))
+        .collect();
+    let statement = "Rows that repeat another row of the same settings, every value: counted twice wherever rows are counted.";
+    Defect::counted("repeated-rows", statement, found, lines.len()).with(details)
+}
+
+/// Settings with two values.
+pub fn contradicting_rows(study: &Study<'_>) -> Defect {
+    let mut cells: BTreeMap<_, BTreeMap<u64, Vec<u64>>> = BTreeMap::new();
+    let all = lines(study);
+    for line in &all {
+        for (shots, value) in &line.values {
+            let key = (line.row.config.ds.as_str(), line.row.config.us.as_str(), settings(line.row), *shots);
+            cells.entry(key).or_default().entry(*value).or_default().push(line.number);
+        }
+    }
+    let mut examples = Vec::new();
+    for ((ds, us, _, shots), values) in &cells {
+        if values.len() > 1 {
+            let shown: Vec<String> =
+                values.iter().map(|(v, rows)| format!("{} (row {})", f64::from_bits(*v), rows[0])).collect();
+            examples.push(format!("{us} on {}, {shots} shots: {}", task_label(ds), shown.join(" and ")));
+        }
+    }
+    let found = examples.len();
+    let of = cells.values().filter(|v| v.values().map(Vec::len).sum::<usize>() > 1).count();
+    // Without settings that were run twice nothing can contradict.
+    let statement =
+        "Settings that were run more than once with different values; a maximum takes the luckier one.";
+    let mut details: Vec<String> = examples.iter().take(6).cloned().collect();
+    if found > details.len() {
+        details.push(format!("and {} more", found - details.len()));
+    }
+    Defect::counted("contradicting-rows", statement, found, of).with(details)
+}
+
+/// Series that repeat another series' values under a different name.
+pub fn same_values_elsewhere(study: &Study<'_>) -> Defect {
+    // Values that come in a hundred steps coincide by chance; those of three digits and up hardly do.
+    let is_fine = |bits: u64| (f64::from_bits(bits) * 10.0).fract() != 0.0;
+    let mut best: BTreeMap<(&str, &str, &str, &str), BTreeMap<Shots, BTreeSet<u64>>> = BTreeMap::new();
+    let all = lines(study);
+    let mut rows_of: BTreeMap<(&str, &str, &str, &str), Vec<u64>> = BTreeMap::new();
+    for line in &all {
+        let c = &line.row.config;
+        let key = (c.ds.as_str(), c.loss.as_str(), c.us.as_str(), c.arch.as_str());
+        rows_of.entry(key).or_default().push(line.number);
+        for (shots, bits) in &line.values {
+            best.entry(key).or_default().entry(*shots).or_default().insert(*bits);
+        }
+    }
+    let keys: Vec<_> = best.keys().copied().collect();
+    let (mut found, mut pairs) = (BTreeMap::<String, Vec<String>>::new(), 0);
+    for (n, a) in keys.iter().enumerate() {
+        for b in &keys[n + 1..] {
+            // The same source under another architecture, or one objective under another source.
+            let is_relabelled = a.0 == b.0 && a.1 == b.1 && ((a.2 == b.2) != (a.3 == b.3));
+            if !is_relabelled {
+                continue;
+            }
+            let (Some(left), Some(right)) = (best.get(a), best.get(b)) else { continue };
+            let (small, large, small_key) =
+                if rows_of[a].len() <= rows_of[b].len() { (left, right, a) } else { (right, left, b) };
+            let full = |of: &BTreeMap<Shots, BTreeSet<u64>>| of.get(&Shots::All).cloned().unwrap_or_default();
+            let (own, other) = (full(small), full(large));
+            if own.is_empty() || other.is_empty() {
+                continue;
+            }
+            pairs += 1;
+            // Printed with fewer digits in one place than in the other still is the same value.
+            let same = own
+                .iter()
+                .all(|v| other.iter().any(|o| (f64::from_bits(*o) - f64::from_bits(*v)).abs() < 0.006));
+            if same && own.iter().any(|v| is_fine(*v)) {
+                let other_key = if small_key == a { b } else { a };
+                let name = format!("{} {} repeats {} {}", small_key.2, small_key.3, other_key.2, other_key.3);
+                let rows: Vec<String> = rows_of[small_key].iter().map(ToString::to_string).collect();
+                found.entry(name).or_default().push(format!(
+                    "{} (row {})",
+                    task_label(a.0),
+                    listed(&rows, 2)
+                ));
+            }
+        }
+    }
+    let num: usize = found.values().map(Vec::len).sum();
+    let details = found.iter().map(|(name, tasks)| format!("{name}: {}", tasks.join(", "))).collect();
+    let statement = "Series whose full-data values are those of another series: one of the two labels is wrong, or a run was copied.";
+    Defect::counted("relabelled-series", statement, num, pairs).with(details)
+}
+
+/// One source name over two pretraining recipes.
+pub fn mixed_batches(study: &Study<'_>) -> Defect {
+    let mut recipes: BTreeMap<(&str, &str, &str), BTreeMap<String, Vec<u64>>> = BTreeMap::new();
+    for line in &lines(study) {
+        let c = &line.row.config;
+        let recipe = format!(
+            "{} epochs, batch {}",
+            c.us_epochs.map_or_else(|| "?".to_owned(), |n| n.to_string()),
+            c.us_bs.map_or_else(|| "?".to_owned(), |n| n.to_string())
+        );
+        recipes.entry((&c.us, &c.loss, &c.arch)).or_default().entry(recipe).or_default().push(line.number);
+    }
+    let found: Vec<_> = recipes.iter().filter(|(_, r)| r.len() > 1).collect();
+    let mut details: Vec<String> = found
+        .iter()
+        .map(|((us, loss, arch), recipes)| {
+            let shown: Vec<String> = recipes
+                .iter()
+                .map(|(recipe, rows)| {
+                    let first = rows.first().copied().unwrap_or(0);
+                    let last = rows.last().copied().unwrap_or(0);
+                    format!("{recipe} ({} rows, {first}–{last})", rows.len())
+                })
+                .collect();
+            format!("{us}, {loss} {arch}: {}", shown.join("; "))
+        })
+        .collect();
+    // Compared at one scale, sources should share a recipe.
+    let mut shared: BTreeMap<String, Vec<&str>> = BTreeMap::new();
+    for ((us, loss, arch), own) in &recipes {
+        if study.lineup.sources.iter().any(|s| s == us)
+            && *loss == study.lineup.loss()
+            && *arch == study.lineup.arch()
+        {
+            for recipe in own.keys() {
+                shared.entry(recipe.clone()).or_default().push(us);
+            }
+        }
+    }
+    let mut num = found.len();
+    if shared.len() > 1 {
+        num += 1;
+        let shown: Vec<String> = shared.iter().map(|(r, us)| format!("{r}: {}", us.join(", "))).collect();
+        details.push(format!("compared sources differ too: {}", shown.join("; ")));
+    }
+    let statement = "Sources whose rows come from more than one pretraining recipe under one name, so they are two models.";
+    Defect::counted("mixed-recipes", statement, num, recipes.len() + usize::from(shared.len() > 1))
+        .with(details)
+}
