@@ -75,7 +75,7 @@ const NOT_STRICT: &str = "–—―‘’‚“”„•…";
 
 /// Two kinds that are never neighbours.
 const PAIRS: [(Bits, Bits); 10] = [
-    (ODD, BAD),
+    (ODD | BAD, BAD),
     (BAD, ODD),
     (LOWER | LOWER_COMMON | BOX | CLOSING | CURRENCY | NUMERIC, UPPER),
     (BOX | CLOSING | CURRENCY | NUMERIC, LOWER),
