@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use pairmill_shards::results::Protocol;
 
+use crate::captions::CaptionsArgs;
+use crate::gallery::GalleryArgs;
 use crate::load::{self, LoadError, Results};
 use crate::transfer::Rule;
 
@@ -16,7 +18,7 @@ pub const DEFAULT_SEED: u64 = 0;
 #[command(
     name = "pairmill-report",
     version,
-    about = "What transferred: figures, claims and a report from result rows",
+    about = "What transferred and what the data hold: figures, claims and reports from result rows and shards",
     after_help = "RESULTS are Parquet files of result rows or tables with the columns of the paper's TSV; - is standard input:\n  \
                   pairmill-report report results.parquet --out report.html\n  \
                   pairmill-report transfer paper_results.tsv --out figures\n  \
@@ -41,6 +43,10 @@ pub enum Command {
     Audit(FindingsArgs),
     /// Everything on one page: a self-contained HTML file, or Markdown
     Report(ReportArgs),
+    /// What the captions of sources say: words, n-grams, lengths, languages, duplicates, and how sources differ
+    Captions(CaptionsArgs),
+    /// Random samples with their captions, one page for each source, HTML and PNG
+    Gallery(GalleryArgs),
     /// Turn result rows into the other form: Parquet to TSV or back
     Rows(RowsArgs),
     /// Print a completion script for a shell

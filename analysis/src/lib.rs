@@ -1,15 +1,18 @@
-//! Result rows (and, later, shards) to statistics, figures and a report. Nothing here touches libtorch or the
+//! Result rows and shards to statistics, figures and a report. Nothing here touches libtorch or the
 //! network, and everything rendered is a pure function of a result struct.
 //!
 //! The flow of `transfer`: `load` reads any result files into one protocol's rows → `transfer` picks one value per
 //! cell by a named rule and makes the figures → `claims` holds the paper's statements against them, `audit` looks for
 //! defects in the rows themselves → `report` puts sections on a page. `chart` draws, `stats` computes, `study` knows
-//! the names of the paper. A further half (captions) fills the same [`report::Section`].
+//! the names of the paper. The other half reads shards and source tables: `captions`
+//! fills the same [`report::Section`], `gallery` draws contact sheets.
 
 pub mod args;
 pub mod audit;
+pub mod captions;
 pub mod chart;
 pub mod claims;
+pub mod gallery;
 pub mod load;
 pub mod output;
 pub mod report;

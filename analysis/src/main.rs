@@ -12,6 +12,8 @@ use pairmill_analysis::args::{
     Cli, Command, FindingsArgs, FindingsFormat, ReportArgs, ReportFormat, RowsArgs, RowsFormat, StudyArgs,
     TransferArgs,
 };
+use pairmill_analysis::captions::{CaptionsArgs, CaptionsError, captions};
+use pairmill_analysis::gallery::{self, GalleryError};
 use pairmill_analysis::load::LoadError;
 use pairmill_analysis::report::{
     Block, Finding, Report, Section, Table, findings_text, to_html, to_markdown,
@@ -30,6 +32,8 @@ fn main() -> ExitCode {
         Command::Audit(args) => run_audit(&args),
         Command::Report(args) => report(&args),
         Command::Rows(args) => rows(&args),
+        Command::Captions(args) => run_captions(&args),
+        Command::Gallery(args) => gallery::gallery(&args).and_then(|text| Ok(output::write(Path::new("-"), text.as_bytes())?)),
         Command::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Cli::command(), "pairmill-report", &mut script);
@@ -39,7 +43,10 @@ fn main() -> ExitCode {
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            let bad_input = error.chain().any(|cause| cause.is::<LoadError>() || cause.is::<ResultsError>());
+            let bad_input = error.chain().any(|cause| {
+                let is_captions = cause.downcast_ref::<CaptionsError>().is_some_and(CaptionsError::is_bad_input);
+                is_captions || cause.is::<GalleryError>() || cause.is::<LoadError>() || cause.is::<ResultsError>()
+            });
             // One line: whoever reads logs or pipes gets the whole message.
             let _ = writeln!(io::stderr(), "error: {}", format!("{error:#}").replace('\n', " "));
             ExitCode::from(if bad_input { BAD_INPUT } else { FAILED })
@@ -147,6 +154,21 @@ fn report(args: &ReportArgs) -> anyhow::Result<()> {
         }
     }
     Ok(())
+}
+
+fn run_captions(args: &CaptionsArgs) -> anyhow::Result<()> {
+    let (result, names) = captions(args)?;
+    let mut text = String::new();
+    for source in &result.sources {
+        let account = &source.account;
+        let distinct = source.words.as_ref().map_or_else(String::new, |w| format!(", {} distinct", w.num_distinct));
+        text.push_str(&format!(
+            "{}: {account}; {} captions, {} words{distinct}\n",
+            source.name, account.num_captions, account.num_words
+        ));
+    }
+    text.push_str(&format!("{} files in {}\n", names.len(), args.out.display()));
+    Ok(output::write(Path::new("-"), text.as_bytes())?)
 }
 
 fn rows(args: &RowsArgs) -> anyhow::Result<()> {

@@ -5,6 +5,7 @@
 //! colours in, charming 0.6 needs a JavaScript engine for SVG); small multiples under one legend; and labels measured
 //! in a font we bring along, so that none collide on a machine without fonts. Rendering SVG to PNG is resvg's.
 
+mod bars;
 mod heatmap;
 mod panels;
 mod png;
@@ -12,6 +13,7 @@ mod scale;
 mod scene;
 mod text;
 
+pub use bars::{Bar, bars};
 pub use heatmap::{BarChart, Heatmap, HeatmapCell, heatmaps};
 pub use panels::{Panel, PanelGrid, PanelSeries, Point, panel_grid};
 pub use png::{PngError, to_png};

@@ -6,7 +6,7 @@ mod pick;
 mod png;
 
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
 use clap::Args;
@@ -52,38 +52,70 @@ struct Heading {
 /// Largest sheet: beyond it neither browser nor viewer is a pleasure.
 const MAX_SAMPLES: usize = 2_000;
 
-/// Writes the sheet and says where.
+/// A sheet to be made.
+#[derive(Debug, Clone, Copy)]
+pub struct SheetRequest<'a> {
+    /// Tars and Parquet image shards.
+    pub paths: &'a [PathBuf],
+    /// The page: .html or .png.
+    pub out: &'a Path,
+    /// Samples on it.
+    pub num: usize,
+    /// Of the draw.
+    pub seed: u64,
+    /// Pictures in a row (png).
+    pub columns: u32,
+    /// Its heading.
+    pub title: &'a str,
+}
+
+/// Draws the samples and writes the page.
 ///
 /// # Errors
 /// When the shards cannot be read, hold no sample, or the page cannot be written.
-pub fn contact_sheet(args: &ContactSheetArgs, out: &mut Output) -> anyhow::Result<()> {
-    let extension =
-        args.out.extension().map(|e| e.to_string_lossy().to_ascii_lowercase()).unwrap_or_default();
+pub fn write_sheet(request: &SheetRequest<'_>) -> anyhow::Result<()> {
+    let out = request.out;
+    let extension = out.extension().map(|e| e.to_string_lossy().to_ascii_lowercase()).unwrap_or_default();
     if !matches!(extension.as_str(), "html" | "htm" | "png") {
-        bail!("{}: a contact sheet is .html or .png", args.out.display());
+        bail!("{}: a contact sheet is .html or .png", out.display());
     }
-    if args.num == 0 || args.num > MAX_SAMPLES || args.columns == 0 {
+    if request.num == 0 || request.num > MAX_SAMPLES || request.columns == 0 {
         bail!("--num takes 1 to {MAX_SAMPLES} and --columns at least 1");
     }
+    let (picked, total) = pick(request.paths, request.num, request.seed)?;
+    if picked.is_empty() {
+        bail!("{}: no sample to show; `pairmill-shards stat` says what became of the rows", request.title);
+    }
+    let heading = Heading {
+        title: request.title.to_owned(),
+        note: format!("{} of {total} samples, seed {}", picked.len(), request.seed),
+    };
+    let bytes = match extension.as_str() {
+        "png" => png::render(&heading, &picked, request.columns)?,
+        _ => html::render(&heading, &picked).into_bytes(),
+    };
+    Ok(write_atomic(out, &bytes)?)
+}
+
+/// Writes the sheet and says where.
+///
+/// # Errors
+/// As [`write_sheet`].
+pub fn contact_sheet(args: &ContactSheetArgs, out: &mut Output) -> anyhow::Result<()> {
     let mut paths = Vec::new();
     for spec in &args.shards {
         // A folder of tars holds sidecars too, so tars come first.
         paths.extend(spec.resolve_first_of(&["tar", "parquet"])?);
     }
     let named = args.shards.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ");
-    let (picked, total) = pick(&paths, args.num, args.seed)?;
-    if picked.is_empty() {
-        bail!("{}: no sample to show; `pairmill-shards stat` says what became of the rows", named);
-    }
-    let heading = Heading {
-        title: args.title.clone().unwrap_or(named),
-        note: format!("{} of {total} samples, seed {}", picked.len(), args.seed),
-    };
-    let bytes = match extension.as_str() {
-        "png" => png::render(&heading, &picked, args.columns)?,
-        _ => html::render(&heading, &picked).into_bytes(),
-    };
-    write_atomic(&args.out, &bytes)?;
+    write_sheet(&SheetRequest {
+        paths: &paths,
+        out: &args.out,
+        num: args.num,
+        seed: args.seed,
+        columns: args.columns,
+        title: args.title.as_deref().unwrap_or(&named),
+    })?;
     let path = std::path::absolute(&args.out).with_context(|| format!("{}", args.out.display()))?;
     Ok(writeln!(out, "{}", path.display())?)
 }
