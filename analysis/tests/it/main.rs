@@ -2,6 +2,7 @@
 //! a browser.
 
 mod browser;
+mod captions;
 mod cli;
 mod paper;
 mod results;

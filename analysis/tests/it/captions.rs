@@ -1,0 +1,154 @@
+//! `captions` and `gallery` from outside: counts against an independent one, what is written, what is refused.
+
+use std::path::{Path, PathBuf};
+
+use pairmill_shards::tar::TarWriter;
+use sha2::{Digest, Sha256};
+
+use crate::cli::{refused, run, text};
+
+fn shared(name: &str) -> Option<PathBuf> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/data").join(name);
+    if path.exists() {
+        return Some(path);
+    }
+    eprintln!("SKIPPED: {} is not there; word counts were NOT compared with Python's", path.display());
+    None
+}
+
+fn write_lines(path: &Path, captions: &[&str]) -> String {
+    let lines: String = captions.iter().map(|c| serde_json::json!({ "caption": c }).to_string() + "\n").collect();
+    std::fs::write(path, lines).unwrap();
+    path.display().to_string()
+}
+
+fn succeed(args: &[&str]) -> String {
+    let output = run(args);
+    assert!(output.status.success(), "{args:?}: {}", text(&output.stderr));
+    text(&output.stdout)
+}
+
+/// The counts of `tests/captions/count.py`, which shares nothing with the crate.
+#[test]
+fn real_captions_are_counted_as_python_counts_them() {
+    let Some(table) = shared("laion_sample_3000.parquet") else { return };
+    let expected = std::fs::read_to_string(
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/captions/laion_words.txt"),
+    )
+    .unwrap();
+    let (head, top) = expected.split_once('\n').unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    for threads in ["1", "3"] {
+        let out = dir.path().join(threads);
+        let (table, out) = (table.to_str().unwrap(), out.to_str().unwrap());
+        let args = ["captions", table, "--caption-col", "TEXT", "--measure", "words", "--threads", threads, "--out", out];
+        succeed(&args);
+        let words = std::fs::read_to_string(Path::new(out).join("words.csv")).unwrap();
+        let lines = words.strip_prefix("word,count\n").unwrap();
+        assert!(lines.starts_with(top), "{}", &lines[..200]);
+        let total: u64 = lines.lines().map(|l| l.rsplit_once(',').unwrap().1.parse::<u64>().unwrap()).sum();
+        let digest: String = Sha256::digest(lines.as_bytes()).iter().map(|b| format!("{b:02x}")).collect();
+        assert_eq!(format!("{total} {} {digest}", lines.lines().count()), head);
+    }
+}
+
+#[test]
+fn two_sources_are_measured_and_compared() {
+    let dir = tempfile::tempdir().unwrap();
+    let cats = write_lines(&dir.path().join("c.jsonl"), &["a cat", "a black cat", "a cat", " ", "the Maine Coon"]);
+    let dogs = write_lines(&dir.path().join("d.jsonl"), &["a dog", "a brown dog runs", "ein Hund läuft schnell über die Wiese"]);
+    let classes = dir.path().join("pets.txt");
+    std::fs::write(&classes, "Maine_Coon\npug\n").unwrap();
+    let out = dir.path().join("out");
+    let (cats, dogs) = (format!("cats={cats}"), format!("dogs={dogs}"));
+    let said = succeed(&[
+        "captions", &cats, &dogs, "--classes", classes.to_str().unwrap(), "--ngrams", "3", "--out", out.to_str().unwrap(),
+    ]);
+    assert!(said.contains("cats: 5 rows, 1 blank; 4 captions, 10 words, 6 distinct"), "{said}");
+    let file = |name: &str| std::fs::read_to_string(out.join(name)).unwrap();
+    assert!(file("cats/words.csv").starts_with("word,count\na,3\ncat,3\n"));
+    assert!(file("cats/document_frequencies.csv").contains("\ncat,3,0.75\n"));
+    assert!(file("cats/ngrams.csv").contains("\n2,a cat,2,2\n") && file("cats/ngrams.csv").contains("\n3,a black cat,1,1\n"));
+    assert_eq!(file("cats/duplicates.csv"), "copies,caption\n2,a cat\n");
+    assert_eq!(file("cats/classes.csv"), "task,class,mentions,captions\npets,Maine_Coon,1,1\npets,pug,0,0\n");
+    assert!(file("dogs/languages.csv").contains("\ndeu,1,"), "{}", file("dogs/languages.csv"));
+    // "a cat": start, two words, end.
+    assert!(file("cats/lengths.csv").contains("\ntokens,4,2\n"));
+    assert!(file("distinctive.csv").lines().any(|l| l.starts_with("cats,cat,3,0,")));
+    let overlap = file("overlap.csv");
+    let distance: f64 = overlap.lines().nth(1).unwrap().rsplit_once(',').unwrap().1.parse().unwrap();
+    assert!(overlap.starts_with("a,b,jaccard,") && distance > 0.3 && distance < 1.0, "{overlap}");
+    assert!(file("captions.md").contains("What sets dogs apart") && out.join("words-0.svg").exists());
+    let json: serde_json::Value = serde_json::from_str(&file("captions.json")).unwrap();
+    assert_eq!(json["sources"][0]["coverage"][0]["share_named"], 0.5);
+}
+
+#[test]
+fn a_sample_is_exact_in_size_and_the_same_for_any_number_of_threads() {
+    let dir = tempfile::tempdir().unwrap();
+    let captions: Vec<String> = (0..500).map(|n| format!("word{}", char::from(b'a' + (n % 26) as u8))).collect();
+    let input = write_lines(&dir.path().join("c.jsonl"), &captions.iter().map(String::as_str).collect::<Vec<_>>());
+    let counts = |seed: &str, threads: &str| {
+        let out = dir.path().join(format!("{seed}-{threads}"));
+        let said = succeed(&[
+            "captions", &input, "--sample", "100", "--seed", seed, "--threads", threads, "--measure", "words", "--out",
+            out.to_str().unwrap(),
+        ]);
+        assert!(said.contains("; 100 captions"), "{said}");
+        std::fs::read_to_string(out.join("words.csv")).unwrap()
+    };
+    assert_eq!(counts("1", "1"), counts("1", "4"));
+    assert_ne!(counts("1", "1"), counts("2", "1"));
+}
+
+#[test]
+fn bad_input_is_one_line() {
+    let dir = tempfile::tempdir().unwrap();
+    let out = dir.path().join("out");
+    let out = out.to_str().unwrap();
+    let empty_tar = dir.path().join("empty.tar");
+    std::fs::write(&empty_tar, TarWriter::new(Vec::new()).finish().unwrap()).unwrap();
+    let good = write_lines(&dir.path().join("good.jsonl"), &["a cat"]);
+    let blank = write_lines(&dir.path().join("blank.jsonl"), &["", "  "]);
+    let at = |name: &str| dir.path().join(name).display().to_string();
+    std::fs::write(at("classes.txt"), "12\n").unwrap();
+    for (args, part) in [
+        (vec![at("missing")], "missing"),
+        (vec![at("empty.tar")], "no captions: 0 rows"),
+        (vec![blank], "2 rows, 2 blank"),
+        (vec![good.clone(), "--caption-col".into(), "captoin".into()], "did you mean `caption`?"),
+        (vec![good.clone(), "--memory".into(), "1".into()], "--memory"),
+        (vec![good.clone(), "--classes".into(), at("classes.txt")], "no class name"),
+    ] {
+        let mut all = vec!["captions", "--out", out];
+        all.extend(args.iter().map(String::as_str));
+        let message = refused(&all);
+        assert!(message.contains(part), "{message}");
+    }
+    let message = refused(&["gallery", empty_tar.to_str().unwrap(), "--out", out]);
+    assert!(message.contains("no sample"), "{message}");
+}
+
+#[test]
+fn a_gallery_is_a_page_and_a_picture_for_each_source() {
+    let dir = tempfile::tempdir().unwrap();
+    let picture = include_bytes!("../captions/dot.png");
+    let mut tar = TarWriter::new(Vec::new());
+    for n in 0..5 {
+        tar.append(&format!("{n}.png"), picture).unwrap();
+        tar.append(&format!("{n}.txt"), format!("caption <{n}>").as_bytes()).unwrap();
+    }
+    let path = dir.path().join("dots.tar");
+    std::fs::write(&path, tar.finish().unwrap()).unwrap();
+    let pages: Vec<String> = ["a", "b"]
+        .map(|out| {
+            let out = dir.path().join(out);
+            succeed(&["gallery", path.to_str().unwrap(), "--num", "3", "--seed", "5", "--out", out.to_str().unwrap()]);
+            assert!(std::fs::read(out.join("dots.png")).unwrap().starts_with(b"\x89PNG"));
+            std::fs::read_to_string(out.join("dots.html")).unwrap()
+        })
+        .to_vec();
+    assert_eq!(pages[0], pages[1]);
+    assert_eq!(pages[0].matches("<figure>").count(), 3);
+    assert!(pages[0].contains("3 of 5 samples, seed 5") && pages[0].contains("caption &lt;"));
+}
