@@ -41,6 +41,11 @@ fuzz CRATE="shards" TARGET="" SECONDS="60":
 bench-ingest *ARGS:
     bench/ingest.sh {{ ARGS }}
 
+# Words of captions: Pairmill, Polars, DuckDB; memory and threads; nouns against NLTK (pinned, in a venv in the cache)
+[group('bench')]
+bench-captions *ARGS:
+    bench/captions.sh {{ ARGS }}
+
 # Everything that must pass before a change lands
 [group('check')]
 ci: (fmt "--check") clippy docs deny alone test

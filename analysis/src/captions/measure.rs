@@ -65,7 +65,7 @@ pub fn measure(
         let draw = config.sample.map(|num| draw(pieces, num, config.seed, config.num_threads)).transpose()?;
         let spills = Spills::new(out, config.ngrams);
         let tally = || Tally::new(config, &spills, classes, draw, tokenizer.as_ref().map(Tokenizer::encoder));
-        let tallies = (0..config.num_threads).map(|_| tally()).collect();
+        let tallies: Vec<_> = (0..config.num_threads).map(|_| tally()).collect();
         let totals = Totals::new(scan(pieces, tallies)?, spills, max_in_memory)?;
         if totals.account.num_captions == 0 {
             let (source_name, account) = (source.name.clone(), totals.account.to_string());

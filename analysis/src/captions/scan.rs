@@ -50,8 +50,9 @@ pub fn scan<W: Worker>(pieces: &[Piece], workers: Vec<W>) -> Result<Vec<W>, Capt
         }
         Ok(worker)
     };
+    let run = &run;
     std::thread::scope(|scope| {
-        let threads: Vec<_> = workers.into_iter().map(|worker| scope.spawn(|| run(worker))).collect();
+        let threads: Vec<_> = workers.into_iter().map(|worker| scope.spawn(move || run(worker))).collect();
         threads
             .into_iter()
             .map(|t| t.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))

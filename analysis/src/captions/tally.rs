@@ -84,7 +84,7 @@ impl<'c> Tally<'c> {
             splits: has(Measure::Words) || has(Measure::Ngrams) || has(Measure::Lengths),
             words: Words::default(),
             word_counter: has(Measure::Words).then(|| counter(&spills.words)),
-            ngram_counters: spills.ngrams[..num_ngrams].iter().map(counter).collect(),
+            ngram_counters: spills.ngrams[..num_ngrams].iter().map(&counter).collect(),
             ngram: Vec::new(),
             caption_counter: has(Measure::Duplicates).then(|| counter(&spills.captions)),
             lengths: has(Measure::Lengths).then(Default::default),
@@ -219,10 +219,11 @@ impl Totals {
             for (language, num) in tally.languages.into_iter().flatten() {
                 *languages.get_or_insert_default().entry(language).or_insert(0) += num;
             }
-            match (&mut classes, tally.classes) {
-                (Some(all), Some(theirs)) => all.merge(&theirs),
-                (None, theirs) => classes = theirs,
-                (Some(_), None) => {}
+            if let Some(theirs) = tally.classes {
+                match &mut classes {
+                    Some(all) => all.merge(&theirs),
+                    None => classes = Some(theirs),
+                }
             }
         }
         let counted = |counters: Vec<Counter>, spill| {

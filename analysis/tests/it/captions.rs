@@ -107,7 +107,7 @@ fn bad_input_is_one_line() {
     let out = dir.path().join("out");
     let out = out.to_str().unwrap();
     let empty_tar = dir.path().join("empty.tar");
-    std::fs::write(&empty_tar, TarWriter::new(Vec::new()).finish().unwrap()).unwrap();
+    std::fs::write(&empty_tar, TarWriter::new(Vec::new()).finish().unwrap().0).unwrap();
     let good = write_lines(&dir.path().join("good.jsonl"), &["a cat"]);
     let blank = write_lines(&dir.path().join("blank.jsonl"), &["", "  "]);
     let at = |name: &str| dir.path().join(name).display().to_string();
@@ -132,14 +132,14 @@ fn bad_input_is_one_line() {
 #[test]
 fn a_gallery_is_a_page_and_a_picture_for_each_source() {
     let dir = tempfile::tempdir().unwrap();
-    let picture = include_bytes!("../captions/dot.png");
+    let picture: &[u8] = include_bytes!("../captions/dot.png");
     let mut tar = TarWriter::new(Vec::new());
     for n in 0..5 {
-        tar.append(&format!("{n}.png"), picture).unwrap();
-        tar.append(&format!("{n}.txt"), format!("caption <{n}>").as_bytes()).unwrap();
+        let caption = format!("caption <{n}>");
+        tar.append(&n.to_string(), &[("png", picture), ("txt", caption.as_bytes())]).unwrap();
     }
     let path = dir.path().join("dots.tar");
-    std::fs::write(&path, tar.finish().unwrap()).unwrap();
+    std::fs::write(&path, tar.finish().unwrap().0).unwrap();
     let pages: Vec<String> = ["a", "b"]
         .map(|out| {
             let out = dir.path().join(out);

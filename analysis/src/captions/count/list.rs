@@ -61,7 +61,7 @@ impl List {
 
     /// The entries, in their order.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = Entry<'_>> {
-        self.entries.iter().map(|e| Entry {
+        self.entries.iter().map(move |e| Entry {
             // Only whole words of valid text are ever pushed.
             word: std::str::from_utf8(self.word(e)).unwrap_or_default(),
             count: e.count,

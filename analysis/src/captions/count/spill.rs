@@ -15,12 +15,12 @@ const CURSOR_BYTES: usize = 16 << 10;
 
 /// A temporary file failed.
 #[derive(Debug, thiserror::Error)]
-#[error("{}: cannot write or read a temporary file: {source}; is the disk full?", folder.display())]
+#[error("{}: cannot write or read a temporary file: {reason}; is the disk full?", folder.display())]
 pub struct SpillError {
     /// Where the file was.
     folder: PathBuf,
     /// What the system said.
-    source: io::Error,
+    reason: io::Error,
 }
 
 /// The files of one count.
@@ -48,8 +48,8 @@ impl Spill {
         Writer { spill: self, buffers: vec![Vec::new(); PARTITIONS] }
     }
 
-    pub(super) fn failed(&self, source: io::Error) -> SpillError {
-        SpillError { folder: self.folder.clone(), source }
+    pub(super) fn failed(&self, reason: io::Error) -> SpillError {
+        SpillError { folder: self.folder.clone(), reason }
     }
 
     fn with_file<T>(
@@ -129,7 +129,7 @@ impl Cursor {
         let (len, count, captions) = unpack(&head);
         self.word.resize(len, 0);
         input.read_exact(&mut self.word)?;
-        Ok(Some((&self.word, count, captions)))
+        Ok(Some((self.word.as_slice(), count, captions)))
     }
 
     pub(super) fn next_entry(&mut self) -> io::Result<Option<OwnedEntry>> {

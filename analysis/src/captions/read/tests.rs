@@ -5,8 +5,8 @@ use std::sync::Arc;
 use arrow::array::{Array, ArrayRef, DictionaryArray, Int64Array, LargeStringArray, RecordBatch, StringArray};
 use arrow::datatypes::Int32Type;
 use pairmill_shards::tar::TarWriter;
-use parquet::arrow::ArrowWriter;
-use parquet::file::properties::WriterProperties;
+use ::parquet::arrow::ArrowWriter;
+use ::parquet::file::properties::WriterProperties;
 
 use super::*;
 
@@ -94,15 +94,14 @@ fn tars_give_txt_members_or_a_field_of_the_json() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("00000.tar");
     let mut tar = TarWriter::new(Vec::new());
-    let mut add = |name: &str, bytes: &[u8]| {
-        tar.append(name, bytes).unwrap();
+    let mut add = |key: &str, members: &[(&str, &[u8])]| {
+        tar.append(key, members).unwrap();
     };
-    add("0.jpg", b"not looked at");
-    add("0.txt", "first".as_bytes());
-    add("1.json", br#"{"caption": "second", "subreddit": "cats"}"#);
-    add("2.txt", b"not utf-8: \xff");
-    add("3.jpg", b"no caption");
-    std::fs::write(&path, tar.finish().unwrap()).unwrap();
+    add("0", &[("jpg", b"not looked at"), ("txt", b"first")]);
+    add("1", &[("json", br#"{"caption": "second", "subreddit": "cats"}"#)]);
+    add("2", &[("txt", b"not utf-8: \xff")]);
+    add("3", &[("jpg", b"no caption")]);
+    std::fs::write(&path, tar.finish().unwrap().0).unwrap();
     let expected = [Some("first"), Some("second"), Some("not utf-8: \u{fffd}"), None];
     let (captions, _) = read(std::slice::from_ref(&path), None).unwrap();
     assert_eq!(captions.iter().map(Option::as_deref).collect::<Vec<_>>(), expected);

@@ -113,7 +113,8 @@ fn split_any(caption: &str, words: &mut Words) {
     let lower = caption.to_lowercase();
     let mut start = None;
     for (at, c) in lower.char_indices() {
-        if if c.is_ascii() { c.is_ascii_lowercase() } else { is_letter(c) } {
+        let is_in_word = if c.is_ascii() { c.is_ascii_lowercase() } else { is_letter(c) };
+        if is_in_word {
             start = start.or(Some(at));
         } else if let Some(start) = start.take() {
             words.spans.push((start, at));
