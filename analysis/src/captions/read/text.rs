@@ -61,7 +61,7 @@ pub(super) fn inspect(path: &Path, format: Format, wanted: Option<&str>) -> Resu
         })
         .collect();
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
-    if let Some(index) = wanted.filter(|w| !names.contains(w)).and_then(|w| w.parse().ok()) {
+    if let Some(index) = wanted.filter(|w| !names.contains(w)).and_then(|w| w.parse::<usize>().ok()) {
         if index >= names.len() && !names.is_empty() {
             let advice = format!("columns are numbered from 0 to {}", names.len() - 1);
             let column = wanted.unwrap_or_default().to_owned();
