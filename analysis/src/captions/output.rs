@@ -285,6 +285,7 @@ pub(super) fn write(result: &CaptionsResult, out: &Path) -> Result<Vec<String>, 
         for block in section.blocks {
             let Block::Figure(figure) = block else { continue };
             write_drawing(&figure.drawing, &out.join(&figure.id))?;
+            write_atomic(out.join(format!("{}.csv", figure.id)), figure.table.to_csv().as_bytes())?;
             names.push(format!("{}.svg", figure.id));
         }
     }
