@@ -1,7 +1,5 @@
 //! What ends a training run, and whether the input is at fault.
 
-use std::path::PathBuf;
-
 use crate::config::ConfigError;
 use crate::eval::task::TaskError;
 use crate::feed::FeedError;
@@ -61,18 +59,6 @@ pub enum TrainError {
         /// What libtorch or the driver say.
         why: String,
     },
-    /// The folder holds another run.
-    #[error("{} holds another run ({key} is {then} there and {now} here): give another --out", folder.display())]
-    OtherRun {
-        /// The output folder.
-        folder: PathBuf,
-        /// First setting that differs.
-        key: String,
-        /// Its value there.
-        then: String,
-        /// Its value here.
-        now: String,
-    },
     /// libtorch.
     #[error(transparent)]
     Torch(#[from] TorchError),
@@ -94,8 +80,7 @@ impl TrainError {
             | Self::Task(_)
             | Self::Label { .. }
             | Self::Checkpoint(_)
-            | Self::NoCuda { .. }
-            | Self::OtherRun { .. } => true,
+            | Self::NoCuda { .. } => true,
             Self::Feed(FeedError::Loader(_) | FeedError::NoBatch { .. }) | Self::Model(_) => true,
             Self::Feed(FeedError::Torch(_))
             | Self::Optim(_)

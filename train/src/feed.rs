@@ -156,7 +156,7 @@ impl Feed {
             side,
             normalise: Normalise::new(CLIP_MEAN, CLIP_STD, device)?,
             batch_size: config.batch_size as i64,
-            side_pixels: i64::from(config.image.side),
+            side_pixels: i64::from(config.image.pixels.side),
             context_length: config.context_length as i64,
             staged: None,
             waited: Duration::ZERO,
