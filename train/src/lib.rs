@@ -3,6 +3,8 @@
 //! The only crate that knows libtorch; what tch lacks of it lies behind [`torch`].
 
 pub mod launch;
+pub mod model;
+pub mod objective;
 pub mod optim;
 pub mod torch;
 pub mod weights;
