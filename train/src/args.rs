@@ -42,6 +42,8 @@ pub enum Command {
     Export(ExportArgs),
     /// Turn weights of open_clip or OpenAI (.pt, .safetensors) into weights that --init-from takes
     Import(ImportArgs),
+    /// The loss of a run as a curve: on the terminal, and as SVG
+    Curve(CurveArgs),
     /// Captions on standard input, one a line, to rows of 77 token ids on standard output
     Tokenize(TokenizeArgs),
     /// List the recipes and architectures that come with the program
@@ -149,6 +151,16 @@ pub struct ImportArgs {
     pub model: String,
     /// The .safetensors file to write
     pub output: PathBuf,
+}
+
+/// Flags of `curve`.
+#[derive(Debug, Args)]
+pub struct CurveArgs {
+    /// The run's folder
+    pub run: PathBuf,
+    /// The SVG file to write
+    #[arg(long, value_name = "SVG")]
+    pub out: Option<PathBuf>,
 }
 
 /// Flags of `tokenize`.
