@@ -3,6 +3,7 @@
 //! The only crate that knows libtorch; what tch lacks of it lies behind [`torch`].
 
 pub mod checkpoint;
+pub mod log;
 pub mod optim;
 pub mod torch;
 pub mod weights;

@@ -6,7 +6,7 @@ use std::io::{BufWriter, Read};
 use std::path::Path;
 
 use pairmill_shards::atomic::AtomicFile;
-use tch::Tensor;
+use tch::{Kind, Tensor};
 
 use super::pickle::PickleFile;
 use super::tensors::{self, Entry, TensorFile};
@@ -51,6 +51,24 @@ pub fn import_weights(path: &Path, weights: &Weights) -> Result<(), CheckpointEr
 pub fn export_weights(weights: &Weights, path: &Path) -> Result<(), CheckpointError> {
     let mut file = AtomicFile::create(path)?;
     tensors::write(&named(weights), BufWriter::with_capacity(1 << 20, &mut file), path)?;
+    Ok(file.commit()?)
+}
+
+/// Turns a weights file of any kind we read into a safetensors file of fp32 weights, atomically, without knowing the
+/// model: wrappers around names go, and so does what is no weight. Holds all tensors at once.
+///
+/// # Errors
+/// When `from` is missing, damaged or of a refused kind, or `to` cannot be written.
+pub fn convert_weights(from: &Path, to: &Path) -> Result<(), CheckpointError> {
+    let mut file = WeightsFile::open(from)?;
+    let mut tensors = Vec::new();
+    for (name, entry) in renamed(file.entries(), &[]) {
+        let tensor = file.read(&entry.name)?;
+        let is_narrow = matches!(entry.kind, Kind::Half | Kind::BFloat16);
+        tensors.push((name, if is_narrow { tensor.f_to_kind(Kind::Float)? } else { tensor }));
+    }
+    let mut file = AtomicFile::create(to)?;
+    tensors::write(&tensors, BufWriter::with_capacity(1 << 20, &mut file), to)?;
     Ok(file.commit()?)
 }
 
@@ -138,7 +156,7 @@ fn renamed(entries: &[Entry], targets: &[(String, Tensor)]) -> Vec<(String, Entr
 
 #[cfg(test)]
 mod tests {
-    use tch::{Device, Kind, no_grad};
+    use tch::{Device, no_grad};
 
     use super::*;
     use crate::weights::Init;
