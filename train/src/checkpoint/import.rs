@@ -82,25 +82,21 @@ pub enum WeightsFile {
 }
 
 impl WeightsFile {
-    /// Opens it, telling the kind from the first bytes: `PK` is a zip.
+    /// Opens it, telling the kind from the first bytes.
     ///
     /// # Errors
     /// When it is missing, damaged or of a refused kind.
     pub fn open(path: &Path) -> Result<Self, CheckpointError> {
-        let mut first = [0; 2];
-        let mut file = File::open(path).map_err(|error| CheckpointError::read(path, error))?;
-        // A shorter file is no zip; the other reader says what it is.
-        let is_long_enough = file.read_exact(&mut first).is_ok();
-        let has_suffix = |suffixes: &[&str]| {
-            path.extension().and_then(|suffix| suffix.to_str()).is_some_and(|suffix| suffixes.contains(&suffix))
-        };
-        match first {
-            // Protocol marker of a bare pickle, which a safetensors header of this length would not have.
-            [0x80, 2..=5] if is_long_enough && !has_suffix(&["safetensors"]) => Err(CheckpointError::Pickle {
-                path: path.to_path_buf(),
-                error: super::pickle::PickleError::Legacy,
-            }),
-            [b'P', b'K'] if is_long_enough => PickleFile::open(path).map(Self::Pickle),
+        let mut first = Vec::new();
+        let file = File::open(path).map_err(|error| CheckpointError::read(path, error))?;
+        file.take(9).read_to_end(&mut first).map_err(|error| CheckpointError::read(path, error))?;
+        match first.as_slice() {
+            [b'P', b'K', ..] => PickleFile::open(path).map(Self::Pickle),
+            // A bare pickle begins with its protocol. A safetensors header may have such a length, but then opens here.
+            [0x80, 2..=5, rest @ ..] if rest.last() != Some(&b'{') => {
+                let error = super::pickle::PickleError::Legacy;
+                Err(CheckpointError::Pickle { path: path.to_path_buf(), error })
+            }
             _ => TensorFile::open(path).map(Self::Safetensors),
         }
     }

@@ -153,7 +153,7 @@ mod tests {
         let points: Vec<_> = (0..=8).map(|n| Point { step: n * 10, loss: 4.0 - n as f64 / 4.0 }).collect();
         assert_eq!(
             chart(&points, 18, 3),
-            "  4.000 |***\n  3.000 |   ***\n  2.000 |      ***\n        +---------\n         0      80  step\n"
+            "  4.000 |**\n  3.000 |  ****\n  2.000 |      ***\n        +---------\n         0      80  step\n"
         );
         assert_eq!(chart(&[], 80, 10), "");
         assert!(chart(&points[..1], 80, 5).contains('*'));
