@@ -134,7 +134,7 @@ impl Checkpoints {
     /// A checkpoint of the same name is replaced.
     ///
     /// # Errors
-    /// When the disk refuses or libtorch does; older checkpoints are then untouched and the new one is not there.
+    /// When the disk refuses or libtorch does. What is there then can be resumed from, as after a kill.
     pub fn save(
         &self,
         name: Name,

@@ -6,7 +6,7 @@ use std::io::{BufWriter, Read};
 use std::path::Path;
 
 use pairmill_shards::atomic::AtomicFile;
-use tch::Tensor;
+use tch::{Kind, Tensor};
 
 use super::pickle::PickleFile;
 use super::tensors::{self, Entry, TensorFile};
@@ -54,6 +54,24 @@ pub fn export_weights(weights: &Weights, path: &Path) -> Result<(), CheckpointEr
     Ok(file.commit()?)
 }
 
+/// Turns a weights file of any kind we read into a safetensors file of fp32 weights, atomically, without knowing the
+/// model: wrappers around names go, and so does what is no weight. Holds all tensors at once.
+///
+/// # Errors
+/// When `from` is missing, damaged or of a refused kind, or `to` cannot be written.
+pub fn convert_weights(from: &Path, to: &Path) -> Result<(), CheckpointError> {
+    let mut file = WeightsFile::open(from)?;
+    let mut tensors = Vec::new();
+    for (name, entry) in renamed(file.entries(), &[]) {
+        let tensor = file.read(&entry.name)?;
+        let is_narrow = matches!(entry.kind, Kind::Half | Kind::BFloat16);
+        tensors.push((name, if is_narrow { tensor.f_to_kind(Kind::Float)? } else { tensor }));
+    }
+    let mut file = AtomicFile::create(to)?;
+    tensors::write(&tensors, BufWriter::with_capacity(1 << 20, &mut file), to)?;
+    Ok(file.commit()?)
+}
+
 /// A file with weights in it, of any kind we read.
 #[derive(Debug)]
 pub enum WeightsFile {
@@ -64,25 +82,21 @@ pub enum WeightsFile {
 }
 
 impl WeightsFile {
-    /// Opens it, telling the kind from the first bytes: `PK` is a zip.
+    /// Opens it, telling the kind from the first bytes.
     ///
     /// # Errors
     /// When it is missing, damaged or of a refused kind.
     pub fn open(path: &Path) -> Result<Self, CheckpointError> {
-        let mut first = [0; 2];
-        let mut file = File::open(path).map_err(|error| CheckpointError::read(path, error))?;
-        // A shorter file is no zip; the other reader says what it is.
-        let is_long_enough = file.read_exact(&mut first).is_ok();
-        let has_suffix = |suffixes: &[&str]| {
-            path.extension().and_then(|suffix| suffix.to_str()).is_some_and(|suffix| suffixes.contains(&suffix))
-        };
-        match first {
-            // Protocol marker of a bare pickle, which a safetensors header of this length would not have.
-            [0x80, 2..=5] if is_long_enough && !has_suffix(&["safetensors"]) => Err(CheckpointError::Pickle {
-                path: path.to_path_buf(),
-                error: super::pickle::PickleError::Legacy,
-            }),
-            [b'P', b'K'] if is_long_enough => PickleFile::open(path).map(Self::Pickle),
+        let mut first = Vec::new();
+        let file = File::open(path).map_err(|error| CheckpointError::read(path, error))?;
+        file.take(9).read_to_end(&mut first).map_err(|error| CheckpointError::read(path, error))?;
+        match first.as_slice() {
+            [b'P', b'K', ..] => PickleFile::open(path).map(Self::Pickle),
+            // A bare pickle begins with its protocol. A safetensors header may have such a length, but then opens here.
+            [0x80, 2..=5, rest @ ..] if rest.last() != Some(&b'{') => {
+                let error = super::pickle::PickleError::Legacy;
+                Err(CheckpointError::Pickle { path: path.to_path_buf(), error })
+            }
             _ => TensorFile::open(path).map(Self::Safetensors),
         }
     }
@@ -138,7 +152,7 @@ fn renamed(entries: &[Entry], targets: &[(String, Tensor)]) -> Vec<(String, Entr
 
 #[cfg(test)]
 mod tests {
-    use tch::{Device, Kind, no_grad};
+    use tch::{Device, no_grad};
 
     use super::*;
     use crate::weights::Init;

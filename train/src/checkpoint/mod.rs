@@ -17,7 +17,7 @@ use std::path::{Path, PathBuf};
 use pairmill_shards::atomic::{FileAction, FileError};
 
 pub use folder::{Best, Checkpoint, Checkpoints, Direction, Keep, Name};
-pub use import::{export_weights, import_weights};
+pub use import::{convert_weights, export_weights, import_weights};
 pub use matching::Mismatch;
 pub use state::{Difference, State};
 

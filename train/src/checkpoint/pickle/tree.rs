@@ -6,7 +6,7 @@ use super::machine::{Node, Storage, Value, Values};
 /// Depth of nested dicts; that of a model is its modules'.
 const MAX_DEPTH: usize = 64;
 /// Values looked at; a value that is contained twice is looked at twice.
-const MAX_VISITS: usize = 4_000_000;
+const MAX_VISITS: usize = 1_000_000;
 /// Most dimensions of a tensor.
 const MAX_DIMS: usize = 16;
 
