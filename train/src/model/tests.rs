@@ -21,7 +21,7 @@ fn model(name: &str) -> Clip {
     let clip = Clip::new(&micro(name), Device::Cpu).unwrap();
     for mut weight in clip.weights().parameters() {
         if weight.name.ends_with("bn3.weight") {
-            no_grad(|| weight.tensor.fill_(1.0));
+            let _ = no_grad(|| weight.tensor.fill_(1.0));
         }
     }
     clip
@@ -127,7 +127,8 @@ fn recomputed_blocks_give_the_same_gradients_and_running_statistics() {
             for view in &features {
                 view.to_kind(Kind::Float).square().sum(Kind::Float).backward();
             }
-            let mut all = features.map(|view| view.detach().to_kind(Kind::Float)).to_vec();
+            let mut all =
+                features.map(|view| view.detach().to_kind(Kind::Float)).into_iter().collect::<Vec<_>>();
             for weight in clip.weights().all() {
                 all.push(match weight.role {
                     Role::Parameter if weight.name == "logit_scale" => continue,
