@@ -8,6 +8,8 @@ mod block;
 mod clip;
 mod layer;
 mod resnet;
+#[cfg(test)]
+mod tests;
 mod text;
 mod visual;
 mod vit;

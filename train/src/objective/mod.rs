@@ -10,6 +10,8 @@
 
 pub mod clip;
 pub mod features;
+#[cfg(test)]
+mod tests;
 
 use std::ops::Range;
 

@@ -67,3 +67,77 @@ extern "C" fn drop_part(context: *mut c_void) {
     // SAFETY: made by Box::into_raw in `recomputed`, dropped once.
     drop(unsafe { Box::from_raw(context.cast::<Part>()) });
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use tch::{Device, Kind};
+
+    use super::super::autocast::Autocast;
+    use super::*;
+
+    const CPU: (Kind, Device) = (Kind::Float, Device::Cpu);
+
+    #[test]
+    fn gradients_are_those_of_the_part_and_it_runs_again_for_them() {
+        let x = Tensor::rand([3, 4], CPU).set_requires_grad(true);
+        let w = Tensor::rand([4, 4], CPU).set_requires_grad(true);
+        let again = Arc::new(AtomicUsize::new(0));
+        let (counter, weight) = (Arc::clone(&again), w.shallow_clone());
+        let part = move |x: &Tensor, pass: Pass| {
+            if pass == Pass::Again {
+                counter.fetch_add(1, Ordering::Relaxed);
+            }
+            Ok(x.f_matmul(&weight)?.f_sigmoid()?)
+        };
+        let y = recomputed(&x, &[w.shallow_clone()], part).unwrap();
+        assert_eq!(again.load(Ordering::Relaxed), 0);
+        (&y * &y).sum(Kind::Float).backward();
+        let found = [x.grad().copy(), w.grad().copy()];
+        assert_eq!(again.load(Ordering::Relaxed), 1);
+
+        super::super::gradients::drop_gradients(&[x.shallow_clone(), w.shallow_clone()]).unwrap();
+        let y = x.matmul(&w).sigmoid();
+        (&y * &y).sum(Kind::Float).backward();
+        assert_eq!(found, [x.grad(), w.grad()]);
+    }
+
+    #[test]
+    fn the_second_run_is_under_the_autocast_of_the_first() {
+        let x = Tensor::rand([8, 8], CPU).set_requires_grad(true);
+        let w = Tensor::rand([8, 8], CPU).set_requires_grad(true);
+        let run = |whole: bool| {
+            super::super::gradients::drop_gradients(&[x.shallow_clone(), w.shallow_clone()]).unwrap();
+            let y = {
+                let _autocast = Autocast::begin(Device::Cpu, Kind::BFloat16).unwrap();
+                let weight = w.shallow_clone();
+                let part = move |x: &Tensor, _: Pass| Ok(x.f_matmul(&weight)?.f_sigmoid()?);
+                if whole {
+                    part(&x, Pass::First).unwrap()
+                } else {
+                    recomputed(&x, &[w.shallow_clone()], part).unwrap()
+                }
+            };
+            assert_eq!(y.kind(), Kind::BFloat16);
+            y.to_kind(Kind::Float).sum(Kind::Float).backward();
+            [x.grad().copy(), w.grad().copy()]
+        };
+        assert_eq!(run(true), run(false));
+    }
+
+    #[test]
+    fn a_failing_part_fails_with_its_words() {
+        let x = Tensor::rand([3], CPU).set_requires_grad(true);
+        let error = recomputed(&x, &[], |_, _| Err(TorchError("no such luck".to_string()))).unwrap_err();
+        assert!(error.0.contains("no such luck"), "{error}");
+        let y = recomputed(&x, &[], |x, pass| match pass {
+            Pass::First => Ok(x.f_exp()?),
+            Pass::Again => Err(TorchError("not twice".to_string())),
+        })
+        .unwrap();
+        let error = TorchError::from(y.sum(Kind::Float).f_backward().unwrap_err());
+        assert!(error.0.contains("not twice"), "{error}");
+    }
+}
