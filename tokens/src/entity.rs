@@ -20,6 +20,8 @@ static CAPITALS: LazyLock<HashMap<String, String>> = LazyLock::new(|| {
 
 /// The longest name without a semicolon that is looked at, in characters.
 const LONGEST_NAME: usize = 32;
+/// The longest name that HTML knows without a semicolon.
+const LONGEST_BARE: usize = 6;
 /// The longest reference ftfy looks at, in characters between `&` (or `&#`) and `;`.
 const LONGEST_WHOLE: usize = 24;
 
@@ -37,9 +39,9 @@ pub(crate) fn unescape(text: &str) -> Cow<'_, str> {
         if let Some(found) = NAMED.get(&rest[..whole]) {
             return Some((whole, Cow::Borrowed(*found)));
         }
-        // No name is that long: `&notit;` is ¬it; by its longest beginning that is one.
-        let beginnings = rest[..whole].char_indices().map(|(at, _)| at).skip(2).collect::<Vec<_>>();
-        beginnings.into_iter().rev().find_map(|at| Some((at, Cow::Borrowed(*NAMED.get(&rest[..at])?))))
+        // `&notit;` is ¬it; by its longest beginning that is a name. Such names are ASCII.
+        let mut beginnings = (2..whole.min(LONGEST_BARE + 1)).rev().filter_map(|at| Some((at, rest.get(..at)?)));
+        beginnings.find_map(|(at, name)| Some((at, Cow::Borrowed(*NAMED.get(name)?))))
     })
 }
 
