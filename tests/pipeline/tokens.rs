@@ -21,7 +21,8 @@ fn real_captions_have_the_ids_of_open_clip() {
     };
     let mut captions = Vec::new();
     for batch in ParquetRecordBatchReaderBuilder::try_new(file).unwrap().build().unwrap() {
-        let text = arrow::compute::cast(batch.unwrap().column_by_name("TEXT").unwrap(), &DataType::Utf8).unwrap();
+        let text =
+            arrow::compute::cast(batch.unwrap().column_by_name("TEXT").unwrap(), &DataType::Utf8).unwrap();
         captions.extend(text.as_string::<i32>().iter().map(|c| c.unwrap_or_default().to_owned()));
     }
     let mut encoder = Tokenizer::new().unwrap().encoder();
@@ -35,7 +36,14 @@ fn real_captions_have_the_ids_of_open_clip() {
             ids.push(END);
         }
         let bytes = ids.iter().flat_map(|id| (*id as u16).to_le_bytes());
-        let hash = bytes.fold(0xcbf2_9ce4_8422_2325_u64, |h, b| (h ^ u64::from(b)).wrapping_mul(0x0100_0000_01b3));
-        assert_eq!(format!("{hash:016x}"), expected, "captions {} to {}", number * BLOCK, number * BLOCK + BLOCK - 1);
+        let hash =
+            bytes.fold(0xcbf2_9ce4_8422_2325_u64, |h, b| (h ^ u64::from(b)).wrapping_mul(0x0100_0000_01b3));
+        assert_eq!(
+            format!("{hash:016x}"),
+            expected,
+            "captions {} to {}",
+            number * BLOCK,
+            number * BLOCK + BLOCK - 1
+        );
     }
 }

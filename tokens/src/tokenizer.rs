@@ -178,7 +178,13 @@ mod tests {
             assert_eq!(tokenizer.count(&caption), words + 2);
             for (truncation, last) in [(Truncation::EndToken, 49407), (Truncation::Cut, 320)] {
                 assert_eq!(tokenizer.encoder().tokenize_into(&caption, truncation, &mut row), words > 75);
-                let expected = if words > 75 { last } else if words == 75 { 49407 } else { 0 };
+                let expected = if words > 75 {
+                    last
+                } else if words == 75 {
+                    49407
+                } else {
+                    0
+                };
                 assert_eq!(row[CONTEXT_LENGTH - 1], expected, "{words} words, {truncation}");
             }
         }

@@ -44,7 +44,8 @@ impl Vocabulary {
         }
         let mut slots = vec![EMPTY; SLOTS].into_boxed_slice();
         for (id, parts) in (u64::from(FIRST_MERGED)..).zip(MERGES.chunks_exact(4)) {
-            let (first, second) = (u16::from_le_bytes([parts[0], parts[1]]), u16::from_le_bytes([parts[2], parts[3]]));
+            let (first, second) =
+                (u16::from_le_bytes([parts[0], parts[1]]), u16::from_le_bytes([parts[2], parts[3]]));
             let pair = pair_of(first, second);
             let mut at = slot_of(pair);
             while slots[at] != EMPTY {
@@ -215,7 +216,10 @@ mod tests {
             let mut again = Vec::new();
             let ends: Vec<bool> = ids.iter().map(|id| vocabulary.decode(*id, &mut again)).collect();
             assert_eq!(again, bytes, "token {id}");
-            assert!(ends.split_last().is_some_and(|(last, before)| *last && !before.contains(&true)), "token {id}");
+            assert!(
+                ends.split_last().is_some_and(|(last, before)| *last && !before.contains(&true)),
+                "token {id}"
+            );
             if ends_word {
                 assert_eq!(ids, [id]);
             }

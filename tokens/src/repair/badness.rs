@@ -111,7 +111,9 @@ static BITS: LazyLock<Vec<Bits>> = LazyLock::new(|| {
     for (bits, first, last) in RANGES {
         (first..=last).for_each(|c| set(c, bits));
     }
-    let bytes = |charmap: &'static Charmap, bytes: &[u8]| bytes.iter().map(|b| charmap.decode(*b)).collect::<Vec<_>>();
+    let bytes = |charmap: &'static Charmap, bytes: &[u8]| {
+        bytes.iter().map(|b| charmap.decode(*b)).collect::<Vec<_>>()
+    };
     for charmap in latin_like() {
         bytes(charmap, &(0xc2..=0xdf).collect::<Vec<_>>()).into_iter().for_each(|c| set(c, FIRST_OF_2));
         bytes(charmap, &(0xe0..=0xef).collect::<Vec<_>>()).into_iter().for_each(|c| set(c, FIRST_OF_3));
@@ -226,9 +228,7 @@ fn named(table: &[Bits], first: char, mut rest: std::str::Chars<'_>) -> bool {
         },
         'в' => second == 'Ђ',
         'ā' => second == '€',
-        'β' => {
-            second == '€' && rest.next().is_some_and(|c| "™\u{a0}Ά\u{ad}®°".contains(c))
-        }
+        'β' => second == '€' && rest.next().is_some_and(|c| "™\u{a0}Ά\u{ad}®°".contains(c)),
         'В' | 'Г' | 'Р' | 'С' => {
             let between = bits & (C1 | BAD | OPENING | CLOSING | CURRENCY) != 0 || one_of("°µ");
             let mut five = rest.clone();

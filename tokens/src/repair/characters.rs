@@ -38,7 +38,9 @@ pub(crate) fn fix_characters(text: &str) -> Cow<'_, str> {
 fn is_replaced(c: char) -> bool {
     match c {
         '\0'..='\x7f' => c == '\r',
-        '\u{80}'..='\u{9f}' | '\u{2018}'..='\u{201f}' | '\u{2028}' | '\u{2029}' | '\u{2bc}' | '\u{3000}' => true,
+        '\u{80}'..='\u{9f}' | '\u{2018}'..='\u{201f}' | '\u{2028}' | '\u{2029}' | '\u{2bc}' | '\u{3000}' => {
+            true
+        }
         '\u{ff01}'..='\u{ffef}' => true,
         _ => apart(c).is_some(),
     }
