@@ -1,7 +1,7 @@
 """open_clip's tokenizer and Pairmill's on the same captions in one run, one thread; called by tokenizer.sh.
 
 Writes bench/<date>-tokenizer/README.md. What is measured is the thread's CPU time from caption to row of 77 ids in
-memory; start-up and reading are not counted. Both tools see each set the first time round with empty caches, then again.
+memory; start-up and reading are not counted. Both tools see each set once as new tokenizers, then again.
 """
 
 import argparse
@@ -96,8 +96,8 @@ def main():
         f"{machine()}; Pairmill {git_commit()}; Python {sys.version.split()[0]} · {versions}. Load average before "
         f"and after: {load:.1f}, {os.getloadavg()[0]:.1f}.", "",
         f"CPU time of one thread from caption to row of 77 ids in memory, the best of {args.runs} turns of both tools. Of the "
-        f"real captions {wide:.0%} are not plain ASCII. *First time*: empty word caches, each caption once; *again*: the same "
-        f"captions with warm caches. Building Pairmill's tables takes {start_up}.", "",
+        f"real captions {wide:.0%} are not plain ASCII. *First time*: new tokenizers, each caption once (Pairmill's cache begins "
+        f"with the vocabulary's words); *again*: the same captions with warm caches. Building Pairmill's tables takes {start_up}.", "",
         "| captions | number | open_clip, µs | Pairmill, µs | open_clip / CPU-s | Pairmill / CPU-s | ratio |",
         "|---|---|---|---|---|---|---|", *rows, "", f"Goal: at least {GOAL} times.",
     ]
