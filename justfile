@@ -41,6 +41,11 @@ fuzz CRATE="shards" TARGET="" SECONDS="60":
 bench-ingest *ARGS:
     bench/ingest.sh {{ ARGS }}
 
+# Captions to CLIP token ids by open_clip and by Pairmill in one run: CPU per caption on one thread
+[group('bench')]
+bench-tokenizer *ARGS:
+    bench/tokenizer.sh {{ ARGS }}
+
 # Everything that must pass before a change lands
 [group('check')]
 ci: (fmt "--check") clippy docs deny alone test
@@ -74,6 +79,7 @@ advisories:
 [group('check')]
 alone:
     cargo check --quiet -p pairmill-pixels
+    cargo check --quiet -p pairmill-tokens
     cargo check --quiet -p pairmill-shards --no-default-features
     cargo check --quiet -p pairmill-shards
     cargo check --quiet -p pairmill-tokens

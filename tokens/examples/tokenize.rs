@@ -6,8 +6,8 @@
 //! cargo run --release -p pairmill-tokens --example tokenize -- time [SECONDS] < captions.txt
 //! ```
 //!
-//! `time` keeps the captions in memory and prints the CPU nanoseconds a caption on one thread: cold (each line once by a
-//! new encoder), and the best of several warm passes.
+//! `time` keeps the captions in memory and prints what one thread needs in CPU time: for the tables, for a caption the
+//! first time round (a new encoder, each line once), and for a caption in the best of several later rounds.
 
 #![allow(
     clippy::print_stdout,
@@ -16,7 +16,7 @@
     reason = "an example prints, and stops at the first surprise"
 )]
 
-use std::io::{self, Read, Write};
+use std::io::{self, Read};
 use std::num::NonZeroUsize;
 use std::{env, fs, process};
 
@@ -24,10 +24,9 @@ use pairmill_tokens::{CONTEXT_LENGTH, Encoder, Tokenizer, Truncation, lines::tok
 
 fn main() {
     let args: Vec<String> = env::args().skip(1).collect();
-    let began = cpu_ns();
     let tokenizer = Tokenizer::new().expect("the tables");
     if args.first().is_some_and(|a| a == "time") {
-        return time(&tokenizer, cpu_ns() - began, args.get(1).map_or(2.0, |a| a.parse().expect("seconds")));
+        return time(&tokenizer, args.get(1).map_or(2.0, |a| a.parse().expect("seconds")));
     }
     let truncation = args.first().map_or(Ok(Truncation::EndToken), |a| a.parse()).expect("end-token or cut");
     let threads = args.get(1).map_or(NonZeroUsize::MIN, |a| a.parse().expect("a number of threads"));
@@ -41,36 +40,45 @@ fn main() {
     }
 }
 
-fn time(tokenizer: &Tokenizer, start_up_ns: u64, seconds: f64) {
+fn time(tokenizer: &Tokenizer, seconds: f64) {
     let mut text = String::new();
     io::stdin().read_to_string(&mut text).expect("UTF-8 captions");
     let captions: Vec<&str> = text.lines().collect();
+    let new_tables = cpu_ns_of(seconds, || drop(std::hint::black_box(Tokenizer::new())));
+    let first = cpu_ns_of(seconds, || round(&mut tokenizer.encoder(), &captions)) / captions.len() as f64;
     let mut encoder = tokenizer.encoder();
-    let cold = pass(&mut encoder, &captions);
-    let (mut warm, mut spent) = (cold, 0.0);
-    while spent < seconds * 1e9 {
-        let ns = pass(&mut encoder, &captions);
-        (warm, spent) = (warm.min(ns), spent + ns);
-    }
-    let each = |ns: f64| ns / captions.len() as f64;
-    let mut out = io::stdout();
-    writeln!(out, "start-up {} us", start_up_ns / 1000).expect("stdout");
-    writeln!(out, "cold {:.0} ns\nwarm {:.0} ns", each(cold), each(warm)).expect("stdout");
+    let later = cpu_ns_of(seconds, || round(&mut encoder, &captions)) / captions.len() as f64;
+    println!("start-up {:.0} us", new_tables / 1000.0);
+    println!("first {first:.0} ns\nlater {later:.0} ns");
 }
 
-/// CPU nanoseconds of all captions once.
-fn pass(encoder: &mut Encoder, captions: &[&str]) -> f64 {
+/// All captions once.
+fn round(encoder: &mut Encoder, captions: &[&str]) {
     let mut row = [0; CONTEXT_LENGTH];
-    let began = cpu_ns();
     for caption in captions {
         encoder.tokenize_into(caption, Truncation::EndToken, &mut row);
         std::hint::black_box(&row);
     }
-    (cpu_ns() - began) as f64
 }
 
-/// CPU time of this thread, from Linux's scheduler.
-fn cpu_ns() -> u64 {
+/// CPU nanoseconds of one `work`, the best of four spans of `seconds` / 4: the kernel's clock moves by milliseconds.
+fn cpu_ns_of(seconds: f64, mut work: impl FnMut()) -> f64 {
+    let span = || {
+        let (began, mut times) = (cpu_ns(), 0.0);
+        loop {
+            work();
+            times += 1.0;
+            let spent = cpu_ns() - began;
+            if spent > seconds * 1e9 / 4.0 {
+                return spent / times;
+            }
+        }
+    };
+    std::iter::repeat_with(span).take(4).fold(f64::INFINITY, f64::min)
+}
+
+/// CPU time of this thread so far, by Linux's scheduler.
+fn cpu_ns() -> f64 {
     let stat = fs::read_to_string("/proc/thread-self/schedstat").expect("Linux");
     stat.split(' ').next().and_then(|ns| ns.parse().ok()).expect("nanoseconds")
 }
