@@ -41,6 +41,11 @@ fuzz CRATE="shards" TARGET="" SECONDS="60":
 bench-ingest *ARGS:
     bench/ingest.sh {{ ARGS }}
 
+# The loader beside webdataset + open_clip, DALI and SPDL, and raw tar scans beside `cat`: CPU seconds per sample
+[group('bench')]
+bench-loader *ARGS:
+    bench/loader.sh {{ ARGS }}
+
 # Everything that must pass before a change lands
 [group('check')]
 ci: (fmt "--check") clippy docs deny alone test
@@ -77,5 +82,6 @@ alone:
     cargo check --quiet -p pairmill-shards --no-default-features
     cargo check --quiet -p pairmill-shards
     cargo check --quiet -p pairmill-ingest
+    cargo check --quiet -p pairmill-loader
     cargo check --quiet -p pairmill-world
     cargo check --quiet -p pairmill-tests

@@ -2,7 +2,8 @@
 # run.sh [--rows N] [--images FOLDER] [--captions PARQUET] [--keep] [PEER...]
 #
 # Real input through pairmill-ingest, then every peer over the result: JPEGs served from localhost with web captions, as
-# tars and as Parquet shards. Without names, all of: webdataset open_clip huggingface dali energon img2dataset verify.
+# tars and as Parquet shards. Without names, all of: webdataset open_clip huggingface dali energon img2dataset verify
+# pixels (what the trainer's decoder makes of the pictures, against torchvision over PIL).
 # One line per check, a table at the end, exit status 1 if any differs. Work goes to $PAIRMILL_CACHE/peer-work.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
@@ -23,14 +24,14 @@ while [ $# -gt 0 ]; do
     --captions) captions=$2 && shift ;;
     --keep) keep=1 ;;
     -*)
-        sed -n '2,6s/^# \{0,1\}//p' "$0" >&2
+        sed -n '2,7s/^# \{0,1\}//p' "$0" >&2
         exit 2
         ;;
     *) peers+=("$1") ;;
     esac
     shift
 done
-[ ${#peers[@]} -gt 0 ] || peers=(webdataset open_clip huggingface dali energon img2dataset verify)
+[ ${#peers[@]} -gt 0 ] || peers=(webdataset open_clip huggingface dali energon img2dataset verify pixels)
 for input in "$images" "$captions"; do
     if [ ! -e "$input" ]; then
         echo "SKIPPED: no $input; give --images FOLDER and --captions PARQUET (a TEXT column)" >&2
@@ -45,6 +46,7 @@ for peer in "${peers[@]}"; do
     # webdataset is tested in both lines: 0.2.86 lives in open_clip's venv.
     webdataset) venvs+=(webdataset open_clip) ;;
     img2dataset | verify) ;;
+    pixels) venvs+=(open_clip) ;;
     *) venvs+=("$peer") ;;
     esac
 done
@@ -107,6 +109,13 @@ verify_against_all() {
     echo "pairmill-shards verify, also --against webdataset, open-clip, hf, dali, energon"
 }
 
+read_pixels() {
+    cargo build --release --quiet --manifest-path "$root/Cargo.toml" -p pairmill-pixels --example crop_dump || return 1
+    local folders=("$images") odd=$root/../shared/data/odd-sizes
+    [ ! -d "$odd" ] || folders+=("$odd")
+    python open_clip "$here/read_pixels.py" "${CARGO_TARGET_DIR:-$root/target}/release/examples/crop_dump" "${folders[@]}"
+}
+
 for peer in "${peers[@]}"; do
     case $peer in
     webdataset)
@@ -122,6 +131,7 @@ for peer in "${peers[@]}"; do
         check img2dataset python img2dataset "$here/compare_img2dataset.py" "$work/few.parquet" "$work"
         ;;
     verify) check verify verify_against_all ;;
+    pixels) check pixels read_pixels ;;
     esac
 done
 
