@@ -46,6 +46,11 @@ bench-ingest *ARGS:
 bench-tokenizer *ARGS:
     bench/tokenizer.sh {{ ARGS }}
 
+# The loader beside webdataset + open_clip, DALI and SPDL, and raw tar scans beside `cat`: CPU seconds per sample
+[group('bench')]
+bench-loader *ARGS:
+    bench/loader.sh {{ ARGS }}
+
 # Everything that must pass before a change lands
 [group('check')]
 ci: (fmt "--check") clippy docs deny alone test
@@ -82,7 +87,6 @@ alone:
     cargo check --quiet -p pairmill-tokens
     cargo check --quiet -p pairmill-shards --no-default-features
     cargo check --quiet -p pairmill-shards
-    cargo check --quiet -p pairmill-tokens
     cargo check --quiet -p pairmill-ingest
     cargo check --quiet -p pairmill-loader
     cargo check --quiet -p pairmill-train

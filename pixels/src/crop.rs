@@ -32,6 +32,10 @@ pub const DEFAULT_SIDE: u32 = 224;
 const KEPT_PER_TARGET: usize = 2;
 /// Rows below the window are cut off where they are at least this share of the picture: it costs a copy of the bytes.
 const SKIPPED_SHARE: f64 = 1.0 / 16.0;
+/// PIL's bicubic: Keys' cubic with a = -1/2, widened when it shrinks.
+const BICUBIC: fir::FilterType = fir::FilterType::CatmullRom;
+/// From this many source samples per target sample on, 4:2:0 chroma is filtered as luma is.
+const SHARP_CHROMA: f64 = 2.0;
 /// Buffers above this many bytes are let go after each image.
 const KEPT_BYTES: usize = 16 << 20;
 
@@ -219,11 +223,13 @@ impl Cropper {
             at += stride * rows;
             plane.resize(side as usize * side as usize, 0);
             let window = region.window(shrink).of_plane(sub).within(size);
+            let filter = filter_for(sub, &window, side);
             resize::<fir::pixels::U8>(
                 engine,
                 samples,
                 Size { width: stride, height: rows },
                 &window,
+                filter,
                 side,
                 plane,
             )?;
@@ -271,7 +277,7 @@ impl Cropper {
         window: &Window,
         out: &mut [u8],
     ) -> Result<(), PixelError> {
-        resize::<fir::pixels::U8x3>(&mut self.engine, pixels, size, window, self.config.side, out)
+        resize::<fir::pixels::U8x3>(&mut self.engine, pixels, size, window, BICUBIC, self.config.side, out)
     }
 
     /// Lets go of large buffers.
@@ -284,6 +290,15 @@ impl Cropper {
             self.engine.reset_internal_buffers();
         }
     }
+}
+
+/// PIL's pictures have chroma that libjpeg-turbo's triangle filter has smoothed to full size before the bicubic one. For
+/// 4:2:0 both together are nearest to a triangle over the samples themselves, up to a factor of two: the mean
+/// difference is 0.3 to 0.4 levels lower than with bicubic on saturated pictures, where it is largest.
+fn filter_for(sub: (usize, usize), window: &Window, side: u32) -> fir::FilterType {
+    let (_, _, across, down) = window.area;
+    let soft = sub.0 > 1 && sub.1 > 1 && across.max(down) < SHARP_CHROMA * f64::from(side);
+    if soft { fir::FilterType::Bilinear } else { BICUBIC }
 }
 
 /// Whether the picture is YCbCr or grey in planes of a layout that can be cut.
@@ -324,6 +339,7 @@ fn resize<P: fir::PixelTrait>(
     samples: &[u8],
     size: Size,
     window: &Window,
+    filter: fir::FilterType,
     side: u32,
     out: &mut [u8],
 ) -> Result<(), PixelError> {
@@ -337,10 +353,8 @@ fn resize<P: fir::PixelTrait>(
     let mut target =
         fir::images::TypedImage::<P>::from_buffer(side, side, out).map_err(|error| refused(&error))?;
     let (x, y, across, down) = window.area;
-    let options = fir::ResizeOptions::new()
-        // PIL's bicubic: Keys' cubic with a = -1/2, widened when it shrinks.
-        .resize_alg(fir::ResizeAlg::Convolution(fir::FilterType::CatmullRom))
-        .crop(x, y, across, down);
+    let options =
+        fir::ResizeOptions::new().resize_alg(fir::ResizeAlg::Convolution(filter)).crop(x, y, across, down);
     engine.resize_typed(&cut, &mut target, &options).map_err(|error| refused(&error))
 }
 

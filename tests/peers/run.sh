@@ -3,7 +3,7 @@
 #
 # Real input through pairmill-ingest, then every peer over the result: JPEGs served from localhost with web captions, as
 # tars and as Parquet shards. Without names, all of: webdataset open_clip tokenizer huggingface dali energon img2dataset
-# verify.
+# verify pixels (what the trainer's decoder makes of the pictures, against torchvision over PIL).
 # One line per check, a table at the end, exit status 1 if any differs. Work goes to $PAIRMILL_CACHE/peer-work.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
@@ -31,7 +31,7 @@ while [ $# -gt 0 ]; do
     esac
     shift
 done
-[ ${#peers[@]} -gt 0 ] || peers=(webdataset open_clip tokenizer huggingface dali energon img2dataset verify)
+[ ${#peers[@]} -gt 0 ] || peers=(webdataset open_clip tokenizer huggingface dali energon img2dataset verify pixels)
 for input in "$images" "$captions"; do
     if [ ! -e "$input" ]; then
         echo "SKIPPED: no $input; give --images FOLDER and --captions PARQUET (a TEXT column)" >&2
@@ -47,6 +47,7 @@ for peer in "${peers[@]}"; do
     webdataset) venvs+=(webdataset open_clip) ;;
     tokenizer) venvs+=(open_clip) ;;
     img2dataset | verify) ;;
+    pixels) venvs+=(open_clip) ;;
     *) venvs+=("$peer") ;;
     esac
 done
@@ -124,6 +125,13 @@ with open(sys.argv[2], "w") as file: json.dump([t or "" for t in pq.read_table(s
     python open_clip "$here/read_tokenizer.py" "$(dirname "$shards")/examples/tokenize" "$work/captions.json" "${tables[@]}"
 }
 
+read_pixels() {
+    cargo build --release --quiet --manifest-path "$root/Cargo.toml" -p pairmill-pixels --example crop_dump || return 1
+    local folders=("$images") odd=$root/../shared/data/odd-sizes
+    [ ! -d "$odd" ] || folders+=("$odd")
+    python open_clip "$here/read_pixels.py" "${CARGO_TARGET_DIR:-$root/target}/release/examples/crop_dump" "${folders[@]}"
+}
+
 for peer in "${peers[@]}"; do
     case $peer in
     tokenizer) check tokenizer compare_tokens ;;
@@ -140,6 +148,7 @@ for peer in "${peers[@]}"; do
         check img2dataset python img2dataset "$here/compare_img2dataset.py" "$work/few.parquet" "$work"
         ;;
     verify) check verify verify_against_all ;;
+    pixels) check pixels read_pixels ;;
     esac
 done
 
