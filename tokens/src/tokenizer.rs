@@ -19,6 +19,13 @@ pub struct Tokenizer {
     words: Arc<WordCache>,
 }
 
+impl std::fmt::Debug for Tokenizer {
+    /// Without the tables.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Tokenizer")
+    }
+}
+
 impl Tokenizer {
     /// Builds the tables from what the binary carries (some milliseconds, 3 MB).
     ///

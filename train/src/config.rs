@@ -270,7 +270,7 @@ fn cosine() -> Shape {
     Shape::Cosine
 }
 fn weight_decay() -> f64 {
-    crate::optim::DEFAULT_WEIGHT_DECAY
+    crate::optim::adamw::DEFAULT_WEIGHT_DECAY
 }
 
 impl TrainConfig {

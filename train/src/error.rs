@@ -1,5 +1,7 @@
 //! What ends a training run, and whether the input is at fault.
 
+use pairmill_shards::atomic::FileError;
+
 use crate::config::ConfigError;
 use crate::eval::task::TaskError;
 use crate::feed::FeedError;
@@ -45,9 +47,9 @@ pub enum TrainError {
     /// A checkpoint.
     #[error(transparent)]
     Checkpoint(#[from] crate::checkpoint::CheckpointError),
-    /// The logs.
+    /// The folder of the run cannot be written.
     #[error(transparent)]
-    Log(#[from] crate::log::LogError),
+    File(#[from] FileError),
     /// The loss or the weights are no numbers any more.
     #[error(transparent)]
     Diverged(#[from] crate::log::Diverged),
@@ -84,7 +86,7 @@ impl TrainError {
             Self::Feed(FeedError::Loader(_) | FeedError::NoBatch { .. }) | Self::Model(_) => true,
             Self::Feed(FeedError::Torch(_))
             | Self::Optim(_)
-            | Self::Log(_)
+            | Self::File(_)
             | Self::Diverged(_)
             | Self::Torch(_) => false,
         }

@@ -1,7 +1,7 @@
 //! The `pairmill-train` command: arguments in, exit code out; all work is in the library.
 
 use std::io::{self, Write};
-use std::path::Path;
+use std::num::NonZeroUsize;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -21,6 +21,8 @@ use pairmill_train::{checkpoint, log, model, trainer};
 const FAILED: u8 = 1;
 const BAD_INPUT: u8 = 2;
 const INTERRUPTED: u8 = 130;
+/// Columns and lines of a curve on the terminal.
+const CHART: (usize, usize) = (78, 16);
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
@@ -142,29 +144,23 @@ fn import(args: &ImportArgs) -> anyhow::Result<ExitCode> {
 }
 
 fn curve(args: &CurveArgs) -> anyhow::Result<ExitCode> {
-    let curve = log::curve::Curve::read(&args.run)?;
+    let points = log::curve::read(&args.run.join(log::METRICS))?;
     if let Some(path) = &args.out {
-        write_svg(path, &curve.to_svg())?;
+        let title = format!("{}: loss by step", args.run.display());
+        pairmill_shards::atomic::write_atomic(path, log::curve::svg(&points, &title).as_bytes())?;
     }
-    say(&curve.to_text()).map(|()| ExitCode::SUCCESS)
-}
-
-fn write_svg(path: &Path, svg: &str) -> anyhow::Result<()> {
-    pairmill_shards::atomic::write_atomic(path, svg.as_bytes())?;
-    Ok(())
+    say(&log::curve::chart(&points, CHART.0, CHART.1)).map(|()| ExitCode::SUCCESS)
 }
 
 fn tokenize(args: &TokenizeArgs) -> anyhow::Result<ExitCode> {
     let tokenizer = Tokenizer::new()?;
-    let summary = lines::tokenize_lines(
-        &tokenizer,
-        io::stdin().lock(),
-        io::BufWriter::new(io::stdout().lock()),
-        args.truncation,
-        args.threads,
-    )?;
-    if summary.invalid_utf8 > 0 {
-        let _ = writeln!(io::stderr(), "warning: {} lines are not UTF-8; U+FFFD stands in", summary.invalid_utf8);
+    let threads = NonZeroUsize::new(args.threads)
+        .or_else(|| std::thread::available_parallelism().ok())
+        .unwrap_or(NonZeroUsize::MIN);
+    let output = io::BufWriter::new(io::stdout());
+    let counts = lines::tokenize_lines(io::stdin().lock(), output, &tokenizer, args.truncation, threads)?;
+    if counts.not_utf8 > 0 {
+        let _ = writeln!(io::stderr(), "warning: {} lines are not UTF-8; U+FFFD stands in", counts.not_utf8);
     }
     Ok(ExitCode::SUCCESS)
 }

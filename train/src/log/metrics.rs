@@ -19,6 +19,8 @@ pub struct StepLine {
     pub samples_seen: u64,
     /// Loss of this step's batch.
     pub loss: f64,
+    /// Share of this batch's images whose caption scores highest.
+    pub accuracy: f64,
     /// Learned factor of the logits, after `exp`.
     pub logit_scale: f64,
     /// Learning rate of this step.
@@ -36,6 +38,8 @@ pub struct StepLine {
     /// Peak memory of the device, or of the process on the CPU.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub memory_bytes: Option<u64>,
+    /// Bad samples this rank has met so far.
+    pub skipped: u64,
 }
 
 /// An evaluation.
@@ -141,6 +145,7 @@ pub(super) mod tests {
             epoch: step as f64 / 100.0,
             samples_seen: step * 32,
             loss: 4.0 / step.max(1) as f64,
+            accuracy: 0.5,
             logit_scale: 14.3,
             lr: 1e-4,
             gradient_norm: None,
@@ -148,6 +153,7 @@ pub(super) mod tests {
             samples_per_s: 120.0,
             data_wait: 0.01,
             memory_bytes: Some(1 << 30),
+            skipped: 0,
         }
     }
 
@@ -170,8 +176,8 @@ pub(super) mod tests {
         write(&path, 0, [step(2), eval(2)]);
         assert_eq!(
             fs::read_to_string(&path).unwrap(),
-            "{\"kind\":\"step\",\"step\":2,\"epoch\":0.02,\"samples_seen\":64,\"loss\":2.0,\"logit_scale\":14.3,\
-             \"lr\":0.0001,\"samples_per_s\":120.0,\"data_wait\":0.01,\"memory_bytes\":1073741824}\n\
+            "{\"kind\":\"step\",\"step\":2,\"epoch\":0.02,\"samples_seen\":64,\"loss\":2.0,\"accuracy\":0.5,\"logit_scale\":14.3,\
+             \"lr\":0.0001,\"samples_per_s\":120.0,\"data_wait\":0.01,\"memory_bytes\":1073741824,\"skipped\":0}\n\
              {\"kind\":\"eval\",\"step\":2,\"epoch\":0.5,\"metrics\":{\"acc1\":0.25}}\n"
         );
     }

@@ -195,6 +195,11 @@ impl Architecture {
         Err(ArchitectureError::Unknown { name: name_or_path.to_string(), known: names.join(", ") })
     }
 
+    /// Names of the architectures that need no file, as open_clip spells them.
+    pub fn names() -> Vec<String> {
+        KNOWN.iter().filter_map(|text| Some(Self::parse(text, "(built in)").ok()?.name)).collect()
+    }
+
     /// Reads a user's file.
     ///
     /// # Errors

@@ -10,23 +10,24 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
+use pairmill_loader::Slot;
 use pairmill_shards::atomic::write_atomic;
 
 use self::setup::Setup;
 use self::step::StepOutcome;
 use crate::checkpoint::state::FORMAT;
+use crate::checkpoint::folder::CHECKPOINTS;
 use crate::checkpoint::{Checkpoints, Name, State};
 use crate::config::TrainConfig;
 use crate::error::TrainError;
 use crate::eval::{self, EvalSetup, Metric};
 use crate::feed::{DeviceBatch, FeedError};
 use crate::launch::Launch;
-use crate::log::{Diverged, Progress, Sink, TrainLog};
+use crate::log::{Diverged, EvalLine, StepLine, StepWindow, Target, TrainLog};
+use crate::log::progress::peak_resident_bytes;
 use crate::ranks::number;
 use crate::torch::memory::peak_bytes;
 
-/// Folder of checkpoints within a run's.
-pub const CHECKPOINTS: &str = "checkpoints";
 /// The resolved config within a run's folder.
 pub const CONFIG: &str = "config.toml";
 
@@ -70,10 +71,10 @@ impl Writer {
     fn open(config: &TrainConfig, folder: &Path, setup: &Setup, quiet: bool) -> Result<Self, TrainError> {
         let keep = config.checkpoint.keep.clone();
         let checkpoints = Checkpoints::open(&folder.join(CHECKPOINTS), keep)?;
-        write_atomic(folder.join(CONFIG), config.to_toml()?.as_bytes())
-            .map_err(crate::checkpoint::CheckpointError::from)?;
-        let sink = if quiet { Sink::Quiet } else { Sink::detect() };
-        let log = TrainLog::open(folder, setup.done, setup.schedule.total_steps, config.log.tensorboard, sink)?;
+        write_atomic(folder.join(CONFIG), config.to_toml()?.as_bytes())?;
+        let target = if quiet { Target::Quiet } else { Target::stderr() };
+        let log =
+            TrainLog::open(folder, setup.done, setup.schedule.total_steps, config.log.tensorboard, target)?;
         Ok(Self { checkpoints, log })
     }
 }
@@ -147,7 +148,7 @@ impl Run<'_> {
     }
 
     fn report(&mut self, complete: bool, checkpoint: Option<PathBuf>) -> Report {
-        if let Some(writer) = &mut self.writer {
+        if let Some(writer) = self.writer.take() {
             writer.log.finish();
         }
         Report { steps: self.setup.done, complete, checkpoint, metrics: std::mem::take(&mut self.metrics) }
@@ -168,32 +169,41 @@ impl Run<'_> {
         self.setup.ranks.sum_numbers(&mut numbers, self.setup.device)?;
         let world = self.setup.ranks.world() as f64;
         let [loss, accuracy] = numbers.map(|sum| sum / world);
-        if !loss.is_finite() {
-            let keys = micro.iter().flat_map(|batch| &batch.slots).map(|slot| slot.key.clone()).collect();
-            return Err(Diverged::new(loss, self.window.first_step..done, keys).into());
-        }
+        let window = StepWindow { first: self.window.first_step + 1, last: done };
+        Diverged::check(loss, window, || self.keys(micro))?;
         let elapsed_s = self.window.begun.elapsed().as_secs_f64().max(1e-9);
-        let steps = self.window.steps as f64;
-        let progress = Progress {
+        let line = StepLine {
             step: done,
             epoch: done as f64 / self.setup.steps_per_epoch as f64,
+            samples_seen: done * self.config.batch_size as u64,
             loss,
             accuracy,
             logit_scale: number(self.setup.stepper.model.logit_scale())?.exp(),
             lr,
             gradient_norm: outcome.gradient_norm.as_ref().map(number).transpose()?,
             loss_scale: self.setup.stepper.scaler.as_ref().map(|scaler| number(scaler.factor())).transpose()?,
-            samples_per_s: steps * self.config.batch_size as f64 / elapsed_s,
-            step_s: elapsed_s / steps.max(1.0),
-            wait_share: (self.setup.feed.waited().as_secs_f64() - self.window.waited_s) / elapsed_s,
-            peak_bytes: peak_bytes(self.setup.device),
+            samples_per_s: self.window.steps as f64 * self.config.batch_size as f64 / elapsed_s,
+            data_wait: (self.setup.feed.waited().as_secs_f64() - self.window.waited_s) / elapsed_s,
+            memory_bytes: peak_bytes(self.setup.device).or_else(peak_resident_bytes),
             skipped: self.setup.feed.loader().stats().skipped.values().sum(),
         };
         if let Some(writer) = &mut self.writer {
-            writer.log.step(&progress)?;
+            writer.log.step(line)?;
         }
         self.restart_window(done);
         Ok(())
+    }
+
+    /// `SHARD/KEY` of every sample of these batches.
+    fn keys(&self, micro: &[DeviceBatch]) -> Vec<String> {
+        let dataset = self.setup.feed.loader().dataset();
+        let name = |slot: &Slot| {
+            let source = dataset.sources().get(slot.source as usize)?;
+            let shard = source.shards.get(slot.shard as usize)?;
+            Some(format!("{}/{}", shard.path.file_stem()?.to_string_lossy(), slot.key))
+        };
+        let slots = micro.iter().flat_map(|batch| &batch.slots);
+        slots.map(|slot| name(slot).unwrap_or_else(|| slot.key.clone())).collect()
     }
 
     fn evaluate(&mut self, done: u64) -> Result<(), TrainError> {
@@ -216,7 +226,8 @@ impl Run<'_> {
             metrics.extend(eval::zero_shot::evaluate(model, &eval, task)?);
         }
         if let (Some(writer), false) = (&mut self.writer, metrics.is_empty()) {
-            writer.log.evaluation(done, &metrics)?;
+            let epoch = done as f64 / setup.steps_per_epoch as f64;
+            writer.log.eval(EvalLine { step: done, epoch, metrics: by_name(&metrics) })?;
         }
         self.metrics = metrics;
         Ok(())
@@ -230,13 +241,10 @@ impl Run<'_> {
     ) -> Result<Option<PathBuf>, TrainError> {
         let setup = &self.setup;
         let mut path = None;
-        if let Some(writer) = &self.writer {
-            let metrics: BTreeMap<String, f64> = self
-                .metrics
-                .iter()
-                .filter(|_| evaluated)
-                .map(|metric| (format!("{}/{}", metric.task, metric.name), metric.value))
-                .collect();
+        if let Some(writer) = &mut self.writer {
+            // No checkpoint may be ahead of the log.
+            writer.log.sync()?;
+            let metrics = if evaluated { by_name(&self.metrics) } else { BTreeMap::new() };
             let loader = micro.last().map(|batch| serde_json::to_value(&batch.state).unwrap_or_default());
             let state = State {
                 format: FORMAT,
@@ -265,4 +273,9 @@ impl Run<'_> {
         setup.ranks.wait()?;
         Ok(path)
     }
+}
+
+/// Values by `task/metric`.
+fn by_name(metrics: &[Metric]) -> BTreeMap<String, f64> {
+    metrics.iter().map(|metric| (format!("{}/{}", metric.task, metric.name), metric.value)).collect()
 }
