@@ -87,7 +87,7 @@ pub struct RunArgs {
     /// Largest learning rate
     #[arg(long)]
     pub lr: Option<f64>,
-    /// fp32, amp-bf16 or amp-fp16
+    /// fp32, amp_bf16 or amp_fp16
     #[arg(long)]
     pub precision: Option<String>,
     /// Seed of weights, order and crops

@@ -361,11 +361,11 @@ impl TrainConfig {
         Ok(architecture)
     }
 
-    /// Samples per micro-batch and rank.
+    /// Samples of a step on each rank.
     ///
     /// # Errors
     /// When ranks and micro-batches do not divide the batch.
-    pub fn micro_batch(&self, world: usize) -> Result<usize, ConfigError> {
+    pub fn share(&self, world: usize) -> Result<usize, ConfigError> {
         let parts = world * self.accum_freq;
         if self.batch_size % parts != 0 || self.batch_size < parts {
             return Err(ConfigError::Value {
@@ -374,7 +374,7 @@ impl TrainConfig {
                 rule: format!("a multiple of {parts} ({world} ranks × {} micro-batches)", self.accum_freq),
             });
         }
-        Ok(self.batch_size / parts)
+        Ok(self.batch_size / world)
     }
 
     /// AdamW's settings, with open_clip's for this architecture where none are given.

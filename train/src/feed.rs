@@ -72,13 +72,14 @@ impl ImageBuffer for PixelBuffer {
     }
 }
 
-/// One batch of this rank on the device.
+/// One batch of this rank on the device. Pixels stay bytes until a part of them is used: a quarter of the memory.
 #[derive(Debug)]
 pub struct DeviceBatch {
-    /// Normalised pixels, f32, N×3×H×W in channels-last memory.
-    pub pixels: Tensor,
+    /// uint8, N×H×W×3.
+    bytes: Tensor,
     /// Token ids, i64, N×context length.
-    pub tokens: Tensor,
+    tokens: Tensor,
+    normalise: Normalise,
     /// Class numbers, i64, N; empty where no label is asked for, -1 in empty slots.
     pub labels: Tensor,
     /// Where each sample came from.
@@ -87,6 +88,36 @@ pub struct DeviceBatch {
     pub epoch: u64,
     /// Where the loader stands behind this batch.
     pub state: LoaderState,
+}
+
+/// What the model takes of a batch or a part of it.
+#[derive(Debug)]
+pub struct Views {
+    /// Normalised pixels, f32, n×3×H×W in channels-last memory.
+    pub pixels: Tensor,
+    /// Token ids, i64, n×context length.
+    pub tokens: Tensor,
+}
+
+impl DeviceBatch {
+    /// Part `index` of `parts` equal ones, in order.
+    ///
+    /// # Errors
+    /// When memory runs out.
+    pub fn part(&self, index: usize, parts: usize) -> Result<Views, TorchError> {
+        let rows = self.slots.len() as i64 / parts as i64;
+        let start = index as i64 * rows;
+        let pixels = self.normalise.apply(&self.bytes.f_narrow(0, start, rows)?)?;
+        Ok(Views { pixels, tokens: self.tokens.f_narrow(0, start, rows)? })
+    }
+
+    /// All of it.
+    ///
+    /// # Errors
+    /// As [`DeviceBatch::part`].
+    pub fn whole(&self) -> Result<Views, TorchError> {
+        self.part(0, 1)
+    }
 }
 
 /// Turns bytes into what the model takes: `pixels * scale + shift` per channel.
@@ -106,10 +137,15 @@ impl Normalise {
         Ok(Self { scale: per_channel(scale)?, shift: per_channel(shift)? })
     }
 
-    /// uint8 N×H×W×3 to f32 N×3×H×W; memory stays in the bytes' order, which is channels-last.
+    /// uint8 n×H×W×3 to f32 n×3×H×W; memory stays in the bytes' order, which is channels-last.
     fn apply(&self, bytes: &Tensor) -> Result<Tensor, tch::TchError> {
         let pixels = bytes.f_permute([0, 3, 1, 2])?.f_to_kind(Kind::Float)?;
         pixels.f_mul(&self.scale)?.f_add(&self.shift)
+    }
+
+    /// The same, sharing memory.
+    fn share(&self) -> Self {
+        Self { scale: self.scale.shallow_clone(), shift: self.shift.shallow_clone() }
     }
 }
 
@@ -179,7 +215,7 @@ impl Feed {
                 // unless the loader is the bottleneck.
                 let current = Stream::current(self.device)?;
                 arrived.block(&current)?;
-                current.keeps(&batch.pixels)?;
+                current.keeps(&batch.bytes)?;
                 current.keeps(&batch.tokens)?;
                 arrived.synchronize()?;
                 self.loader.recycle(buffer);
@@ -237,8 +273,15 @@ impl Feed {
             .f_to_device(self.device)?
             .f_to_kind(Kind::Int64)?;
         let labels = Tensor::f_from_slice(&host.labels)?.f_to_device(self.device)?;
-        let pixels = self.normalise.apply(&bytes)?;
-        let batch = DeviceBatch { pixels, tokens, labels, slots: host.slots, epoch: host.epoch, state };
+        let batch = DeviceBatch {
+            bytes,
+            tokens,
+            normalise: self.normalise.share(),
+            labels,
+            slots: host.slots,
+            epoch: host.epoch,
+            state,
+        };
         Ok((batch, host.images))
     }
 }

@@ -63,7 +63,8 @@ pub fn evaluate(
         if largest >= task.classes.len() as i64 {
             return Err(TrainError::Label { task: task.name.clone(), label: largest, classes: task.classes.len() });
         }
-        let features = normalise(&model.encode_image(&batch.pixels, Mode::Eval)?)?;
+        let views = batch.whole()?;
+        let features = normalise(&model.encode_image(&views.pixels, Mode::Eval)?)?;
         tally.add(&features.f_matmul(&head.f_tr()?)?, &batch.labels)?;
     }
     let mut numbers = tally.numbers();

@@ -21,7 +21,7 @@ use crate::checkpoint::{Checkpoints, Name, State};
 use crate::config::TrainConfig;
 use crate::error::TrainError;
 use crate::eval::{self, EvalSetup, Metric};
-use crate::feed::{DeviceBatch, FeedError};
+use crate::feed::DeviceBatch;
 use crate::launch::Launch;
 use crate::log::{Diverged, EvalLine, StepLine, StepWindow, Target, TrainLog};
 use crate::log::progress::peak_resident_bytes;
@@ -114,17 +114,17 @@ impl Run<'_> {
 
         for step in self.setup.done..total {
             // 1. One share of the batch from the loader.
-            let Some(micro) = self.batches()? else { break };
+            let Some(batch) = self.setup.feed.next()? else { break };
             // 2. One move of the weights.
             let lr = self.setup.schedule.lr(step);
-            let outcome = self.setup.stepper.step(&micro, lr, &self.setup.ranks)?;
+            let outcome = self.setup.stepper.step(&batch, self.config.accum_freq, lr, &self.setup.ranks)?;
             let done = step + 1;
             self.window.steps += 1;
             let last = done == total;
             let stopping = self.setup.ranks.any(stop.load(Ordering::Relaxed), self.setup.device)?;
             // 3. A line.
             if done % self.config.log.every_steps == 0 || last || stopping {
-                self.log(done, lr, &outcome, &micro)?;
+                self.log(done, lr, &outcome, &batch)?;
             }
             // 4. How good it is.
             let evaluated = (done % eval_every == 0 || last) && !stopping;
@@ -133,7 +133,7 @@ impl Run<'_> {
             }
             // 5. Keep it.
             if done % keep_every == 0 || last || stopping {
-                kept = self.keep(done, &micro, evaluated)?.or(kept);
+                kept = self.keep(done, &batch, evaluated)?.or(kept);
             }
             if evaluated {
                 // Evaluation and checkpoint are not training: they are no part of the next line's rates.
@@ -154,23 +154,19 @@ impl Run<'_> {
         Report { steps: self.setup.done, complete, checkpoint, metrics: std::mem::take(&mut self.metrics) }
     }
 
-    fn batches(&mut self) -> Result<Option<Vec<DeviceBatch>>, FeedError> {
-        (0..self.config.accum_freq).map(|_| self.setup.feed.next()).collect()
-    }
-
     fn restart_window(&mut self, first_step: u64) {
         let waited_s = self.setup.feed.waited().as_secs_f64();
         self.window = Window { first_step, steps: 0, begun: Instant::now(), waited_s };
     }
 
     /// Reads the loss (the one place that waits for the device), stops a run that has lost it, writes a line.
-    fn log(&mut self, done: u64, lr: f64, outcome: &StepOutcome, micro: &[DeviceBatch]) -> Result<(), TrainError> {
+    fn log(&mut self, done: u64, lr: f64, outcome: &StepOutcome, batch: &DeviceBatch) -> Result<(), TrainError> {
         let mut numbers = [number(&outcome.loss)?, number(&outcome.accuracy)?];
         self.setup.ranks.sum_numbers(&mut numbers, self.setup.device)?;
         let world = self.setup.ranks.world() as f64;
         let [loss, accuracy] = numbers.map(|sum| sum / world);
         let window = StepWindow { first: self.window.first_step + 1, last: done };
-        Diverged::check(loss, window, || self.keys(micro))?;
+        Diverged::check(loss, window, || self.keys(batch))?;
         let elapsed_s = self.window.begun.elapsed().as_secs_f64().max(1e-9);
         let line = StepLine {
             step: done,
@@ -194,16 +190,15 @@ impl Run<'_> {
         Ok(())
     }
 
-    /// `SHARD/KEY` of every sample of these batches.
-    fn keys(&self, micro: &[DeviceBatch]) -> Vec<String> {
+    /// `SHARD/KEY` of every sample of a batch.
+    fn keys(&self, batch: &DeviceBatch) -> Vec<String> {
         let dataset = self.setup.feed.loader().dataset();
         let name = |slot: &Slot| {
             let source = dataset.sources().get(slot.source as usize)?;
             let shard = source.shards.get(slot.shard as usize)?;
             Some(format!("{}/{}", shard.path.file_stem()?.to_string_lossy(), slot.key))
         };
-        let slots = micro.iter().flat_map(|batch| &batch.slots);
-        slots.map(|slot| name(slot).unwrap_or_else(|| slot.key.clone())).collect()
+        batch.slots.iter().map(|slot| name(slot).unwrap_or_else(|| slot.key.clone())).collect()
     }
 
     fn evaluate(&mut self, done: u64) -> Result<(), TrainError> {
@@ -236,7 +231,7 @@ impl Run<'_> {
     fn keep(
         &mut self,
         done: u64,
-        micro: &[DeviceBatch],
+        batch: &DeviceBatch,
         evaluated: bool,
     ) -> Result<Option<PathBuf>, TrainError> {
         let setup = &self.setup;
@@ -245,7 +240,6 @@ impl Run<'_> {
             // No checkpoint may be ahead of the log.
             writer.log.sync()?;
             let metrics = if evaluated { by_name(&self.metrics) } else { BTreeMap::new() };
-            let loader = micro.last().map(|batch| serde_json::to_value(&batch.state).unwrap_or_default());
             let state = State {
                 format: FORMAT,
                 tool: State::tool(),
@@ -257,7 +251,7 @@ impl Run<'_> {
                 world: setup.ranks.world() as u64,
                 schedule: setup.schedule,
                 scaler: setup.stepper.scaler.as_ref().map(|scaler| scaler.state()).transpose()?,
-                loader: loader.unwrap_or_default(),
+                loader: serde_json::to_value(&batch.state).unwrap_or_default(),
                 metrics,
                 config: serde_json::to_value(self.config).unwrap_or_default(),
             };

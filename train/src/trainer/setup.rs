@@ -82,7 +82,7 @@ pub fn resumable(config: &TrainConfig, folder: &Path) -> Result<Option<Checkpoin
 
 fn loader_config(config: &TrainConfig, rank: usize, world: usize, side: u32) -> Result<LoaderConfig, TrainError> {
     Ok(LoaderConfig {
-        batch_size: config.micro_batch(world)?,
+        batch_size: config.share(world)?,
         rank,
         world,
         seed: config.seed,
@@ -106,8 +106,7 @@ pub fn outline(config: &TrainConfig, folder: &Path, launch: &Launch) -> Result<O
     let loader = loader_config(config, launch.rank, launch.world, side)?;
     let dataset = Dataset::open(&config.data.sources, &config.data.samples).map_err(crate::feed::FeedError::from)?;
     let samples = config.data.epoch_samples.unwrap_or_else(|| dataset.num_samples());
-    let micro = loader.global_batch();
-    let steps_per_epoch = samples / micro / config.accum_freq as u64;
+    let steps_per_epoch = samples / loader.global_batch();
     if steps_per_epoch == 0 {
         return Err(crate::feed::FeedError::NoBatch { samples, batch: config.batch_size as u64 }.into());
     }

@@ -4,7 +4,7 @@
 use tch::{Device, Tensor};
 
 use crate::error::TrainError;
-use crate::feed::DeviceBatch;
+use crate::feed::{DeviceBatch, Views};
 use crate::model::{Clip, Mode};
 use crate::objective::clip::{Contrastive, clamp_logit_scale};
 use crate::objective::features::FeatureCache;
@@ -65,41 +65,43 @@ impl Stepper {
         })
     }
 
-    /// One step of learning rate `lr` over this rank's micro-batches.
+    /// One step of learning rate `lr` over this rank's share of a batch, in `parts` micro-batches.
     ///
     /// # Errors
     /// When a rank is lost or memory runs out.
-    pub fn step(&mut self, micro: &[DeviceBatch], lr: f64, ranks: &Ranks) -> Result<StepOutcome, TrainError> {
+    pub fn step(
+        &mut self,
+        batch: &DeviceBatch,
+        parts: usize,
+        lr: f64,
+        ranks: &Ranks,
+    ) -> Result<StepOutcome, TrainError> {
         self.optimiser.drop_gradients()?;
 
         // 1. Features of every micro-batch. With one, its graph is kept; with more, only the values are, and the
         //    towers run again in phase 3 (so batch norm sees every image twice, as in open_clip).
         let mut cache = FeatureCache::new();
         let mut kept = None;
-        for batch in micro {
-            let features = if micro.len() == 1 {
-                self.features(batch)?
-            } else {
-                let _no_grad = tch::no_grad_guard();
-                self.features(batch)?
-            };
+        for index in 0..parts {
+            let _no_grad = (parts > 1).then(tch::no_grad_guard);
+            let features = self.features(&batch.part(index, parts)?)?;
             cache.push([&features[0], &features[1]])?;
             kept = Some(features);
         }
 
         // 2. The loss of the whole batch, and what each feature is owed.
-        if micro.len() == 1 {
+        if parts == 1 {
             self.arm()?;
         }
         let solved = cache.solve(&self.objective, ranks, self.scaler.as_ref().map(Scaler::factor))?;
 
         // 3. Back through the towers.
-        if let (1, Some(features)) = (micro.len(), kept) {
+        if let (1, Some(features)) = (parts, kept) {
             solved.backward(0, [&features[0], &features[1]])?;
         } else {
-            for (index, batch) in micro.iter().enumerate() {
-                let features = self.features(batch)?;
-                if index + 1 == micro.len() {
+            for index in 0..parts {
+                let features = self.features(&batch.part(index, parts)?)?;
+                if index + 1 == parts {
                     self.arm()?;
                 }
                 solved.backward(index, [&features[0], &features[1]])?;
@@ -116,11 +118,11 @@ impl Stepper {
         Ok(StepOutcome { loss: solved.loss, accuracy, gradient_norm: moved.gradient_norm })
     }
 
-    /// Unit features of a batch's images and captions.
-    fn features(&self, batch: &DeviceBatch) -> Result<[Tensor; 2], TrainError> {
+    /// Unit features of images and captions.
+    fn features(&self, views: &Views) -> Result<[Tensor; 2], TrainError> {
         let _autocast = self.precision.autocast(self.device)?;
-        let image = self.model.encode_image(&batch.pixels, Mode::Train)?;
-        let text = self.model.encode_text(&batch.tokens)?;
+        let image = self.model.encode_image(&views.pixels, Mode::Train)?;
+        let text = self.model.encode_text(&views.tokens)?;
         let unit = |features: Tensor| -> Result<Tensor, TorchError> { contiguous(&normalise(&features)?) };
         Ok([unit(image)?, unit(text)?])
     }
