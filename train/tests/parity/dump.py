@@ -7,6 +7,7 @@ Everything comes from the formulas of reference.py; the fixtures hold what open_
 
 import hashlib
 import json
+import math
 import sys
 import tomllib
 from pathlib import Path
@@ -16,6 +17,7 @@ import open_clip
 import torch
 from open_clip.loss import ClipLoss
 from open_clip.model import CLIP
+from open_clip_train.scheduler import cosine_lr
 from reference import digest, pixels, tokens, weight
 from safetensors.numpy import save_file
 
@@ -25,6 +27,8 @@ FIXTURES = HERE / "fixtures"
 BATCH = 4
 # The large models cost seconds a picture.
 LARGE_BATCH = 2
+# As in main.rs.
+TRAIN_STEPS, TRAIN_WARMUP, TRAIN_LR, TRAIN_BATCH, TRAIN_BATCHES = 100, 10, 5e-4, 8, 4
 
 
 def from_file(path: Path) -> CLIP:
@@ -93,6 +97,36 @@ def step(model: CLIP, count: int, whole: bool) -> dict[str, np.ndarray]:
     return out
 
 
+def train(model: CLIP) -> np.ndarray:
+    """Losses of a hundred steps as open_clip_train makes them: its AdamW, its schedule, its clamp."""
+    image, text = inputs(model, TRAIN_BATCH * TRAIN_BATCHES)
+    named = list(model.named_parameters())
+    spared = lambda name, p: p.ndim < 2 or any(part in name for part in ("bn", "ln", "bias", "logit_scale"))  # noqa: E731
+    optimiser = torch.optim.AdamW(
+        [
+            {"params": [p for name, p in named if spared(name, p)], "weight_decay": 0.0},
+            {"params": [p for name, p in named if not spared(name, p)], "weight_decay": 0.2},
+        ],
+        lr=TRAIN_LR,
+        betas=(0.9, 0.98),
+        eps=1e-6,
+    )
+    schedule = cosine_lr(optimiser, TRAIN_LR, TRAIN_WARMUP, TRAIN_STEPS)
+    model.train()
+    losses = []
+    for step in range(TRAIN_STEPS):
+        schedule(step)
+        optimiser.zero_grad()
+        rows = slice(step % TRAIN_BATCHES * TRAIN_BATCH, (step % TRAIN_BATCHES + 1) * TRAIN_BATCH)
+        loss = ClipLoss()(*model(image[rows], text[rows]))
+        loss.backward()
+        optimiser.step()
+        with torch.no_grad():
+            model.logit_scale.clamp_(0, math.log(100))
+        losses.append(loss.item())
+    return np.array(losses)
+
+
 def initial(model: CLIP) -> np.ndarray:
     """Mean, standard deviation and largest magnitude of each fresh parameter."""
     return np.stack(
@@ -121,6 +155,9 @@ def main() -> None:
         out |= features(model, count)
         if name not in plain:
             out |= step(model, count, name in whole)
+        if name in whole:
+            fill(model)
+            out["losses"] = train(model)
         save_file(out, FIXTURES / f"{name}.safetensors")
         print(name, {key: value.shape for key, value in out.items() if "." not in key}, out.get("loss"))
     if not wanted:

@@ -7,9 +7,10 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use pairmill_train::model::{Activation, Architecture, Clip, Mode, trimmed};
-use pairmill_train::objective::clip::Contrastive;
+use pairmill_train::objective::clip::{Contrastive, clamp_logit_scale};
 use pairmill_train::objective::features::{Alone, FeatureCache};
 use pairmill_train::objective::normalise;
+use pairmill_train::optim::{AdamW, AdamWConfig, Schedule, Shape};
 use pairmill_train::torch::{layout, rng};
 use pairmill_train::weights::Role;
 use sha2::{Digest, Sha256};
@@ -171,6 +172,34 @@ fn micro_models_give_open_clips_gradients_value_by_value() {
             let difference = (weight.tensor.grad() - theirs).norm().double_value(&[]);
             let norm = theirs.norm().double_value(&[]);
             assert!(difference <= GRADIENT * norm, "{name} {}: {difference:e} of {norm:e}", weight.name);
+        }
+    }
+}
+
+/// Largest difference of a loss in a hundred steps, relative: rounding grows from step to step.
+const TRAINED: f64 = 1e-3;
+
+#[test]
+fn a_hundred_steps_follow_open_clips_losses() {
+    const STEPS: u64 = 100;
+    const BATCH: i64 = 8;
+    const BATCHES: i64 = 4;
+    for name in ["rn_micro", "vit_micro"] {
+        let clip = filled(&micro(name));
+        let losses = Vec::<f64>::try_from(&fixture(name)["losses"]).unwrap();
+        assert_eq!(losses.len() as u64, STEPS);
+        let (pixels, tokens) = inputs(&clip, (BATCH * BATCHES) as usize);
+        let config = AdamWConfig { weight_decay: 0.2, ..AdamWConfig::for_model("vit") };
+        let mut optimiser = AdamW::new(clip.weights(), config).unwrap();
+        let schedule = Schedule { base_lr: 5e-4, warmup_steps: 10, total_steps: STEPS, shape: Shape::Cosine };
+        for (at, theirs) in (0..STEPS).zip(losses) {
+            optimiser.drop_gradients().unwrap();
+            let from = at as i64 % BATCHES * BATCH;
+            let (_, _, loss) = step(&clip, &pixels.narrow(0, from, BATCH), &tokens.narrow(0, from, BATCH));
+            optimiser.step(schedule.lr(at), None).unwrap();
+            clamp_logit_scale(clip.logit_scale()).unwrap();
+            let ours = loss.double_value(&[]);
+            assert!((ours - theirs).abs() <= TRAINED * theirs, "{name}, step {at}: {ours} and {theirs}");
         }
     }
 }
