@@ -70,11 +70,7 @@ impl Tokenizer {
             match id {
                 START => bytes.extend(b"<start_of_text>"),
                 END => bytes.extend(b"<end_of_text>"),
-                0..START => {
-                    if self.vocabulary.decode(id as u16, &mut bytes) {
-                        bytes.push(b' ');
-                    }
-                }
+                0..START if self.vocabulary.decode(id as u16, &mut bytes) => bytes.push(b' '),
                 _ => {}
             }
         }

@@ -10,7 +10,9 @@ use std::process::ExitCode;
 use anyhow::{Context, Result, bail};
 use args::{Cli, Command, FaultsArgs, PictureArgs, ServeArgs, TableArgs, TaskArgs};
 use clap::Parser;
-use pairmill_world::{Task, Fault, HostBehaviour, Server, ServerConfig, Source, TableConfig, TableFormat, World};
+use pairmill_world::{
+    Fault, HostBehaviour, Server, ServerConfig, Source, TableConfig, TableFormat, Task, World,
+};
 use serde_json::json;
 use tokio::signal::unix::{SignalKind, signal};
 

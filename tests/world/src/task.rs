@@ -151,7 +151,14 @@ impl Task {
     ///
     /// # Errors
     /// [`Error::Io`] with the path that could not be written.
-    pub fn write_shard(self, world: &World, split: Split, shift: Shift, per_class: u64, dir: &Path) -> Result<u64> {
+    pub fn write_shard(
+        self,
+        world: &World,
+        split: Split,
+        shift: Shift,
+        per_class: u64,
+        dir: &Path,
+    ) -> Result<u64> {
         fs::create_dir_all(dir).map_err(Error::io(dir))?;
         let names = self.class_names();
         let total = per_class * names.len() as u64;
@@ -230,7 +237,8 @@ mod tests {
         let tar = pairmill_shards::tar::MappedTar::open(dir.path().join("counts-test.tar")).unwrap();
         assert_eq!(tar.len() as u64, total);
         for (index, sample) in tar.iter().enumerate() {
-            let Labelled { picture, label } = Task::Counts.labelled(&world, Split::Test, Shift::None, index as u64);
+            let Labelled { picture, label } =
+                Task::Counts.labelled(&world, Split::Test, Shift::None, index as u64);
             assert_eq!(sample.get("cls"), Some(label.to_string().as_bytes()));
             assert_eq!(sample.get("jpg"), Some(picture.bytes().unwrap().as_slice()));
         }
