@@ -1,4 +1,4 @@
-//! `load SHARDS SAMPLES [batch=64] [threads=1] [planes=true] [tokens=false]`: runs the loader over that many samples as
+//! `load SHARDS SAMPLES [batch=64] [threads=1] [planes=false]`: runs the loader over that many samples as
 //! training would, 224 pixels, and prints its statistics as JSON. `bench/loader.sh` measures it.
 #![allow(clippy::print_stdout, reason = "an example that is run by the bench")]
 
@@ -20,7 +20,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     };
     let number = |name: &str, default: usize| option(&args, name).map_or(Ok(default), |n| n.parse());
     let mut image = ImageTransform::training(224);
-    image.pixels.planes = option(&args, "planes").is_none_or(|word| word == "true");
+    image.pixels.planes = option(&args, "planes").is_some_and(|word| word == "true");
     let dataset = Dataset::open(&[SourceSpec::new(shards)], &DatasetConfig::default())?;
     let config = LoaderConfig {
         batch_size: number("batch", 64)?,

@@ -1,4 +1,4 @@
-//! `crop_dump SIDE [rgb] [no-dct] < REQUESTS > PIXELS`: what `Cropper` makes of files, for comparison with other tools.
+//! `crop_dump SIDE [planes] [no-dct] < REQUESTS > PIXELS`: what `Cropper` makes of files, for comparison with other tools.
 //! A request is a line `PATH<tab>centre` or `PATH<tab>LEFT TOP WIDTH HEIGHT`; the answer is `SIDE * SIDE * 3` bytes.
 #![allow(clippy::print_stderr, reason = "an example that is run by hand and by tests/peers")]
 
@@ -9,10 +9,10 @@ use pairmill_pixels::{CropBox, CropConfig, Cropper, Placement, View};
 
 fn main() -> Result<(), Box<dyn Error>> {
     let args: Vec<String> = std::env::args().skip(1).collect();
-    let side = args.first().ok_or("usage: crop_dump SIDE [rgb] [no-dct] < REQUESTS > PIXELS")?.parse()?;
+    let side = args.first().ok_or("usage: crop_dump SIDE [planes] [no-dct] < REQUESTS > PIXELS")?.parse()?;
     let has = |word: &str| args.iter().any(|arg| arg == word);
     let config =
-        CropConfig { side, planes: !has("rgb"), dct_scaling: !has("no-dct"), ..CropConfig::default() };
+        CropConfig { side, planes: has("planes"), dct_scaling: !has("no-dct"), ..CropConfig::default() };
     let mut cropper = Cropper::new(&config)?;
     let mut pixels = vec![0; cropper.out_bytes()];
     let mut out = std::io::stdout().lock();

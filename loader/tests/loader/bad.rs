@@ -65,7 +65,8 @@ fn a_bad_sample_is_replaced_from_outside_its_batch_and_reported() {
 
 #[test]
 fn two_ranks_replace_as_one_does() {
-    let dataset = open(&with_bad_ones());
+    let folder = with_bad_ones();
+    let dataset = open(&folder);
     let alone = run(&dataset, &config(8)).unwrap();
     let ranks: Vec<_> =
         (0..2).map(|rank| run(&dataset, &LoaderConfig { rank, world: 2, ..config(4) }).unwrap()).collect();
