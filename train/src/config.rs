@@ -368,7 +368,7 @@ impl TrainConfig {
     /// When ranks and micro-batches do not divide the batch.
     pub fn share(&self, world: usize) -> Result<usize, ConfigError> {
         let parts = world * self.accum_freq;
-        if self.batch_size % parts != 0 || self.batch_size < parts {
+        if !self.batch_size.is_multiple_of(parts) || self.batch_size < parts {
             return Err(ConfigError::Value {
                 key: "batch_size",
                 value: self.batch_size.to_string(),

@@ -91,7 +91,7 @@ fn blank_captions_are_kept_or_dropped() {
     let folder = Folder::new();
     let blank = |i: usize| {
         let mut sample = good(0, i);
-        if i % 2 == 0 {
+        if i.is_multiple_of(2) {
             sample.members[1].data = b" \n".to_vec();
         }
         sample

@@ -1,6 +1,7 @@
 //! Weights from outside: a checkpoint's tensors by name, all of them or none.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::fmt;
 
 use tch::Tensor;
@@ -56,10 +57,11 @@ pub(super) fn assign(
     let mut given = HashMap::new();
     let mut error = AssignError::default();
     for (name, tensor) in named {
-        if given.contains_key(&name) {
-            error.repeated.push(name);
-        } else {
-            given.insert(name, tensor);
+        match given.entry(name) {
+            Entry::Occupied(entry) => error.repeated.push(entry.key().clone()),
+            Entry::Vacant(entry) => {
+                entry.insert(tensor);
+            }
         }
     }
     let mut pairs = Vec::new();

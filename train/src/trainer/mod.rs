@@ -268,7 +268,7 @@ impl Run<'_> {
                 metrics,
                 config: serde_json::to_value(self.config).unwrap_or_default(),
             };
-            let name = if done % setup.steps_per_epoch == 0 {
+            let name = if done.is_multiple_of(setup.steps_per_epoch) {
                 Name::Epoch(done / setup.steps_per_epoch)
             } else {
                 Name::Step(done)
