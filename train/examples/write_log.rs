@@ -48,7 +48,8 @@ fn run(folder: &Path, resumed_at: u64, until: u64) -> Result<(), FileError> {
             skipped: 0,
         })?;
         if step % 50 == 0 {
-            let metrics = [("acc1".to_owned(), progress / 2.0), ("clip_val_loss".to_owned(), 5.0 - progress)].into();
+            let metrics =
+                [("acc1".to_owned(), progress / 2.0), ("clip_val_loss".to_owned(), 5.0 - progress)].into();
             log.eval(EvalLine { step, epoch: progress * 2.0, metrics })?;
         }
     }

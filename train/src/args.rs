@@ -196,7 +196,8 @@ impl RunArgs {
         let text = |text: &str| Value::String(text.into());
         let path = |path: &PathBuf| Value::String(path.to_string_lossy().into_owned());
         if !self.data.is_empty() {
-            let source = |shards: &String| Value::Table(Table::from_iter([("shards".to_string(), text(shards))]));
+            let source =
+                |shards: &String| Value::Table(Table::from_iter([("shards".to_string(), text(shards))]));
             put(&mut flags, "data.sources", Value::Array(self.data.iter().map(source).collect()));
         }
         if let Some(device) = self.device {
@@ -264,7 +265,8 @@ mod tests {
     use super::*;
 
     fn resolve(words: &[&str]) -> Result<TrainConfig, String> {
-        let all = ["pairmill-train", "run", "clip-rn-tiny", "--out", "o", "--data", "shards"].iter().chain(words);
+        let all =
+            ["pairmill-train", "run", "clip-rn-tiny", "--out", "o", "--data", "shards"].iter().chain(words);
         match Cli::try_parse_from(all).unwrap().command {
             Command::Run(args) => args.resolve().map_err(|error| error.to_string()),
             _ => unreachable!(),

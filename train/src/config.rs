@@ -316,7 +316,8 @@ impl TrainConfig {
     }
 
     fn check(&self) -> Result<(), ConfigError> {
-        let wrong = |key, value: String, rule: &str| Err(ConfigError::Value { key, value, rule: rule.into() });
+        let wrong =
+            |key, value: String, rule: &str| Err(ConfigError::Value { key, value, rule: rule.into() });
         if self.batch_size < 2 {
             return wrong("batch_size", self.batch_size.to_string(), "a contrastive loss needs at least 2");
         }

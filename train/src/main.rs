@@ -9,7 +9,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use anyhow::Context;
 use clap::{CommandFactory, Parser};
 use pairmill_tokens::{Tokenizer, lines};
-use pairmill_train::args::{Cli, Command, CurveArgs, EvaluateArgs, ExportArgs, ImportArgs, RunArgs, TokenizeArgs};
+use pairmill_train::args::{
+    Cli, Command, CurveArgs, EvaluateArgs, ExportArgs, ImportArgs, RunArgs, TokenizeArgs,
+};
 use pairmill_train::config::RECIPES;
 use pairmill_train::error::TrainError;
 use pairmill_train::eval::checkpoint::{Request, evaluate};
@@ -88,7 +90,11 @@ fn run(args: &RunArgs) -> anyhow::Result<ExitCode> {
     }
     let kept = report.checkpoint.as_deref().unwrap_or(&args.out).display().to_string();
     if !report.complete {
-        let _ = writeln!(io::stderr(), "interrupted at step {}, kept in {kept}; give the same command again to go on", report.steps);
+        let _ = writeln!(
+            io::stderr(),
+            "interrupted at step {}, kept in {kept}; give the same command again to go on",
+            report.steps
+        );
         return Ok(ExitCode::from(INTERRUPTED));
     }
     if !args.quiet {

@@ -3,7 +3,9 @@
 use std::path::Path;
 
 use pairmill_train::checkpoint::state::FORMAT;
-use pairmill_train::checkpoint::{Checkpoint, Checkpoints, Keep, Name, State, export_weights, import_weights};
+use pairmill_train::checkpoint::{
+    Checkpoint, Checkpoints, Keep, Name, State, export_weights, import_weights,
+};
 use pairmill_train::log::progress::peak_resident_bytes;
 use pairmill_train::optim::{AdamW, AdamWConfig, Schedule, Shape};
 use pairmill_train::torch::rng;

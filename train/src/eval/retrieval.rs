@@ -36,8 +36,7 @@ pub fn evaluate(
         let views = batch.whole()?;
         let image = normalise(&model.encode_image(&views.pixels, Mode::Eval)?)?;
         let text = normalise(&model.encode_text(&views.tokens)?)?;
-        let good: Vec<i64> =
-            batch.slots.iter().map(|slot| i64::from(slot.origin != Origin::Empty)).collect();
+        let good: Vec<i64> = batch.slots.iter().map(|slot| i64::from(slot.origin != Origin::Empty)).collect();
         let good = Tensor::f_from_slice(&good)?.f_to_device(setup.device)?;
         let rows = good.f_nonzero()?.f_squeeze_dim(-1)?;
         let count = rows.numel() as f64;

@@ -15,16 +15,16 @@ use pairmill_shards::atomic::write_atomic;
 
 use self::setup::Setup;
 use self::step::StepOutcome;
-use crate::checkpoint::state::FORMAT;
 use crate::checkpoint::folder::CHECKPOINTS;
+use crate::checkpoint::state::FORMAT;
 use crate::checkpoint::{Checkpoints, Name, State};
 use crate::config::TrainConfig;
 use crate::error::TrainError;
 use crate::eval::{self, EvalSetup, Metric};
 use crate::feed::DeviceBatch;
 use crate::launch::Launch;
-use crate::log::{Diverged, EvalLine, StepLine, StepWindow, Target, TrainLog};
 use crate::log::progress::peak_resident_bytes;
+use crate::log::{Diverged, EvalLine, StepLine, StepWindow, Target, TrainLog};
 use crate::ranks::number;
 use crate::torch::memory::peak_bytes;
 
@@ -56,7 +56,8 @@ pub fn run(
     stop: &AtomicBool,
 ) -> Result<Report, TrainError> {
     let mut setup = setup::prepare(config, folder, launch)?;
-    let writer = if setup.ranks.is_first() { Some(Writer::open(config, folder, &setup, quiet)?) } else { None };
+    let writer =
+        if setup.ranks.is_first() { Some(Writer::open(config, folder, &setup, quiet)?) } else { None };
     let mut run = Run { config, writer, setup: &mut setup, metrics: Vec::new(), window: Window::default() };
     run.train(stop)
 }
@@ -160,7 +161,13 @@ impl Run<'_> {
     }
 
     /// Reads the loss (the one place that waits for the device), stops a run that has lost it, writes a line.
-    fn log(&mut self, done: u64, lr: f64, outcome: &StepOutcome, batch: &DeviceBatch) -> Result<(), TrainError> {
+    fn log(
+        &mut self,
+        done: u64,
+        lr: f64,
+        outcome: &StepOutcome,
+        batch: &DeviceBatch,
+    ) -> Result<(), TrainError> {
         let mut numbers = [number(&outcome.loss)?, number(&outcome.accuracy)?];
         self.setup.ranks.sum_numbers(&mut numbers, self.setup.device)?;
         let world = self.setup.ranks.world() as f64;
@@ -177,7 +184,13 @@ impl Run<'_> {
             logit_scale: number(self.setup.stepper.model.logit_scale())?.exp(),
             lr,
             gradient_norm: outcome.gradient_norm.as_ref().map(number).transpose()?,
-            loss_scale: self.setup.stepper.scaler.as_ref().map(|scaler| number(scaler.factor())).transpose()?,
+            loss_scale: self
+                .setup
+                .stepper
+                .scaler
+                .as_ref()
+                .map(|scaler| number(scaler.factor()))
+                .transpose()?,
             samples_per_s: self.window.steps as f64 * self.config.batch_size as f64 / elapsed_s,
             data_wait: (self.setup.feed.waited().as_secs_f64() - self.window.waited_s) / elapsed_s,
             memory_bytes: peak_bytes(self.setup.device).or_else(peak_resident_bytes),
@@ -261,7 +274,8 @@ impl Run<'_> {
                 Name::Step(done)
             };
             let stepper = &setup.stepper;
-            path = Some(writer.checkpoints.save(name, stepper.model.weights(), &stepper.optimiser, &state)?);
+            path =
+                Some(writer.checkpoints.save(name, stepper.model.weights(), &stepper.optimiser, &state)?);
         }
         // The others wait, so that a kill of one process finds all of them at the same checkpoint.
         setup.ranks.wait()?;

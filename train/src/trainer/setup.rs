@@ -80,7 +80,12 @@ pub fn resumable(config: &TrainConfig, folder: &Path) -> Result<Option<Checkpoin
     Ok(Some(checkpoint))
 }
 
-fn loader_config(config: &TrainConfig, rank: usize, world: usize, side: u32) -> Result<LoaderConfig, TrainError> {
+fn loader_config(
+    config: &TrainConfig,
+    rank: usize,
+    world: usize,
+    side: u32,
+) -> Result<LoaderConfig, TrainError> {
     Ok(LoaderConfig {
         batch_size: config.share(world)?,
         rank,
@@ -104,7 +109,8 @@ pub fn outline(config: &TrainConfig, folder: &Path, launch: &Launch) -> Result<O
     let architecture = config.architecture()?;
     let side = u32::try_from(architecture.image_size()).unwrap_or(0);
     let loader = loader_config(config, launch.rank, launch.world, side)?;
-    let dataset = Dataset::open(&config.data.sources, &config.data.samples).map_err(crate::feed::FeedError::from)?;
+    let dataset =
+        Dataset::open(&config.data.sources, &config.data.samples).map_err(crate::feed::FeedError::from)?;
     let samples = config.data.epoch_samples.unwrap_or_else(|| dataset.num_samples());
     let steps_per_epoch = samples / loader.global_batch();
     if steps_per_epoch == 0 {
@@ -135,7 +141,8 @@ pub fn prepare(config: &TrainConfig, folder: &Path, launch: &Launch) -> Result<S
     // Everything that can be wrong with the input comes first, so nothing is started in vain.
     let outline = outline(config, folder, launch)?;
     let architecture = config.architecture()?;
-    let tasks = config.eval.zero_shot.iter().map(|path| ZeroShotTask::read(path)).collect::<Result<_, _>>()?;
+    let tasks =
+        config.eval.zero_shot.iter().map(|path| ZeroShotTask::read(path)).collect::<Result<_, _>>()?;
     let checkpoint = resumable(config, folder)?;
     let device = device::choose(config.runtime.device, launch)?;
 
@@ -168,17 +175,19 @@ pub fn prepare(config: &TrainConfig, folder: &Path, launch: &Launch) -> Result<S
     let side = u32::try_from(architecture.image_size()).unwrap_or(0);
     let loader_config = loader_config(config, ranks.rank(), ranks.world(), side)?;
     let tokenizer = Tokenizer::new().map_err(|error| crate::torch::TorchError(error.to_string()))?;
-    let dataset = Dataset::open(&config.data.sources, &config.data.samples).map_err(crate::feed::FeedError::from)?;
+    let dataset =
+        Dataset::open(&config.data.sources, &config.data.samples).map_err(crate::feed::FeedError::from)?;
     let buffers = PixelBuffer::pool(loader_config.prefetch, loader_config.image_bytes(), device)?;
     let encode = encode(&tokenizer, config.data.truncation);
     let started = match &checkpoint {
         Some(checkpoint) => {
-            let state: LoaderState = serde_json::from_value(checkpoint.state.loader.clone()).map_err(|error| {
-                CheckpointError::Damaged {
-                    path: checkpoint.path.clone(),
-                    what: format!("the loader's position: {error}"),
-                }
-            })?;
+            let state: LoaderState =
+                serde_json::from_value(checkpoint.state.loader.clone()).map_err(|error| {
+                    CheckpointError::Damaged {
+                        path: checkpoint.path.clone(),
+                        what: format!("the loader's position: {error}"),
+                    }
+                })?;
             Loader::resume(dataset, &loader_config, encode, buffers, &state)
         }
         None => Loader::start(dataset, &loader_config, encode, buffers),

@@ -10,7 +10,8 @@ fn each_is_one_line_that_names_what_to_do() {
     fs::create_dir(bench.path("empty")).unwrap();
     fs::write(bench.path("cut.tar"), &fs::read(bench.path("data/00000.tar")).unwrap()[..5000]).unwrap();
     fs::write(bench.path("text.tar"), "this is no tar\n".repeat(100)).unwrap();
-    fs::write(bench.path("task.toml"), "shards = \"t.tar\"\nclasses = [\"a\"]\ntemplates = [\"{}\"]").unwrap();
+    fs::write(bench.path("task.toml"), "shards = \"t.tar\"\nclasses = [\"a\"]\ntemplates = [\"{}\"]")
+        .unwrap();
     let path = |name: &str| bench.path(name).to_string_lossy().into_owned();
     let cases: Vec<(Vec<String>, &str)> = vec![
         (vec!["--data".into(), path("nowhere")], "nowhere"),
@@ -27,7 +28,9 @@ fn each_is_one_line_that_names_what_to_do() {
     ];
     for (index, (words, expected)) in cases.iter().enumerate() {
         let mut command = pairmill_train();
-        command.args(["run", "clip-vit-tiny", "--device", "cpu", "--out"]).arg(bench.path(&format!("out{index}")));
+        command
+            .args(["run", "clip-vit-tiny", "--device", "cpu", "--out"])
+            .arg(bench.path(&format!("out{index}")));
         if words[0] != "--data" {
             command.arg("--data").arg(bench.path("data"));
         }

@@ -20,7 +20,8 @@ impl Bench {
         let folder = tempfile::tempdir().unwrap();
         let data = folder.path().join("data");
         fs::create_dir(&data).unwrap();
-        let world = World::new(WorldConfig { seed: 3, sizes: pairmill_world::SizeClass::Small, distinct: None });
+        let world =
+            World::new(WorldConfig { seed: 3, sizes: pairmill_world::SizeClass::Small, distinct: None });
         for shard in 0..shards {
             let file = fs::File::create(data.join(format!("{shard:05}.tar"))).unwrap();
             let mut tar = TarWriter::new(file);
@@ -45,7 +46,14 @@ impl Bench {
     pub fn run(&self, out: &str, more: &[&str]) -> Command {
         let mut command = pairmill_train();
         command.args(["run", "clip-vit-tiny", "--device", "cpu", "--batch-size", "8"]);
-        command.args(["--set", "runtime.threads=1", "--set", "log.every_steps=1", "--set", "log.tensorboard=false"]);
+        command.args([
+            "--set",
+            "runtime.threads=1",
+            "--set",
+            "log.every_steps=1",
+            "--set",
+            "log.tensorboard=false",
+        ]);
         command.arg("--data").arg(self.path("data")).arg("--out").arg(self.path(out)).args(more);
         command
     }
@@ -54,9 +62,7 @@ impl Bench {
     pub fn losses(&self, out: &str) -> Vec<(u64, f64)> {
         let text = fs::read_to_string(self.path(out).join("metrics.jsonl")).unwrap();
         let lines = text.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
-        lines
-            .filter_map(|line| Some((line.get("step")?.as_u64()?, line.get("loss")?.as_f64()?)))
-            .collect()
+        lines.filter_map(|line| Some((line.get("step")?.as_u64()?, line.get("loss")?.as_f64()?))).collect()
     }
 }
 
@@ -79,8 +85,7 @@ pub fn succeed(command: &mut Command) -> Output {
 /// Names of the checkpoints in a run's folder.
 pub fn checkpoints(run: &Path) -> Vec<String> {
     let entries = fs::read_dir(run.join("checkpoints")).unwrap();
-    let mut names: Vec<_> =
-        entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    let mut names: Vec<_> = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
     names.sort();
     names
 }

@@ -27,7 +27,8 @@ fn killed_in_mid_epoch_the_losses_go_on_bit_for_bit() {
     }
     succeed(&mut bench.run("killed", STEPS));
     assert_eq!(bench.losses("killed"), whole);
-    let model = |run: &str| std::fs::read(bench.path(run).join("checkpoints/epoch_2/model.safetensors")).unwrap();
+    let model =
+        |run: &str| std::fs::read(bench.path(run).join("checkpoints/epoch_2/model.safetensors")).unwrap();
     assert!(model("killed") == model("whole"), "weights differ");
     // Only the newest two stay.
     assert_eq!(checkpoints(&bench.path("whole")), ["epoch_2", "latest", "step-00000012"]);
@@ -51,7 +52,8 @@ fn a_finished_run_given_again_has_nothing_to_do_and_another_one_is_refused() {
 #[test]
 fn interrupted_it_keeps_the_step_and_says_how_to_go_on() {
     let bench = Bench::new(1, 32);
-    let mut child = bench.run("out", &["--duration", "4000"]).stderr(std::process::Stdio::piped()).spawn().unwrap();
+    let mut child =
+        bench.run("out", &["--duration", "4000"]).stderr(std::process::Stdio::piped()).spawn().unwrap();
     let patience = Instant::now() + Duration::from_secs(120);
     while !bench.path("out/metrics.jsonl").exists() || bench.losses("out").len() < 2 {
         assert!(Instant::now() < patience && child.try_wait().unwrap().is_none(), "never took a step");

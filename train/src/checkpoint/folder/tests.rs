@@ -17,7 +17,8 @@ fn model() -> (Weights, AdamW) {
 }
 
 fn bits(weights: &Weights) -> Vec<u32> {
-    let values = |tensor: &Tensor| Vec::<f32>::try_from(tensor.detach().to_kind(Kind::Float).reshape([-1])).unwrap();
+    let values =
+        |tensor: &Tensor| Vec::<f32>::try_from(tensor.detach().to_kind(Kind::Float).reshape([-1])).unwrap();
     weights.all().iter().flat_map(|weight| values(&weight.tensor)).map(f32::to_bits).collect()
 }
 
@@ -40,8 +41,10 @@ fn state(step: u64) -> State {
 }
 
 fn names(folder: &Path) -> Vec<String> {
-    let mut names: Vec<_> =
-        fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    let mut names: Vec<_> = fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
     names.sort();
     names
 }
@@ -83,7 +86,11 @@ fn a_kill_at_any_point_leaves_a_checkpoint_to_resume_from() {
             } else {
                 assert!(found.state.step == 1, "{point:?}: what `latest` names is there");
             }
-            assert!(names(folder.path()).iter().all(|name| !name.starts_with('.')), "{point:?}: {:?}", names(folder.path()));
+            assert!(
+                names(folder.path()).iter().all(|name| !name.starts_with('.')),
+                "{point:?}: {:?}",
+                names(folder.path())
+            );
             all.save(Name::Step(2), &weights, &optimizer, &state(2)).unwrap();
             assert_eq!(names(folder.path()), ["latest", "step-00000002"], "{point:?}");
         }
@@ -159,9 +166,15 @@ fn what_cannot_be_resumed_says_why_in_one_line() {
         let message = error.to_string();
         assert!(words.iter().all(|word| message.contains(word)) && !message.contains('\n'), "{message}");
     };
-    says(checkpoint.check("vit-tiny", &config, &[]).unwrap_err(), &["step-00000001 holds rn-tiny, not vit-tiny"]);
+    says(
+        checkpoint.check("vit-tiny", &config, &[]).unwrap_err(),
+        &["step-00000001 holds rn-tiny, not vit-tiny"],
+    );
     let other = serde_json::json!({"optim": {"lr": 2e-3}});
-    says(checkpoint.check("rn-tiny", &other, &[]).unwrap_err(), &["optim.lr was 0.001, is 0.002", "--init-from"]);
+    says(
+        checkpoint.check("rn-tiny", &other, &[]).unwrap_err(),
+        &["optim.lr was 0.001, is 0.002", "--init-from"],
+    );
     checkpoint.check("rn-tiny", &other, &["optim.lr"]).unwrap();
 
     let wider = Weights::new(Device::Cpu);
@@ -196,7 +209,16 @@ fn names_are_parsed_only_as_they_are_written() {
     for name in [Name::Step(0), Name::Step(123_456_789), Name::Epoch(16)] {
         assert_eq!(Name::parse(&name.to_string()), Some(name));
     }
-    for text in ["step-1", "step-", "epoch_", "epoch_016", "epoch-1", "latest", ".step-00000001.5.tmp", "step-0000000x"] {
+    for text in [
+        "step-1",
+        "step-",
+        "epoch_",
+        "epoch_016",
+        "epoch-1",
+        "latest",
+        ".step-00000001.5.tmp",
+        "step-0000000x",
+    ] {
         assert_eq!(Name::parse(text), None, "{text}");
     }
     assert_eq!(hidden_name(".step-00000001.5.tmp"), Some((Name::Step(1), "tmp")));
