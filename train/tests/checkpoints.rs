@@ -3,7 +3,9 @@
 use std::path::Path;
 
 use pairmill_train::checkpoint::state::FORMAT;
-use pairmill_train::checkpoint::{Checkpoint, Checkpoints, Keep, Name, State, export_weights, import_weights};
+use pairmill_train::checkpoint::{
+    Checkpoint, Checkpoints, Keep, Name, State, export_weights, import_weights,
+};
 use pairmill_train::log::progress::peak_resident_bytes;
 use pairmill_train::optim::{AdamW, AdamWConfig, Schedule, Shape};
 use pairmill_train::torch::rng;
@@ -14,9 +16,9 @@ fn model(layers: usize, width: i64) -> (Weights, AdamW) {
     let weights = Weights::new(Device::Cpu);
     for layer in 0..layers {
         let scope = weights.root().part("transformer.resblocks").part(layer);
-        scope.parameter("weight", &[width, width], Init::Normal { std: 1.0 }).unwrap();
+        let _ = scope.parameter("weight", &[width, width], Init::Normal { std: 1.0 }).unwrap();
     }
-    weights.root().parameter("logit_scale", &[], Init::Constant(2.0)).unwrap();
+    let _ = weights.root().parameter("logit_scale", &[], Init::Constant(2.0)).unwrap();
     let optimizer = AdamW::new(&weights, AdamWConfig::for_model("ViT")).unwrap();
     (weights, optimizer)
 }

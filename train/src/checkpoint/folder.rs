@@ -43,7 +43,8 @@ pub enum Name {
 
 impl Name {
     fn parse(text: &str) -> Option<Self> {
-        let number = |digits: &str| digits.bytes().all(|b| b.is_ascii_digit()).then(|| digits.parse().ok()).flatten();
+        let number =
+            |digits: &str| digits.bytes().all(|b| b.is_ascii_digit()).then(|| digits.parse().ok()).flatten();
         text.strip_prefix("step-")
             .and_then(number)
             .map(Self::Step)
@@ -221,7 +222,8 @@ impl Checkpoints {
     /// When the folder cannot be listed.
     pub fn best(&self, best: &Best) -> Result<Option<Checkpoint>, CheckpointError> {
         let value = |checkpoint: &Checkpoint| {
-            let value = checkpoint.state.metrics.get(&best.metric).copied().filter(|value| !value.is_nan())?;
+            let value =
+                checkpoint.state.metrics.get(&best.metric).copied().filter(|value| !value.is_nan())?;
             Some(if best.direction == Direction::Highest { value } else { -value })
         };
         let mut found: Option<(f64, Checkpoint)> = None;
@@ -247,7 +249,8 @@ impl Checkpoints {
                 continue;
             }
             // First out of sight, so that a half-deleted folder has no checkpoint's name.
-            let Some(name) = checkpoint.path.file_name().and_then(|name| name.to_str()).and_then(Name::parse) else {
+            let Some(name) = checkpoint.path.file_name().and_then(|name| name.to_str()).and_then(Name::parse)
+            else {
                 continue;
             };
             let gone = self.hidden(name, "gone");
@@ -273,7 +276,8 @@ impl Checkpoints {
             let Some((name, what)) = file_name.and_then(hidden_name) else { continue };
             let path = self.folder.join(name.to_string());
             if what == "old" && !path.exists() {
-                fs::rename(&hidden, &path).map_err(|error| FileError::new(&path, FileAction::Rename, error))?;
+                fs::rename(&hidden, &path)
+                    .map_err(|error| FileError::new(&path, FileAction::Rename, error))?;
             } else {
                 remove_folder(&hidden)?;
             }
@@ -435,8 +439,10 @@ impl Checkpoint {
 fn restore_file(path: &Path, targets: &[(String, Tensor)]) -> Result<(), CheckpointError> {
     let mut file = TensorFile::open(path)?;
     let entries: Vec<_> = file.entries().iter().map(|entry| (entry.name.clone(), entry.clone())).collect();
-    let pairs = matching::pair(targets, &entries)
-        .map_err(|mismatch| CheckpointError::Mismatch { path: path.to_path_buf(), mismatch: mismatch.into() })?;
+    let pairs = matching::pair(targets, &entries).map_err(|mismatch| CheckpointError::Mismatch {
+        path: path.to_path_buf(),
+        mismatch: mismatch.into(),
+    })?;
     for (target, entry) in pairs {
         matching::overwrite(target, &file.read(&entry.name)?)?;
     }

@@ -36,8 +36,10 @@ pub fn import_weights(path: &Path, weights: &Weights) -> Result<(), CheckpointEr
     let mut file = WeightsFile::open(path)?;
     let targets = named(weights);
     let entries = renamed(file.entries(), &targets);
-    let pairs = matching::pair(&targets, &entries)
-        .map_err(|mismatch| CheckpointError::Mismatch { path: path.to_path_buf(), mismatch: mismatch.into() })?;
+    let pairs = matching::pair(&targets, &entries).map_err(|mismatch| CheckpointError::Mismatch {
+        path: path.to_path_buf(),
+        mismatch: mismatch.into(),
+    })?;
     for (target, entry) in pairs {
         matching::overwrite(target, &file.read(&entry.name)?)?;
     }
@@ -123,9 +125,11 @@ impl WeightsFile {
 
 /// Each entry with the name it has in the model.
 fn renamed(entries: &[Entry], targets: &[(String, Tensor)]) -> Vec<(String, Entry)> {
-    let mut all: Vec<(String, Entry)> = entries.iter().map(|entry| (entry.name.clone(), entry.clone())).collect();
-    while let Some(wrapper) =
-        WRAPPERS.iter().find(|wrapper| !all.is_empty() && all.iter().all(|(name, _)| name.starts_with(*wrapper)))
+    let mut all: Vec<(String, Entry)> =
+        entries.iter().map(|entry| (entry.name.clone(), entry.clone())).collect();
+    while let Some(wrapper) = WRAPPERS
+        .iter()
+        .find(|wrapper| !all.is_empty() && all.iter().all(|(name, _)| name.starts_with(*wrapper)))
     {
         for (name, _) in &mut all {
             name.drain(..wrapper.len());
@@ -161,14 +165,14 @@ mod tests {
         let weights = Weights::new(Device::Cpu);
         for name in names {
             let shape: &[i64] = if *name == "logit_scale" { &[] } else { &[2, 3] };
-            weights.root().parameter(name, shape, Init::Constant(0.0)).unwrap();
+            let _ = weights.root().parameter(name, shape, Init::Constant(0.0)).unwrap();
         }
         weights
     }
 
     fn fill(weights: &Weights, value: f64) {
         for weight in weights.all() {
-            no_grad(|| weight.tensor.shallow_clone().fill_(value));
+            let _ = no_grad(|| weight.tensor.shallow_clone().fill_(value));
         }
     }
 
@@ -226,7 +230,8 @@ mod tests {
         let other = weights(&["visual.proj", "logit_scale"]);
         import_weights(&path, &other).unwrap();
         assert!(other.all().iter().all(|weight| weight.tensor.min().double_value(&[]) == 3.25));
-        let names: Vec<_> = std::fs::read_dir(folder.path()).unwrap().map(|e| e.unwrap().file_name()).collect();
+        let names: Vec<_> =
+            std::fs::read_dir(folder.path()).unwrap().map(|e| e.unwrap().file_name()).collect();
         assert_eq!(names, ["out.safetensors"]);
     }
 
@@ -244,7 +249,10 @@ mod tests {
         for (bytes, said) in cases {
             std::fs::write(&path, bytes).unwrap();
             let message = import_weights(&path, &weights).unwrap_err().to_string();
-            assert!(message.contains("w.pt: ") && message.contains(said) && !message.contains('\n'), "{message}");
+            assert!(
+                message.contains("w.pt: ") && message.contains(said) && !message.contains('\n'),
+                "{message}"
+            );
         }
         let gone = import_weights(&folder.path().join("gone.pt"), &weights).unwrap_err().to_string();
         assert!(gone.contains("gone.pt: there is no such file"), "{gone}");

@@ -28,8 +28,11 @@ impl Mismatch {
 impl fmt::Display for Mismatch {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("not this model's tensors")?;
-        let lists =
-            [("missing", &self.missing), ("unexpected", &self.unexpected), ("of another shape", &self.reshaped)];
+        let lists = [
+            ("missing", &self.missing),
+            ("unexpected", &self.unexpected),
+            ("of another shape", &self.reshaped),
+        ];
         for (what, names) in lists.into_iter().filter(|(_, names)| !names.is_empty()) {
             write!(f, "; {} {what}: {}", names.len(), Listed(names))?;
         }
@@ -93,7 +96,8 @@ mod tests {
     }
 
     fn entries(list: &[(&str, &[i64])]) -> Vec<(String, Entry)> {
-        let entry = |name: &str, shape: &[i64]| Entry { name: name.into(), shape: shape.to_vec(), kind: Kind::Float };
+        let entry =
+            |name: &str, shape: &[i64]| Entry { name: name.into(), shape: shape.to_vec(), kind: Kind::Float };
         list.iter().map(|(name, shape)| ((*name).to_owned(), entry(name, shape))).collect()
     }
 

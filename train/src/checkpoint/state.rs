@@ -63,7 +63,8 @@ pub struct Difference {
 
 impl fmt::Display for Difference {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let show = |value: &Option<Value>| value.as_ref().map_or_else(|| "not set".to_owned(), Value::to_string);
+        let show =
+            |value: &Option<Value>| value.as_ref().map_or_else(|| "not set".to_owned(), Value::to_string);
         write!(f, "{} was {}, is {}", self.path, show(&self.saved), show(&self.given))
     }
 }
@@ -118,8 +119,10 @@ mod tests {
     #[test]
     fn differences_are_named_with_both_values() {
         let saved = json!({"optim": {"lr": 1e-3, "warmup": 500}, "log": {"every": 10}, "data": ["a"], "gone": 1, "none": null});
-        let given = json!({"optim": {"lr": 5e-4, "warmup": 500}, "log": {"every": 1}, "data": ["a", "b"], "logs": 2});
-        let found: Vec<String> = differences(&saved, &given, &["log"]).iter().map(ToString::to_string).collect();
+        let given =
+            json!({"optim": {"lr": 5e-4, "warmup": 500}, "log": {"every": 1}, "data": ["a", "b"], "logs": 2});
+        let found: Vec<String> =
+            differences(&saved, &given, &["log"]).iter().map(ToString::to_string).collect();
         assert_eq!(
             found,
             [

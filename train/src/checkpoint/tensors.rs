@@ -50,9 +50,15 @@ pub struct Entry {
 pub fn write(tensors: &[(String, Tensor)], mut to: impl Write, path: &Path) -> Result<(), CheckpointError> {
     let mut sorted = Vec::with_capacity(tensors.len());
     for (name, tensor) in tensors {
-        let dtype = KINDS.iter().find(|(kind, _)| *kind == tensor.kind()).map(|(_, dtype)| *dtype).ok_or_else(
-            || CheckpointError::damaged(path, format!("{name} is {:?}, which safetensors lacks", tensor.kind())),
-        )?;
+        let dtype =
+            KINDS.iter().find(|(kind, _)| *kind == tensor.kind()).map(|(_, dtype)| *dtype).ok_or_else(
+                || {
+                    CheckpointError::damaged(
+                        path,
+                        format!("{name} is {:?}, which safetensors lacks", tensor.kind()),
+                    )
+                },
+            )?;
         sorted.push((dtype, name, tensor));
     }
     sorted.sort_by(|(left, a, _), (right, b, _)| right.cmp(left).then(a.cmp(b)));
@@ -129,9 +135,15 @@ impl TensorFile {
         let mut entries = Vec::new();
         for name in metadata.offset_keys() {
             let Some(info) = metadata.info(&name) else { continue };
-            let kind = KINDS.iter().find(|(_, dtype)| *dtype == info.dtype).map(|(kind, _)| *kind).ok_or_else(
-                || CheckpointError::damaged(path, format!("{name} is {:?}, which libtorch lacks", info.dtype)),
-            )?;
+            let kind =
+                KINDS.iter().find(|(_, dtype)| *dtype == info.dtype).map(|(kind, _)| *kind).ok_or_else(
+                    || {
+                        CheckpointError::damaged(
+                            path,
+                            format!("{name} is {:?}, which libtorch lacks", info.dtype),
+                        )
+                    },
+                )?;
             let shape = info.shape.iter().map(|&side| i64::try_from(side).unwrap_or(i64::MAX)).collect();
             entries.push(Entry { name, shape, kind });
         }
@@ -171,7 +183,11 @@ impl TensorFile {
 pub(super) fn tensor_of(bytes: &[u8], shape: &[i64], kind: Kind) -> Result<Tensor, CheckpointError> {
     let numel = shape.iter().try_fold(1usize, |numel, &side| numel.checked_mul(usize::try_from(side).ok()?));
     if numel.and_then(|numel| numel.checked_mul(kind.elt_size_in_bytes())) != Some(bytes.len()) {
-        return Err(crate::torch::TorchError(format!("{} bytes for shape {shape:?} of {kind:?}", bytes.len())).into());
+        return Err(crate::torch::TorchError(format!(
+            "{} bytes for shape {shape:?} of {kind:?}",
+            bytes.len()
+        ))
+        .into());
     }
     Ok(Tensor::f_from_data_size(bytes, shape, kind)?)
 }

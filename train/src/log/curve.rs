@@ -106,7 +106,8 @@ pub fn svg(points: &[Point], title: &str) -> String {
         let x = |step: f64| MARGIN + (step - start) / span(start, end) * (WIDTH - 2.0 * MARGIN);
         let y = |loss: f64| HEIGHT - MARGIN - (loss - low) / span(low, high) * (HEIGHT - 2.0 * MARGIN);
         let mut line = |colour: &str, width: f64, places: &mut dyn Iterator<Item = (f64, f64)>| {
-            let places: Vec<_> = places.map(|(step, loss)| format!("{:.1},{:.1}", x(step), y(loss))).collect();
+            let places: Vec<_> =
+                places.map(|(step, loss)| format!("{:.1},{:.1}", x(step), y(loss))).collect();
             let _ = writeln!(
                 text,
                 "<polyline fill=\"none\" stroke=\"{colour}\" stroke-width=\"{width}\" points=\"{}\"/>",

@@ -48,7 +48,9 @@ impl fmt::Display for Diverged {
         write!(f, "the loss became {} at {}; ", self.loss, self.window)?;
         match self.keys.as_slice() {
             [] => f.write_str("keys of the batch unknown")?,
-            keys => write!(f, "batch of step {}: {}", self.window.last, keys[..keys.len().min(SHOWN)].join(", "))?,
+            keys => {
+                write!(f, "batch of step {}: {}", self.window.last, keys[..keys.len().min(SHOWN)].join(", "))?
+            }
         }
         if self.keys.len() > SHOWN {
             write!(f, " and {} more", self.keys.len() - SHOWN)?;
@@ -75,6 +77,9 @@ mod tests {
         assert!(message.contains(" and 1016 more") && !message.contains('\n'), "{message}");
         let window = StepWindow { first: 7, last: 7 };
         let message = Diverged::check(f64::INFINITY, window, || keys(2)).unwrap_err().to_string();
-        assert!(message.contains("inf at step 7; batch of step 7: 00003/000000000, 00003/000000001;"), "{message}");
+        assert!(
+            message.contains("inf at step 7; batch of step 7: 00003/000000000, 00003/000000001;"),
+            "{message}"
+        );
     }
 }

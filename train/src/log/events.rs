@@ -63,7 +63,11 @@ impl EventFile {
                 }
             }
         }
-        Err(FileError::new(folder, FileAction::Create, std::io::Error::other("too many event files in one second")))
+        Err(FileError::new(
+            folder,
+            FileAction::Create,
+            std::io::Error::other("too many event files in one second"),
+        ))
     }
 
     /// Appends the values of a line as scalars.
@@ -73,9 +77,11 @@ impl EventFile {
     pub fn line(&mut self, line: &Line) -> Result<(), FileError> {
         match line {
             Line::Step(line) => {
-                let optional = [("train/gradient_norm", line.gradient_norm), ("train/loss_scale", line.loss_scale)];
+                let optional =
+                    [("train/gradient_norm", line.gradient_norm), ("train/loss_scale", line.loss_scale)];
                 let mut scalars = vec![
                     ("train/loss", line.loss),
+                    ("train/accuracy", line.accuracy),
                     ("train/scale", line.logit_scale),
                     ("train/lr", line.lr),
                     ("train/samples_per_second", line.samples_per_s),
@@ -85,7 +91,8 @@ impl EventFile {
                 self.scalars(line.step, &scalars)
             }
             Line::Eval(line) => {
-                let tagged: Vec<_> = line.metrics.iter().map(|(name, value)| (format!("val/{name}"), *value)).collect();
+                let tagged: Vec<_> =
+                    line.metrics.iter().map(|(name, value)| (format!("val/{name}"), *value)).collect();
                 let scalars: Vec<_> = tagged.iter().map(|(tag, value)| (tag.as_str(), *value)).collect();
                 self.scalars(line.step, &scalars)
             }

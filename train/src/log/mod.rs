@@ -49,7 +49,8 @@ impl TrainLog {
         target: Target,
     ) -> Result<Self, FileError> {
         let (metrics, last_eval) = MetricsFile::resume(&folder.join(METRICS), resumed_at)?;
-        let events = if tensorboard { Some(EventFile::create(&folder.join(TENSORBOARD), resumed_at)?) } else { None };
+        let events =
+            if tensorboard { Some(EventFile::create(&folder.join(TENSORBOARD), resumed_at)?) } else { None };
         Ok(Self { metrics, events, progress: Progress::new(target, resumed_at, total_steps), last_eval })
     }
 

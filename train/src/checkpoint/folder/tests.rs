@@ -9,15 +9,16 @@ use crate::weights::Init;
 fn model() -> (Weights, AdamW) {
     let weights = Weights::new(Device::Cpu);
     let root = weights.root();
-    root.parameter("visual.proj", &[3, 4], Init::Normal { std: 1.0 }).unwrap();
-    root.parameter("logit_scale", &[], Init::Constant(2.0)).unwrap();
-    root.buffer("visual.bn1.num_batches_tracked", &[], Kind::Int64, 3.0).unwrap();
+    let _ = root.parameter("visual.proj", &[3, 4], Init::Normal { std: 1.0 }).unwrap();
+    let _ = root.parameter("logit_scale", &[], Init::Constant(2.0)).unwrap();
+    let _ = root.buffer("visual.bn1.num_batches_tracked", &[], Kind::Int64, 3.0).unwrap();
     let optimizer = AdamW::new(&weights, AdamWConfig::for_model("RN50")).unwrap();
     (weights, optimizer)
 }
 
 fn bits(weights: &Weights) -> Vec<u32> {
-    let values = |tensor: &Tensor| Vec::<f32>::try_from(tensor.detach().to_kind(Kind::Float).reshape([-1])).unwrap();
+    let values =
+        |tensor: &Tensor| Vec::<f32>::try_from(tensor.detach().to_kind(Kind::Float).reshape([-1])).unwrap();
     weights.all().iter().flat_map(|weight| values(&weight.tensor)).map(f32::to_bits).collect()
 }
 
@@ -40,8 +41,10 @@ fn state(step: u64) -> State {
 }
 
 fn names(folder: &Path) -> Vec<String> {
-    let mut names: Vec<_> =
-        fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    let mut names: Vec<_> = fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
     names.sort();
     names
 }
@@ -83,7 +86,11 @@ fn a_kill_at_any_point_leaves_a_checkpoint_to_resume_from() {
             } else {
                 assert!(found.state.step == 1, "{point:?}: what `latest` names is there");
             }
-            assert!(names(folder.path()).iter().all(|name| !name.starts_with('.')), "{point:?}: {:?}", names(folder.path()));
+            assert!(
+                names(folder.path()).iter().all(|name| !name.starts_with('.')),
+                "{point:?}: {:?}",
+                names(folder.path())
+            );
             all.save(Name::Step(2), &weights, &optimizer, &state(2)).unwrap();
             assert_eq!(names(folder.path()), ["latest", "step-00000002"], "{point:?}");
         }
@@ -159,13 +166,19 @@ fn what_cannot_be_resumed_says_why_in_one_line() {
         let message = error.to_string();
         assert!(words.iter().all(|word| message.contains(word)) && !message.contains('\n'), "{message}");
     };
-    says(checkpoint.check("vit-tiny", &config, &[]).unwrap_err(), &["step-00000001 holds rn-tiny, not vit-tiny"]);
+    says(
+        checkpoint.check("vit-tiny", &config, &[]).unwrap_err(),
+        &["step-00000001 holds rn-tiny, not vit-tiny"],
+    );
     let other = serde_json::json!({"optim": {"lr": 2e-3}});
-    says(checkpoint.check("rn-tiny", &other, &[]).unwrap_err(), &["optim.lr was 0.001, is 0.002", "--init-from"]);
+    says(
+        checkpoint.check("rn-tiny", &other, &[]).unwrap_err(),
+        &["optim.lr was 0.001, is 0.002", "--init-from"],
+    );
     checkpoint.check("rn-tiny", &other, &["optim.lr"]).unwrap();
 
     let wider = Weights::new(Device::Cpu);
-    wider.root().parameter("visual.proj", &[3, 5], Init::Constant(0.0)).unwrap();
+    let _ = wider.root().parameter("visual.proj", &[3, 5], Init::Constant(0.0)).unwrap();
     let wider_optimizer = AdamW::new(&wider, AdamWConfig::for_model("RN50")).unwrap();
     says(
         checkpoint.restore(&wider, &wider_optimizer).unwrap_err(),
@@ -196,7 +209,16 @@ fn names_are_parsed_only_as_they_are_written() {
     for name in [Name::Step(0), Name::Step(123_456_789), Name::Epoch(16)] {
         assert_eq!(Name::parse(&name.to_string()), Some(name));
     }
-    for text in ["step-1", "step-", "epoch_", "epoch_016", "epoch-1", "latest", ".step-00000001.5.tmp", "step-0000000x"] {
+    for text in [
+        "step-1",
+        "step-",
+        "epoch_",
+        "epoch_016",
+        "epoch-1",
+        "latest",
+        ".step-00000001.5.tmp",
+        "step-0000000x",
+    ] {
         assert_eq!(Name::parse(text), None, "{text}");
     }
     assert_eq!(hidden_name(".step-00000001.5.tmp"), Some((Name::Step(1), "tmp")));
@@ -213,7 +235,7 @@ fn running_means_come_back_too() {
     let (weights, optimizer) = model();
     let path = all.save(Name::Step(1), &weights, &optimizer, &state(1)).unwrap();
     let counter = || weights.all().into_iter().find(|w| w.name.ends_with("tracked")).unwrap().tensor;
-    no_grad(|| counter().fill_(9));
+    let _ = no_grad(|| counter().fill_(9));
     Checkpoint::open(&path).unwrap().restore_weights(&weights).unwrap();
     assert_eq!((counter().int64_value(&[]), counter().kind()), (3, Kind::Int64));
 }

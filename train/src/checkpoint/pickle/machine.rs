@@ -111,7 +111,8 @@ impl Values {
 /// # Errors
 /// When it is damaged or wants more than plain values and tensors.
 pub fn run(program: &[u8]) -> Result<Values, PickleError> {
-    let mut machine = Machine { rest: program, nodes: Vec::new(), stack: Vec::new(), marks: Vec::new(), memo: Vec::new() };
+    let mut machine =
+        Machine { rest: program, nodes: Vec::new(), stack: Vec::new(), marks: Vec::new(), memo: Vec::new() };
     loop {
         if let Some(root) = machine.step()? {
             return Ok(Values { nodes: machine.nodes, root });
@@ -197,8 +198,8 @@ impl<'a> Machine<'a> {
             }
             b'c' => {
                 let (module, name) = (self.line()?, self.line()?);
-                let class =
-                    Class::named(module, name).ok_or_else(|| PickleError::Class(shown(&format!("{module}.{name}"))))?;
+                let class = Class::named(module, name)
+                    .ok_or_else(|| PickleError::Class(shown(&format!("{module}.{name}"))))?;
                 self.stack.push(Value::Class(class));
             }
             b'q' => {
@@ -249,8 +250,10 @@ impl<'a> Machine<'a> {
 
     /// Text with its length before it, in `width` bytes.
     fn text(&mut self, width: usize) -> Result<(), PickleError> {
-        let length = self.take(width)?.iter().rev().fold(0usize, |length, &byte| length << 8 | usize::from(byte));
-        let text = std::str::from_utf8(self.take(length)?).map_err(|_| PickleError::Damaged("text that is not UTF-8"))?;
+        let length =
+            self.take(width)?.iter().rev().fold(0usize, |length, &byte| length << 8 | usize::from(byte));
+        let text = std::str::from_utf8(self.take(length)?)
+            .map_err(|_| PickleError::Damaged("text that is not UTF-8"))?;
         self.push(Node::Text(text.to_owned()));
         Ok(())
     }
@@ -355,7 +358,9 @@ impl<'a> Machine<'a> {
     /// `('storage', CLASS, KEY, DEVICE, NUMEL)`
     fn persistent(&mut self) -> Result<(), PickleError> {
         let id = self.pop()?;
-        let &[word, Value::Class(Class::Storage(kind)), key, _device, Value::Int(numel)] = self.list_of(id)? else {
+        let &[word, Value::Class(Class::Storage(kind)), key, _device, Value::Int(numel)] =
+            self.list_of(id)?
+        else {
             return Err(PickleError::Damaged("a storage that is not described as one"));
         };
         if self.text_of(word)? != "storage" || numel < 0 {
@@ -387,8 +392,12 @@ impl<'a> Machine<'a> {
                 let [Value::Compound(storage), Value::Int(offset), shape, stride, ..] = arguments[..] else {
                     return Err(PickleError::Damaged("a tensor that is not described as one"));
                 };
-                let tensor =
-                    Node::Tensor { storage, offset, shape: self.numbers(shape)?, stride: self.numbers(stride)? };
+                let tensor = Node::Tensor {
+                    storage,
+                    offset,
+                    shape: self.numbers(shape)?,
+                    stride: self.numbers(stride)?,
+                };
                 self.push(tensor);
             }
             Class::RebuildParameter | Class::First => {

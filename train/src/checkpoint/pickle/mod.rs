@@ -72,7 +72,10 @@ pub struct PickleFile {
 
 impl std::fmt::Debug for PickleFile {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("PickleFile").field("path", &self.path).field("entries", &self.entries).finish_non_exhaustive()
+        f.debug_struct("PickleFile")
+            .field("path", &self.path)
+            .field("entries", &self.entries)
+            .finish_non_exhaustive()
     }
 }
 
@@ -131,7 +134,8 @@ impl PickleFile {
             return Err(CheckpointError::damaged(&self.path, format!("no tensor {name}")));
         };
         let path = self.path.clone();
-        let misfit = || CheckpointError::Pickle { path: path.clone(), error: PickleError::Tensor(name.into()) };
+        let misfit =
+            || CheckpointError::Pickle { path: path.clone(), error: PickleError::Tensor(name.into()) };
         let StoredTensor { storage, shape, stride, offset, .. } = tensor;
         if self.last.as_ref().is_none_or(|(key, _)| *key != storage.key) {
             let bytes = self.storage(&storage.key)?;
@@ -148,7 +152,8 @@ impl PickleFile {
 
     fn storage(&mut self, key: &str) -> Result<Vec<u8>, CheckpointError> {
         let path = self.path.clone();
-        let refused = |what: String| CheckpointError::Pickle { path: path.clone(), error: PickleError::Zip(what) };
+        let refused =
+            |what: String| CheckpointError::Pickle { path: path.clone(), error: PickleError::Zip(what) };
         let name = format!("{}/data/{key}", self.root);
         let mut member = self.zip.by_name(&name).map_err(|error| refused(format!("{name}: {error}")))?;
         let mut bytes = Vec::new();

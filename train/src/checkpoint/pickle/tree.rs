@@ -33,7 +33,9 @@ pub fn tensors(values: &Values) -> Result<Vec<StoredTensor>, PickleError> {
     let mut walk = Walk { values, visits: 0, found: Vec::new() };
     let start = match values.node(values.root) {
         Some(Node::Dict(dict)) => {
-            let inner = dict.iter().find(|(key, _)| matches!(values.node(*key), Some(Node::Text(t)) if t == "state_dict"));
+            let inner = dict
+                .iter()
+                .find(|(key, _)| matches!(values.node(*key), Some(Node::Text(t)) if t == "state_dict"));
             inner.map_or(values.root, |(_, value)| *value)
         }
         _ => values.root,
@@ -71,7 +73,8 @@ impl Walk<'_> {
                 }
             }
             Some(Node::Tensor { storage, offset, shape, stride }) => {
-                let misfit = || PickleError::Tensor(path.chars().filter(|c| !c.is_control()).take(80).collect());
+                let misfit =
+                    || PickleError::Tensor(path.chars().filter(|c| !c.is_control()).take(80).collect());
                 let storage = self.values.storage(*storage).ok_or_else(misfit)?;
                 if !fits(storage.numel, *offset, shape, stride) {
                     return Err(misfit());
@@ -103,9 +106,10 @@ fn fits(numel: i64, offset: i64, shape: &[i64], stride: &[i64]) -> bool {
         return offset <= numel;
     }
     let count = shape.iter().try_fold(1i64, |count, &side| count.checked_mul(side));
-    let last = shape.iter().zip(stride).try_fold(offset, |last, (&side, &stride)| {
-        last.checked_add((side - 1).checked_mul(stride)?)
-    });
+    let last = shape
+        .iter()
+        .zip(stride)
+        .try_fold(offset, |last, (&side, &stride)| last.checked_add((side - 1).checked_mul(stride)?));
     matches!((count, last), (Some(count), Some(last)) if count <= numel && last < numel)
 }
 
