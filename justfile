@@ -2,6 +2,8 @@
 
 cache := env("PAIRMILL_CACHE", env("XDG_CACHE_HOME", env("HOME") / ".cache") / "pairmill")
 export PAIRMILL_CACHE := cache
+# The same folder as justw installs; torch-sys rebuilds for minutes whenever this changes.
+export LIBTORCH := env("LIBTORCH", cache / "libtorch-2.11.0/torch")
 export CARGO_TARGET_DIR := env("CARGO_TARGET_DIR", cache / "target")
 
 [private]
@@ -13,10 +15,16 @@ default:
 demo *ARGS:
     tests/demo.sh {{ ARGS }}
 
-# Build the release binary BIN (pairmill-ingest, pairmill-shards, pairmill-world) and print its path last
+# Train RECIPE (clip-rn50, ...; `pairmill-train list`) on SHARDS into OUT; give it again to go on
+[group('use')]
+train RECIPE SHARDS OUT *ARGS:
+    cargo build --release --quiet -p pairmill-train
+    "$CARGO_TARGET_DIR/release/pairmill-train" run {{ RECIPE }} --data {{ quote(SHARDS) }} --out {{ quote(OUT) }} {{ ARGS }}
+
+# Build the release binary BIN (pairmill-ingest, pairmill-shards, pairmill-train, pairmill-world) and print its path last
 [group('use')]
 path BIN:
-    @cargo build --release --quiet --bin {{ BIN }} >&2
+    @cargo build --release --quiet {{ if BIN == "pairmill-train" { "-p pairmill-train" } else { "--bin " + BIN } }} >&2
     @cd "$CARGO_TARGET_DIR/release" && echo "$(pwd -P)/{{ BIN }}"
 
 # All tests of the workspace; ARGS go to the test runner
@@ -50,6 +58,11 @@ bench-tokenizer *ARGS:
 [group('bench')]
 bench-loader *ARGS:
     bench/loader.sh {{ ARGS }}
+
+# Training steps on the CPU, ours and open_clip's in turn on one libtorch (on a GPU machine: bench/gpu.sh)
+[group('bench')]
+bench-step *ARGS:
+    bench/step.sh {{ ARGS }}
 
 # Everything that must pass before a change lands
 [group('check')]

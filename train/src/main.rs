@@ -51,7 +51,7 @@ fn main() -> ExitCode {
                 || cause.is::<pairmill_train::launch::LaunchError>()
         });
         // One line: whoever reads logs or pipes gets the whole message.
-        let _ = writeln!(io::stderr(), "error: {}", format!("{error:#}").replace('\n', " "));
+        let _ = writeln!(io::stderr(), "error: {}", in_one_line(&error));
         ExitCode::from(if bad_input { BAD_INPUT } else { FAILED })
     })
 }
@@ -176,6 +176,18 @@ fn list() -> anyhow::Result<ExitCode> {
         text.push_str(&format!("  {name}\n"));
     }
     say(&text).map(|()| ExitCode::SUCCESS)
+}
+
+/// The error and its causes; a cause that is in the text already is not said again.
+fn in_one_line(error: &anyhow::Error) -> String {
+    let mut text = String::new();
+    for cause in error.chain().map(ToString::to_string) {
+        if !text.contains(&cause) {
+            text.push_str(if text.is_empty() { "" } else { ": " });
+            text.push_str(&cause);
+        }
+    }
+    text.replace('\n', " ")
 }
 
 /// Ctrl-C asks once and insists the second time.

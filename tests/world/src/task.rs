@@ -146,8 +146,8 @@ impl Task {
     }
 
     /// Writes the first `per_class` pictures of every class as one labelled tar `DIR/<task>-<split>.tar` (members
-    /// `jpg`, and `cls` with the label), with `classes.txt`, `templates.txt` and `<task>.toml`, the task as
-    /// `pairmill-train` reads it. Returns the number of pictures.
+    /// `jpg`, and `cls` with the label), with `<task>-classes.txt`, `<task>-templates.txt` and `<task>.toml`, the task
+    /// as `pairmill-train` reads it. Returns the number of pictures.
     ///
     /// # Errors
     /// [`Error::Io`] with the path that could not be written.
@@ -166,10 +166,12 @@ impl Task {
         }
         let (mut out, _) = writer.finish().map_err(failed)?;
         out.flush().map_err(Error::io(&tar))?;
-        write_lines(&dir.join("classes.txt"), &names)?;
-        write_lines(&dir.join("templates.txt"), self.templates())?;
+        write_lines(&dir.join(format!("{self}-classes.txt")), &names)?;
+        write_lines(&dir.join(format!("{self}-templates.txt")), self.templates())?;
         let task = dir.join(format!("{self}.toml"));
-        let text = format!("shards = \"{self}-{split}.tar\"\nclasses = \"classes.txt\"\ntemplates = \"templates.txt\"\n");
+        let text = format!(
+            "shards = \"{self}-{split}.tar\"\nclasses = \"{self}-classes.txt\"\ntemplates = \"{self}-templates.txt\"\n"
+        );
         fs::write(&task, text).map_err(Error::io(&task))?;
         Ok(total)
     }

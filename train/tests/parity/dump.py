@@ -23,6 +23,8 @@ HERE = Path(__file__).parent
 MODELS = HERE.parents[1] / "models"
 FIXTURES = HERE / "fixtures"
 BATCH = 4
+# The large models cost seconds a picture.
+LARGE_BATCH = 2
 
 
 def from_file(path: Path) -> CLIP:
@@ -69,9 +71,9 @@ def features(model: CLIP, count: int) -> dict[str, np.ndarray]:
         return {"image_features": model.encode_image(image).numpy(), "text_features": model.encode_text(text).numpy()}
 
 
-def step(model: CLIP, whole: bool) -> dict[str, np.ndarray]:
+def step(model: CLIP, count: int, whole: bool) -> dict[str, np.ndarray]:
     """Loss, gradients, and what batch norm keeps, of one batch in training mode."""
-    image, text = inputs(model, BATCH)
+    image, text = inputs(model, count)
     model.train()
     image_features, text_features, scale = model(image, text)
     loss = ClipLoss()(image_features, text_features, scale)
@@ -115,9 +117,10 @@ def main() -> None:
         model = make()
         out = {"initial": initial(model)} if name.endswith("tiny") else {}
         fill(model)
-        out |= features(model, 2 if name in plain else BATCH)
+        count = 1 if name in plain else LARGE_BATCH if "-" in name else BATCH
+        out |= features(model, count)
         if name not in plain:
-            out |= step(model, name in whole)
+            out |= step(model, count, name in whole)
         save_file(out, FIXTURES / f"{name}.safetensors")
         print(name, {key: value.shape for key, value in out.items() if "." not in key}, out.get("loss"))
     if not wanted:
