@@ -17,6 +17,7 @@ import plain_tar
 
 TAGS = {
     "loss": "train/loss",
+    "accuracy": "train/accuracy",
     "logit_scale": "train/scale",
     "lr": "train/lr",
     "samples_per_s": "train/samples_per_second",

@@ -3,7 +3,7 @@
 #
 # Real input through pairmill-ingest, then every peer over the result: JPEGs served from localhost with web captions, as
 # tars and as Parquet shards. Without names, all of: webdataset open_clip tokenizer huggingface dali energon img2dataset
-# verify pixels (what the trainer's decoder makes of the pictures, against torchvision over PIL).
+# verify pixels (what the trainer's decoder makes of the pictures, against torchvision over PIL) weights tensorboard.
 # One line per check, a table at the end, exit status 1 if any differs. Work goes to $PAIRMILL_CACHE/peer-work.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
@@ -31,7 +31,7 @@ while [ $# -gt 0 ]; do
     esac
     shift
 done
-[ ${#peers[@]} -gt 0 ] || peers=(webdataset open_clip tokenizer huggingface dali energon img2dataset verify pixels)
+[ ${#peers[@]} -gt 0 ] || peers=(webdataset open_clip tokenizer huggingface dali energon img2dataset verify pixels weights tensorboard)
 for input in "$images" "$captions"; do
     if [ ! -e "$input" ]; then
         echo "SKIPPED: no $input; give --images FOLDER and --captions PARQUET (a TEXT column)" >&2
@@ -45,7 +45,7 @@ for peer in "${peers[@]}"; do
     case $peer in
     # webdataset is tested in both lines: 0.2.86 lives in open_clip's venv.
     webdataset) venvs+=(webdataset open_clip) ;;
-    tokenizer) venvs+=(open_clip) ;;
+    tokenizer | weights) venvs+=(open_clip) ;;
     img2dataset | verify) ;;
     pixels) venvs+=(open_clip) ;;
     *) venvs+=("$peer") ;;
@@ -132,6 +132,26 @@ read_pixels() {
     python open_clip "$here/read_pixels.py" "${CARGO_TARGET_DIR:-$root/target}/release/examples/crop_dump" "${folders[@]}"
 }
 
+# trainer_example NAME: builds an example of the trainer and prints its path.
+trainer_example() {
+    cargo build --release --quiet --manifest-path "$root/Cargo.toml" -p pairmill-train --example "$1" || return 1
+    echo "${CARGO_TARGET_DIR:-$root/target}/release/examples/$1"
+}
+
+check_weights() {
+    local convert
+    convert=$(trainer_example convert_weights) || return 1
+    python open_clip "$here/check_weights.py" "$work/weights" "$convert"
+}
+
+read_tensorboard() {
+    local write
+    write=$(trainer_example write_log) || return 1
+    mkdir -p "$work/log"
+    "$write" "$work/log" 2>/dev/null || return 1
+    python tensorboard "$here/read_tensorboard.py" "$work/log/tensorboard" "$work/log/metrics.jsonl"
+}
+
 for peer in "${peers[@]}"; do
     case $peer in
     tokenizer) check tokenizer compare_tokens ;;
@@ -149,6 +169,8 @@ for peer in "${peers[@]}"; do
         ;;
     verify) check verify verify_against_all ;;
     pixels) check pixels read_pixels ;;
+    weights) check weights check_weights ;;
+    tensorboard) check tensorboard read_tensorboard ;;
     esac
 done
 

@@ -16,9 +16,9 @@ fn model(layers: usize, width: i64) -> (Weights, AdamW) {
     let weights = Weights::new(Device::Cpu);
     for layer in 0..layers {
         let scope = weights.root().part("transformer.resblocks").part(layer);
-        scope.parameter("weight", &[width, width], Init::Normal { std: 1.0 }).unwrap();
+        let _ = scope.parameter("weight", &[width, width], Init::Normal { std: 1.0 }).unwrap();
     }
-    weights.root().parameter("logit_scale", &[], Init::Constant(2.0)).unwrap();
+    let _ = weights.root().parameter("logit_scale", &[], Init::Constant(2.0)).unwrap();
     let optimizer = AdamW::new(&weights, AdamWConfig::for_model("ViT")).unwrap();
     (weights, optimizer)
 }
@@ -77,26 +77,26 @@ fn a_resumed_run_goes_on_bit_for_bit(folder: &Path) {
     assert_eq!(bits(&weights), uninterrupted);
 }
 
-/// Saving and loading 16 tensors of 16 MiB takes the room of one, not of all.
+/// Saving and loading 16 tensors of 4 MiB takes the room of one, not of all.
 fn memory_is_that_of_the_largest_tensor(folder: &Path) {
-    const TENSOR: u64 = 16 << 20;
+    const TENSOR: u64 = 4 << 20;
     let Some(_) = peak_resident_bytes() else {
         eprintln!("SKIPPED: the system does not say how much memory a process takes");
         return;
     };
-    let (weights, optimizer) = model(16, 2048);
+    let (weights, optimizer) = model(16, 1024);
     let path = folder.join("out.safetensors");
     let all = Checkpoints::open(folder, Keep::default()).unwrap();
     // Touch every page, and let libtorch set up what it keeps.
-    let _ = bits(&model(1, 2048).0);
+    let _ = bits(&model(1, 1024).0);
     let before = peak_resident_bytes().unwrap();
     let checkpoint = all.save(Name::Step(1), &weights, &optimizer, &state(1)).unwrap();
     Checkpoint::open(&checkpoint).unwrap().restore(&weights, &optimizer).unwrap();
     export_weights(&weights, &path).unwrap();
     import_weights(&path, &weights).unwrap();
     let more = peak_resident_bytes().unwrap() - before;
-    eprintln!("saving and loading {} MiB took {} MiB more", 3 * 16 * 16, more >> 20);
-    assert!(more <= 4 * TENSOR, "{} MiB", more >> 20);
+    eprintln!("saving and loading {} MiB took {} MiB more", 3 * 16 * 4, more >> 20);
+    assert!(more <= 8 * TENSOR, "{} MiB", more >> 20);
 }
 
 // One after the other: both look at what belongs to the process.

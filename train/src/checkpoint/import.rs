@@ -165,14 +165,14 @@ mod tests {
         let weights = Weights::new(Device::Cpu);
         for name in names {
             let shape: &[i64] = if *name == "logit_scale" { &[] } else { &[2, 3] };
-            weights.root().parameter(name, shape, Init::Constant(0.0)).unwrap();
+            let _ = weights.root().parameter(name, shape, Init::Constant(0.0)).unwrap();
         }
         weights
     }
 
     fn fill(weights: &Weights, value: f64) {
         for weight in weights.all() {
-            no_grad(|| weight.tensor.shallow_clone().fill_(value));
+            let _ = no_grad(|| weight.tensor.shallow_clone().fill_(value));
         }
     }
 

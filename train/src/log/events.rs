@@ -81,6 +81,7 @@ impl EventFile {
                     [("train/gradient_norm", line.gradient_norm), ("train/loss_scale", line.loss_scale)];
                 let mut scalars = vec![
                     ("train/loss", line.loss),
+                    ("train/accuracy", line.accuracy),
                     ("train/scale", line.logit_scale),
                     ("train/lr", line.lr),
                     ("train/samples_per_second", line.samples_per_s),

@@ -9,9 +9,9 @@ use crate::weights::Init;
 fn model() -> (Weights, AdamW) {
     let weights = Weights::new(Device::Cpu);
     let root = weights.root();
-    root.parameter("visual.proj", &[3, 4], Init::Normal { std: 1.0 }).unwrap();
-    root.parameter("logit_scale", &[], Init::Constant(2.0)).unwrap();
-    root.buffer("visual.bn1.num_batches_tracked", &[], Kind::Int64, 3.0).unwrap();
+    let _ = root.parameter("visual.proj", &[3, 4], Init::Normal { std: 1.0 }).unwrap();
+    let _ = root.parameter("logit_scale", &[], Init::Constant(2.0)).unwrap();
+    let _ = root.buffer("visual.bn1.num_batches_tracked", &[], Kind::Int64, 3.0).unwrap();
     let optimizer = AdamW::new(&weights, AdamWConfig::for_model("RN50")).unwrap();
     (weights, optimizer)
 }
@@ -178,7 +178,7 @@ fn what_cannot_be_resumed_says_why_in_one_line() {
     checkpoint.check("rn-tiny", &other, &["optim.lr"]).unwrap();
 
     let wider = Weights::new(Device::Cpu);
-    wider.root().parameter("visual.proj", &[3, 5], Init::Constant(0.0)).unwrap();
+    let _ = wider.root().parameter("visual.proj", &[3, 5], Init::Constant(0.0)).unwrap();
     let wider_optimizer = AdamW::new(&wider, AdamWConfig::for_model("RN50")).unwrap();
     says(
         checkpoint.restore(&wider, &wider_optimizer).unwrap_err(),
@@ -235,7 +235,7 @@ fn running_means_come_back_too() {
     let (weights, optimizer) = model();
     let path = all.save(Name::Step(1), &weights, &optimizer, &state(1)).unwrap();
     let counter = || weights.all().into_iter().find(|w| w.name.ends_with("tracked")).unwrap().tensor;
-    no_grad(|| counter().fill_(9));
+    let _ = no_grad(|| counter().fill_(9));
     Checkpoint::open(&path).unwrap().restore_weights(&weights).unwrap();
     assert_eq!((counter().int64_value(&[]), counter().kind()), (3, Kind::Int64));
 }

@@ -213,7 +213,7 @@ fn no_changed_byte_panics() {
     for mut program in programs {
         for position in 0..program.len() {
             let original = program[position];
-            for byte in (0..=u8::MAX).step_by(3).chain(*b".(tuesabRQcqh}])NXKMJ") {
+            for byte in (0..=u8::MAX).step_by(29).chain(*b".(tuesabRQcqh}])NXKMJ") {
                 program[position] = byte;
                 let result = machine::run(&program).and_then(|values| tree::tensors(&values));
                 outcomes[usize::from(result.is_ok())] += 1;
@@ -223,7 +223,7 @@ fn no_changed_byte_panics() {
         }
     }
     assert!(
-        outcomes.iter().all(|&count| count > 1000),
+        outcomes.iter().all(|&count| count > 500),
         "{outcomes:?}: both happen, or the test tests nothing"
     );
 }
