@@ -203,7 +203,10 @@ impl Feed {
     ///
     /// # Errors
     /// [`FeedError`], in order: the batches before it are delivered first.
-    #[expect(clippy::should_implement_trait, reason = "an error does not end it, and it is never used as an iterator")]
+    #[expect(
+        clippy::should_implement_trait,
+        reason = "an error does not end it, and it is never used as an iterator"
+    )]
     pub fn next(&mut self) -> Result<Option<DeviceBatch>, FeedError> {
         let staged = match self.staged.take() {
             Some(staged) => Some(staged),

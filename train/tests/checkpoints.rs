@@ -1,4 +1,11 @@
 //! What needs a process of its own: libtorch's generator and the memory high-water mark are the process's.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stderr,
+    reason = "helpers of tests may fail"
+)]
 
 use std::path::Path;
 

@@ -1,5 +1,12 @@
 //! The model against open_clip 3.3.0 on the same libtorch: features, loss and every gradient, from weights that a
 //! formula gives to both. `dump.py` made the fixtures; no Python is needed to run this.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stderr,
+    reason = "helpers of tests may fail"
+)]
 
 mod formula;
 

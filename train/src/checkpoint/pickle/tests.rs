@@ -180,7 +180,7 @@ fn programs_that_ask_for_memory_or_depth_are_refused() {
 #[test]
 fn tensors_that_lie_about_their_storage_are_refused() {
     let folder = tempfile::tempdir().unwrap();
-    let mut read = |program: &[u8]| {
+    let read = |program: &[u8]| {
         PickleFile::open(&zipped(program, folder.path()))
             .and_then(|mut file| file.read("t"))
             .map_err(|e| e.to_string())
