@@ -38,7 +38,6 @@ fn run(folder: &Path, resumed_at: u64, until: u64) -> Result<(), FileError> {
             // Different in each process, so that a point of the killed one would show.
             loss: 5.5 * (-2.0 * progress).exp() + 1e-3 * resumed_at as f64,
             accuracy: progress,
-            accuracy: progress / 3.0,
             logit_scale: 14.3 + progress,
             lr: 1e-3 * (1.0 - progress),
             gradient_norm: (step % 2 == 0).then_some(0.5),
@@ -46,7 +45,6 @@ fn run(folder: &Path, resumed_at: u64, until: u64) -> Result<(), FileError> {
             samples_per_s: 1234.5,
             data_wait: 0.003,
             memory_bytes: Some(8_100_000_000),
-            skipped: 0,
             skipped: 0,
         })?;
         if step % 50 == 0 {
