@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use pairmill_shards::results::{Selection, Shots, Split};
 
 use super::{Defect, listed};
-use crate::study::{source_label, task_label, task_named};
-use crate::transfer::{Estimate, Study};
+use crate::study::{task_label, task_named};
+use crate::transfer::{Estimate, Series, Study, compared};
 
 /// Warm-up steps of the study's fine-tuning.
 const WARM_UP_STEPS: u32 = 500;
@@ -59,12 +59,13 @@ pub fn at_the_edge(study: &Study<'_>) -> Defect {
         let tried = |at: usize| study.results.rows[at].row.config.ds_lr;
         let test: Vec<usize> =
             rows.into_iter().filter(|&at| study.results.rows[at].row.split == Split::Test).collect();
-        let best = test.iter().copied().reduce(|a, b| {
-            if study.results.rows[b].row.value > study.results.rows[a].row.value { b } else { a }
-        });
+        let value = |at: usize| study.results.rows[at].row.value;
+        let top = test.iter().map(|&at| value(at)).fold(f64::NEG_INFINITY, f64::max);
+        // Few-shot test subsets give many ties; of equals the one with the largest rate counts.
+        let best = test.iter().filter(|at| value(**at) == top).filter_map(|&at| tried(at)).reduce(f64::max);
         let largest = test.iter().filter_map(|&at| tried(at)).reduce(f64::max);
         let smallest = test.iter().filter_map(|&at| tried(at)).reduce(f64::min);
-        let (Some(best), Some(largest), Some(smallest)) = (best.and_then(tried), largest, smallest) else {
+        let (Some(best), Some(largest), Some(smallest)) = (best, largest, smallest) else {
             continue;
         };
         // One learning rate is no grid and has no edge.
@@ -84,42 +85,50 @@ pub fn at_the_edge(study: &Study<'_>) -> Defect {
 /// Sources compared over different settings.
 pub fn unequal(study: &Study<'_>) -> Defect {
     let id = "unequal-grids";
-    let statement = "Comparisons (task, shots) whose sources were not tried with the same settings: the one with more tries has the better maximum by chance alone.";
+    let statement = "Comparisons (figure, task, shots) whose series were not tried with the same settings: the one with more tries has the better maximum by chance alone.";
+    let lineup = &study.lineup;
+    let mut groups = vec![("fig7", lineup.sources.iter().map(|us| lineup.series(us)).collect::<Vec<_>>())];
+    groups.extend(compared());
     let (mut found, mut of, mut details) = (0, 0, Vec::new());
-    for ds in &study.lineup.tasks {
-        let mut unequal = Vec::new();
-        for &shots in &study.lineup.shots {
-            let mut grids: BTreeMap<BTreeSet<String>, Vec<&str>> = BTreeMap::new();
-            for us in &study.lineup.sources {
-                let rows = study.picker.rows_of(&study.lineup.series(us), ds, shots);
-                let grid: BTreeSet<String> = rows
-                    .iter()
-                    .map(|&at| {
-                        let c = &study.results.rows[at].row.config;
-                        format!("{:?} epochs, {:?} images, {:?}", c.ds_epochs, c.ds_bs, c.ds_lr)
-                    })
-                    .collect();
-                if !grid.is_empty() {
-                    grids.entry(grid).or_default().push(source_label(us));
+    for (figure, series) in &groups {
+        for ds in &lineup.tasks {
+            let mut unequal = Vec::new();
+            for &shots in &lineup.shots {
+                // The grid of each series, and how many have it.
+                let mut grids: BTreeMap<BTreeSet<String>, usize> = BTreeMap::new();
+                for one in series {
+                    let grid = grid_of(study, one, ds, shots);
+                    if !grid.is_empty() {
+                        *grids.entry(grid).or_default() += 1;
+                    }
+                }
+                if grids.values().sum::<usize>() < 2 {
+                    continue;
+                }
+                of += 1;
+                if grids.len() > 1 {
+                    found += 1;
+                    let sizes: BTreeSet<usize> = grids.keys().map(BTreeSet::len).collect();
+                    let sizes: Vec<String> = sizes.iter().map(ToString::to_string).collect();
+                    unequal.push(format!("{} grids of {} settings ({shots})", grids.len(), sizes.join("/")));
                 }
             }
-            let num_sources: usize = grids.values().map(Vec::len).sum();
-            if num_sources < 2 {
-                continue;
+            if !unequal.is_empty() {
+                details.push(format!("{figure}, {}: {}", task_label(ds), listed(&unequal, 5)));
             }
-            of += 1;
-            if grids.len() > 1 {
-                found += 1;
-                let sizes: BTreeSet<usize> = grids.keys().map(BTreeSet::len).collect();
-                let sizes: Vec<String> = sizes.iter().map(ToString::to_string).collect();
-                unequal.push(format!("{shots} shots: {} grids of {} settings", grids.len(), sizes.join("/")));
-            }
-        }
-        if !unequal.is_empty() {
-            details.push(format!("{}: {}", task_label(ds), listed(&unequal, 5)));
         }
     }
     Defect::counted(id, statement, found, of).with(details)
+}
+
+/// The settings a cell was tried with.
+fn grid_of(study: &Study<'_>, series: &Series, ds: &str, shots: Shots) -> BTreeSet<String> {
+    let rows = study.picker.rows_of(series, ds, shots);
+    let setting = |&at: &usize| {
+        let c = &study.results.rows[at].row.config;
+        format!("{:?} epochs, {:?} images, {:?}", c.ds_epochs, c.ds_bs, c.ds_lr)
+    };
+    rows.iter().map(setting).collect()
 }
 
 /// Runs that end before their warm-up does.

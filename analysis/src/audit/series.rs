@@ -126,7 +126,7 @@ pub fn same_values_elsewhere(study: &Study<'_>) -> Defect {
             // Printed with fewer digits in one place than in the other still is the same value.
             let same = own
                 .iter()
-                .all(|v| other.iter().any(|o| (f64::from_bits(*o) - f64::from_bits(*v)).abs() < 0.006));
+                .all(|v| other.iter().any(|o| (f64::from_bits(*o) - f64::from_bits(*v)).abs() < 0.0105));
             if same && own.iter().any(|v| is_fine(*v)) {
                 let other_key = if small_key == a { b } else { a };
                 let name = format!("{} {} repeats {} {}", small_key.2, small_key.3, other_key.2, other_key.3);
@@ -139,9 +139,11 @@ pub fn same_values_elsewhere(study: &Study<'_>) -> Defect {
             }
         }
     }
+    // One value may coincide; two tasks do not.
+    found.retain(|_, tasks| tasks.len() >= 2);
     let num: usize = found.values().map(Vec::len).sum();
     let details = found.iter().map(|(name, tasks)| format!("{name}: {}", tasks.join(", "))).collect();
-    let statement = "Series whose full-data values are those of another series: one of the two labels is wrong, or a run was copied.";
+    let statement = "Series whose full-data values are those of another series on two tasks or more: one of the two labels is wrong, or a run was copied.";
     Defect::counted("relabelled-series", statement, num, pairs).with(details)
 }
 

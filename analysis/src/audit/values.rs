@@ -13,9 +13,10 @@ use crate::transfer::Study;
 const PRINTED: f64 = 0.000_51;
 /// Below this share of images a few-shot value came from a part of the test set.
 const SUBSET_SHARE: f64 = 0.5;
-/// A head is near chance below this multiple of it.
-const NEAR_CHANCE: f64 = 2.0;
-/// Few-shot accuracy (fewest shots, median) this many times the head's shows that the features were not the trouble.
+/// A head is at chance up to this multiple of it: a third more. The heads of the released table whose class names are
+/// in order lie at 1.45 (EuroSAT) and 9.8 (CIFAR-100), the others at 1.2 and below.
+const NEAR_CHANCE: f64 = 4.0 / 3.0;
+/// Fine-tuned accuracy this many times chance shows that the features were not the trouble.
 const FEATURES_WORK: f64 = 3.0;
 
 /// Whether `n` images can give `percent` as printed.
@@ -90,7 +91,7 @@ pub fn few_shot_subsets(study: &Study<'_>) -> Defect {
 /// Zero-shot heads that know nothing although the features do.
 pub fn near_chance(study: &Study<'_>) -> Defect {
     let id = "zero-shot-near-chance";
-    let statement = "Zero-shot heads at chance although a few shots work: class names and labels are in different orders.";
+    let statement = "Tasks whose zero-shot heads are at chance (median within a third of it) although fine-tuning works: as when class names and labels stand in different orders.";
     let (mut found, mut of, mut details) = (0, 0, Vec::new());
     for ds in &study.lineup.tasks {
         let Some(task) = task_named(ds) else { continue };

@@ -8,7 +8,7 @@ mod pick;
 mod rule;
 mod section;
 
-pub use figure::{Figure, SIZES, SpreadPoint, all_figures, size_series, spreads};
+pub use figure::{Figure, SIZES, SpreadPoint, all_figures, compared, size_series, spreads};
 pub use lineup::Lineup;
 pub use pick::{Estimate, Picker, Series};
 pub use rule::Rule;
