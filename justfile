@@ -13,6 +13,11 @@ default:
 demo *ARGS:
     tests/demo.sh {{ ARGS }}
 
+# One page from result rows: `just report results.parquet --out report.html`
+[group('use')]
+report *ARGS:
+    cargo run --release --quiet -p pairmill-analysis -- report {{ ARGS }}
+
 # Build the release binary BIN (pairmill-ingest, pairmill-shards, pairmill-report, pairmill-world) and print its path last
 [group('use')]
 path BIN:

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use pairmill_shards::results::{Selection, Shots, Split};
 
 use super::{Defect, listed};
-use crate::study::{task_label, task_named};
+use crate::study::{shots_label, task_label, task_named};
 use crate::transfer::{Estimate, Series, Study, compared};
 
 /// Warm-up steps of the study's fine-tuning.
@@ -152,7 +152,7 @@ pub fn warm_up(study: &Study<'_>) -> Defect {
         let steps = u64::from(images.div_ceil(batch.max(1))) * u64::from(epochs);
         if steps < u64::from(WARM_UP_STEPS) {
             num_found += 1;
-            let shown = format!("{shots} shots");
+            let shown = shots_label(shots);
             let entry = found.entry(ds).or_default();
             if !entry.contains(&shown) {
                 entry.push(shown);

@@ -6,7 +6,7 @@ use pairmill_shards::results::{Protocol, ReadNote, ResultRow, Shots, SourcedRow,
 
 use super::{Defect, Outcome, listed};
 use crate::stats::{median, short};
-use crate::study::{task_label, task_named};
+use crate::study::{shots_label, task_label, task_named};
 use crate::transfer::Study;
 
 /// Half a unit of the third digit behind the point, with which the paper's table is printed, and a little.
@@ -56,8 +56,10 @@ pub fn impossible(study: &Study<'_>) -> Defect {
         }
     }
     let found = bad.values().map(Vec::len).sum();
-    let details =
-        bad.iter().map(|((task, s), all)| format!("{task}, {s} shots: {}", listed(all, 4))).collect();
+    let details = bad
+        .iter()
+        .map(|((task, s), all)| format!("{task}, {}: {}", shots_label(*s), listed(all, 4)))
+        .collect();
     let statement = "Values that no number of right answers gives on a test set of that size: rounded or altered by hand.";
     Defect::counted("impossible-values", statement, found, of).with(details)
 }
@@ -82,7 +84,10 @@ pub fn few_shot_subsets(study: &Study<'_>) -> Defect {
     let found: Vec<_> = cells.iter().filter(|(_, (_, fit, of))| *of >= 3 && fit * 10 >= of * 9).collect();
     let mut tasks: BTreeMap<&str, Vec<String>> = BTreeMap::new();
     for ((ds, shots), (n, fit, of)) in &found {
-        tasks.entry(ds).or_default().push(format!("{n} images at {shots} shots ({fit} of {of} values fit)"));
+        tasks
+            .entry(ds)
+            .or_default()
+            .push(format!("{n} images at {} ({fit} of {of} values fit)", shots_label(*shots)));
     }
     let details = tasks.iter().map(|(ds, all)| format!("{}: {}", task_label(ds), all.join(", "))).collect();
     Defect::counted(id, statement, found.len(), cells.len()).with(details)
@@ -171,7 +176,8 @@ pub fn not_a_number(study: &Study<'_>) -> Defect {
             ReadNote::Repeated { .. } => repeated += 1,
         }
     }
-    let mut details: Vec<String> = nans.iter().map(|(s, n)| format!("{n} NaN at {s} shots")).collect();
+    let mut details: Vec<String> =
+        nans.iter().map(|(s, n)| format!("{n} NaN at {}", shots_label(*s))).collect();
     if repeated > 0 {
         details.push(format!("{repeated} repeated rows"));
     }

@@ -29,7 +29,7 @@ pub fn to_html(report: &Report) -> String {
     }
     page.push_str("</nav></header>\n<main>\n");
     for section in &report.sections {
-        let _ = write!(page, "<section id=\"{}\"><h2>{}</h2>\n", escape(&section.id), escape(&section.title));
+        let _ = writeln!(page, "<section id=\"{}\"><h2>{}</h2>", escape(&section.id), escape(&section.title));
         if !section.lead.is_empty() {
             let _ = writeln!(page, "<p class=\"lead\">{}</p>", escape(&section.lead));
         }

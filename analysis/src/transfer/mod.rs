@@ -42,7 +42,7 @@ impl<'a> Study<'a> {
 
     /// The compared sources that have a value for a task and a number of shots.
     pub fn sources_at(&self, ds: &str, shots: pairmill_shards::results::Shots) -> Vec<(&str, f64)> {
-        let of = |us: &'_ String| self.source(us, ds, shots).map(|e| e.value);
+        let of = |us: &str| self.picker.value_of(&self.lineup.series(us), ds, shots);
         self.lineup.sources.iter().filter_map(|us| Some((us.as_str(), of(us)?))).collect()
     }
 }

@@ -172,7 +172,7 @@ fn the_audit_finds_the_tables_known_defects() {
     assert_eq!(of("impossible-values").count.unwrap().0, 63);
     assert_eq!(of("repeated-rows").count.unwrap().0, 85);
     let impossible = of("impossible-values").details.join("\n");
-    assert!(impossible.contains("EuroSAT (10 images), 1 shots: 81 (row 488)"), "{impossible}");
+    assert!(impossible.contains("EuroSAT (10 images), 1 shot: 81 (row 488)"), "{impossible}");
     let subsets = of("few-shot-test-subsets").details.join("\n");
     for task in ["Real", "Clipart", "EuroSAT", "Cassava", "CameraTraps"] {
         assert!(subsets.contains(task), "{task} in {subsets}");
