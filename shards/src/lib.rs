@@ -12,6 +12,8 @@ pub mod hostile;
 pub mod index;
 pub mod json;
 pub mod key;
+pub mod markup;
+pub mod random;
 pub mod results;
 pub mod sample;
 pub mod spec;

@@ -6,7 +6,7 @@ use pairmill_shards::results::{Selection, Shots, Split};
 
 use super::{Defect, listed};
 use crate::study::{shots_label, task_label, task_named};
-use crate::transfer::{Estimate, Series, Study, compared};
+use crate::transfer::{Estimate, Rule, Series, Study, compared};
 
 /// Warm-up steps of the study's fine-tuning.
 const WARM_UP_STEPS: u32 = 500;
@@ -31,7 +31,6 @@ pub fn chosen_on_test(study: &Study<'_>) -> Defect {
     let id = "chosen-on-test";
     let statement =
         "Compared values that the test set chose, the best epoch, the best of several runs, or both.";
-    let has_val = study.results.rows.iter().any(|r| r.row.split == Split::Val);
     let (mut found, mut of, mut epochs, mut grids) = (0, 0, 0, 0);
     for (us, ds, shots, estimate) in cells(study) {
         of += 1;
@@ -39,7 +38,12 @@ pub fn chosen_on_test(study: &Study<'_>) -> Defect {
         let rows = study.picker.rows_of(&study.lineup.series(&us), &ds, shots);
         let settings: BTreeSet<String> =
             rows.iter().map(|&at| study.results.rows[at].row.config.hash()).collect();
-        let chose_settings = study.picker.rule() != crate::transfer::Rule::ValidationSelected && !has_val;
+        let has_val = rows.iter().any(|&at| study.results.rows[at].row.split == Split::Val);
+        let chose_settings = match study.picker.rule() {
+            Rule::MaxOverGrid => true,
+            Rule::ValidationSelected => false,
+            Rule::MeanOverSeeds => !has_val,
+        };
         let by_grid = chose_settings && settings.len() > 1;
         epochs += usize::from(by_epoch);
         grids += usize::from(by_grid);

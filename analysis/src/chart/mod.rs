@@ -16,6 +16,5 @@ pub use heatmap::{BarChart, Heatmap, HeatmapCell, heatmaps};
 pub use panels::{Panel, PanelGrid, PanelSeries, Point, panel_grid};
 pub use png::{PngError, to_png};
 pub use scale::{Ticks, shade};
-pub(crate) use scene::escape;
 pub use scene::{Anchor, Drawing, Marker, Paint, SERIES_COLOURS, Shape, Theme, css_variables};
 pub use text::text_width;

@@ -3,8 +3,9 @@
 
 use std::fmt::Write;
 
+use pairmill_shards::markup::escape;
+
 use super::{Block, FigureBlock, Finding, Mark, Report, Table, Value};
-use crate::chart::escape;
 use crate::chart::{Theme, css_variables};
 
 const STYLE: &str = include_str!("page.css");
