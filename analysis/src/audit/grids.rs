@@ -81,9 +81,10 @@ pub fn at_the_edge(study: &Study<'_>) -> Defect {
         entry.0 += usize::from(best == largest);
         entry.1 += 1;
     }
-    let shown: Vec<String> =
-        found.iter().map(|(ds, (n, of))| format!("{} {n} of {of}", task_label(ds))).collect();
-    Defect::counted(id, statement, found.values().map(|f| f.0).sum(), of).with(vec![shown.join(", ")])
+    let num = found.values().map(|f| f.0).sum();
+    let details =
+        found.iter().map(|(ds, (n, of))| format!("{}: {n} of {of} cells", task_label(ds))).collect();
+    Defect::counted(id, statement, num, of).with(details)
 }
 
 /// Sources compared over different settings.

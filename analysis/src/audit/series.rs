@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use pairmill_shards::results::{ResultRow, Shots, SourcedRow};
+use pairmill_shards::results::{ResultRow, Shots, SourcedRow, Split};
 
 use super::{Defect, listed};
 use crate::study::{shots_label, task_label};
@@ -19,7 +19,7 @@ fn lines<'a>(study: &'a Study<'_>) -> Vec<Line<'a>> {
     let mut lines: Vec<Line<'a>> = Vec::new();
     let mut at: BTreeMap<(&str, u64), usize> = BTreeMap::new();
     for SourcedRow { row, origin } in &study.results.rows {
-        if row.metric != "acc1" || row.split != pairmill_shards::results::Split::Test {
+        if row.metric != "acc1" || row.split != Split::Test {
             continue;
         }
         let n = *at.entry((&origin.file, origin.row)).or_insert_with(|| {
@@ -31,7 +31,7 @@ fn lines<'a>(study: &'a Study<'_>) -> Vec<Line<'a>> {
     lines
 }
 
-/// The settings of a line; seeds apart, two runs of one seed would not be a repetition.
+/// What two lines must share for one to repeat the other; runs of different seeds do not.
 fn settings(row: &ResultRow) -> (String, Option<u64>) {
     (row.config.hash(), row.seed)
 }
