@@ -21,7 +21,12 @@ train RECIPE SHARDS OUT *ARGS:
     cargo build --release --quiet -p pairmill-train
     "$CARGO_TARGET_DIR/release/pairmill-train" run {{ RECIPE }} --data {{ quote(SHARDS) }} --out {{ quote(OUT) }} {{ ARGS }}
 
-# Build the release binary BIN (pairmill-ingest, pairmill-shards, pairmill-train, pairmill-world) and print its path last
+# One page from result rows: `just report results.parquet --out report.html`
+[group('use')]
+report *ARGS:
+    cargo run --release --quiet -p pairmill-analysis -- report {{ ARGS }}
+
+# Build the release binary BIN (pairmill-ingest, -shards, -train, -report or -world) and print its path last
 [group('use')]
 path BIN:
     @cargo build --release --quiet {{ if BIN == "pairmill-train" { "-p pairmill-train" } else { "--bin " + BIN } }} >&2
@@ -103,5 +108,6 @@ alone:
     cargo check --quiet -p pairmill-ingest
     cargo check --quiet -p pairmill-loader
     cargo check --quiet -p pairmill-train
+    cargo check --quiet -p pairmill-analysis
     cargo check --quiet -p pairmill-world
     cargo check --quiet -p pairmill-tests

@@ -9,6 +9,7 @@ use arrow::compute::cast;
 use arrow::datatypes::DataType;
 
 use crate::folder::ShardFile;
+use crate::random::SplitMix64;
 use crate::stats::ShardStats;
 use crate::table::{SidecarReader, column};
 use crate::tar::{EndMarker, MappedTar};
@@ -123,7 +124,7 @@ fn text(batch: &RecordBatch, name: &str) -> anyhow::Result<StringArray> {
 
 /// `num` distinct numbers below `total`, each set equally likely (Floyd's algorithm).
 fn draw(total: u64, num: u64, seed: u64) -> BTreeSet<u64> {
-    let mut rng = SplitMix64(seed);
+    let mut rng = SplitMix64::new(seed);
     let mut chosen = BTreeSet::new();
     for top in total.saturating_sub(num)..total {
         let at = rng.below(top + 1);
@@ -132,25 +133,6 @@ fn draw(total: u64, num: u64, seed: u64) -> BTreeSet<u64> {
         }
     }
     chosen
-}
-
-/// Steele, Lea and Flood's generator (OOPSLA 2014): a seed must mean the same sheet in every version, which no
-/// general-purpose generator crate promises.
-struct SplitMix64(u64);
-
-impl SplitMix64 {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
-
-    /// A number below `bound`, by the high half of a 128-bit product: the bias is below 2⁻⁴⁰ for any real data set.
-    fn below(&mut self, bound: u64) -> u64 {
-        ((u128::from(self.next()) * u128::from(bound)) >> 64) as u64
-    }
 }
 
 #[cfg(test)]

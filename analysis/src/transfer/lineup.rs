@@ -1,0 +1,83 @@
+//! Which sources, tasks and numbers of shots a study compares: the paper's where its names occur, else whatever the
+//! rows hold.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use pairmill_shards::results::{Shots, SourcedRow};
+
+use super::Series;
+use crate::study;
+
+/// What is compared with what.
+#[derive(Debug, Clone)]
+pub struct Lineup {
+    /// Sources, in the order of figures.
+    pub sources: Vec<String>,
+    /// Tasks, in the order of figures.
+    pub tasks: Vec<String>,
+    /// Numbers of shots, fewest first.
+    pub shots: Vec<Shots>,
+    /// Whether the sources are the paper's seven.
+    pub is_papers: bool,
+    loss: String,
+    arch: String,
+}
+
+impl Lineup {
+    /// The lineup of `rows`.
+    pub fn of(rows: &[SourcedRow]) -> Self {
+        let loss = most_common(rows.iter().map(|r| r.row.config.loss.as_str()), study::CLIP);
+        let main = || rows.iter().map(|r| &r.row).filter(|r| r.config.loss == loss);
+        let arch = most_common(main().map(|r| r.config.arch.as_str()), study::RN50);
+        let found: BTreeSet<&str> =
+            main().filter(|r| r.config.arch == arch).map(|r| r.config.us.as_str()).collect();
+        let papers: Vec<String> =
+            study::SOURCES.iter().filter(|s| found.contains(s.us)).map(|s| s.us.to_owned()).collect();
+        let is_papers = papers.len() >= 2;
+        let sources = if is_papers {
+            papers
+        } else {
+            found.iter().filter(|us| **us != study::SCRATCH).map(|us| (*us).to_owned()).collect()
+        };
+        let of_sources = || main().filter(|r| sources.contains(&r.config.us));
+        let all_tasks: BTreeSet<&str> = of_sources().map(|r| r.config.ds.as_str()).collect();
+        let known = study::TASKS.iter().map(|t| t.ds).filter(|ds| all_tasks.contains(ds));
+        let others = all_tasks.iter().copied().filter(|ds| study::task_named(ds).is_none());
+        let tasks = known.chain(others).map(str::to_owned).collect();
+        let all_shots: BTreeSet<Shots> = of_sources().map(|r| r.shots).collect();
+        let wanted = |shots: &Shots| match is_papers {
+            true => study::SHOTS.contains(shots),
+            false => *shots != Shots::Zero,
+        };
+        let shots = all_shots.into_iter().filter(wanted).collect();
+        Self { tasks, shots, is_papers, loss, arch, sources }
+    }
+
+    /// The series of a compared source.
+    pub fn series(&self, us: &str) -> Series {
+        Series { loss: self.loss.clone(), arch: Some(self.arch.clone()), us: us.to_owned() }
+    }
+
+    /// The objective compared.
+    pub fn loss(&self) -> &str {
+        &self.loss
+    }
+
+    /// The architecture compared.
+    pub fn arch(&self) -> &str {
+        &self.arch
+    }
+}
+
+/// `preferred` if it occurs, else the most frequent word, of equals the first in alphabetical order.
+fn most_common<'a>(words: impl Iterator<Item = &'a str>, preferred: &'a str) -> String {
+    let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
+    for word in words {
+        *counts.entry(word).or_default() += 1;
+    }
+    if counts.contains_key(preferred) {
+        return preferred.to_owned();
+    }
+    let most = counts.values().max().copied().unwrap_or(0);
+    counts.iter().find(|(_, n)| **n == most).map_or_else(String::new, |(word, _)| (*word).to_owned())
+}

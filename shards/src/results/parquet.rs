@@ -1,0 +1,257 @@
+//! Result rows as Parquet, the form the trainer writes: every column of a row, one row per (run, metric). The bytes
+//! depend on the rows and their order alone.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use ::parquet::arrow::ArrowWriter;
+use ::parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use ::parquet::basic::Compression;
+use ::parquet::file::metadata::KeyValue;
+use ::parquet::file::properties::WriterProperties;
+use arrow::array::{Array, ArrayRef, AsArray, Float64Array, Int64Array, RecordBatch, StringArray};
+use arrow::datatypes::{DataType, Field, Float64Type, Int64Type, Schema};
+use bytes::Bytes;
+
+use super::{ResultRow, ResultsError, RunConfig};
+
+/// Version of the result rows this crate writes (FORMAT.md, version table).
+pub const RESULTS_VERSION: u32 = 1;
+const VERSION_KEY: &str = "pairmill.results_version";
+
+/// Name, type and whether a cell may be null, in order.
+const COLUMNS: [(&str, DataType, bool); 24] = [
+    ("run", DataType::Utf8, false),
+    ("protocol", DataType::Utf8, false),
+    ("selection", DataType::Utf8, false),
+    ("loss", DataType::Utf8, false),
+    ("arch", DataType::Utf8, false),
+    ("us", DataType::Utf8, false),
+    ("ds", DataType::Utf8, false),
+    ("us_epochs", DataType::Int64, true),
+    ("us_lr", DataType::Float64, true),
+    ("us_bs", DataType::Int64, true),
+    ("us_wd", DataType::Float64, true),
+    ("ds_epochs", DataType::Int64, true),
+    ("ds_lr", DataType::Float64, true),
+    ("ds_bs", DataType::Int64, true),
+    ("ds_wd", DataType::Float64, true),
+    ("shots", DataType::Utf8, false),
+    ("seed", DataType::Int64, true),
+    ("split", DataType::Utf8, false),
+    ("metric", DataType::Utf8, false),
+    ("value", DataType::Float64, false),
+    ("num_test", DataType::Int64, true),
+    ("versions", DataType::Utf8, false),
+    ("wall_s", DataType::Float64, true),
+    ("device_s", DataType::Float64, true),
+];
+
+fn schema() -> Arc<Schema> {
+    Arc::new(Schema::new(
+        COLUMNS.iter().map(|(name, kind, null)| Field::new(*name, kind.clone(), *null)).collect::<Vec<_>>(),
+    ))
+}
+
+/// The rows as the bytes of a Parquet file.
+///
+/// # Errors
+/// When a row breaks the format (a blank name, a percentage above 100), or the writer fails.
+pub fn write_parquet(rows: &[ResultRow]) -> Result<Vec<u8>, ResultsError> {
+    for (row, at) in rows.iter().zip(0u64..) {
+        if let Some((column, problem)) = row.problem() {
+            let problem = format!("column `{column}`: {problem}");
+            return Err(ResultsError::Row { path: "results to write".into(), row: at, problem });
+        }
+    }
+    let text = |get: &dyn Fn(&ResultRow) -> String| -> ArrayRef {
+        Arc::new(rows.iter().map(|r| Some(get(r))).collect::<StringArray>())
+    };
+    let int = |get: &dyn Fn(&ResultRow) -> Option<u64>| -> ArrayRef {
+        Arc::new(rows.iter().map(|r| get(r).and_then(|n| i64::try_from(n).ok())).collect::<Int64Array>())
+    };
+    let float = |get: &dyn Fn(&ResultRow) -> Option<f64>| -> ArrayRef {
+        Arc::new(rows.iter().map(get).collect::<Float64Array>())
+    };
+    let columns = vec![
+        text(&|r| r.run.clone()),
+        text(&|r| r.protocol.to_string()),
+        text(&|r| r.selection.to_string()),
+        text(&|r| r.config.loss.clone()),
+        text(&|r| r.config.arch.clone()),
+        text(&|r| r.config.us.clone()),
+        text(&|r| r.config.ds.clone()),
+        int(&|r| r.config.us_epochs.map(u64::from)),
+        float(&|r| r.config.us_lr),
+        int(&|r| r.config.us_bs.map(u64::from)),
+        float(&|r| r.config.us_wd),
+        int(&|r| r.config.ds_epochs.map(u64::from)),
+        float(&|r| r.config.ds_lr),
+        int(&|r| r.config.ds_bs.map(u64::from)),
+        float(&|r| r.config.ds_wd),
+        text(&|r| r.shots.to_string()),
+        int(&|r| r.seed),
+        text(&|r| r.split.to_string()),
+        text(&|r| r.metric.clone()),
+        float(&|r| Some(r.value)),
+        int(&|r| r.num_test),
+        text(&|r| r.versions.clone()),
+        float(&|r| r.wall_s),
+        float(&|r| r.device_s),
+    ];
+    let batch = RecordBatch::try_new(schema(), columns)?;
+    let properties = WriterProperties::builder()
+        .set_created_by(format!("pairmill version {RESULTS_VERSION}.0.0 (build results)"))
+        .set_compression(Compression::SNAPPY)
+        .set_key_value_metadata(Some(vec![KeyValue::new(
+            VERSION_KEY.to_owned(),
+            RESULTS_VERSION.to_string(),
+        )]))
+        .build();
+    let mut writer = ArrowWriter::try_new(Vec::new(), schema(), Some(properties))?;
+    writer.write(&batch)?;
+    Ok(writer.into_inner()?)
+}
+
+/// Reads the bytes of a Parquet file of result rows; `path` is for messages.
+///
+/// # Errors
+/// When it is no Parquet, of a newer version, has a column missing, unknown or of another type, or a cell breaks the
+/// format; the message names the row and the column.
+pub fn read_parquet(path: &Path, bytes: Bytes) -> Result<Vec<ResultRow>, ResultsError> {
+    let corrupt = |reason: String| ResultsError::Corrupt { path: path.to_owned(), reason };
+    // The Parquet crate panics on some damaged files instead of returning an error.
+    let batches = std::panic::catch_unwind(|| -> Result<_, ResultsError> {
+        let builder = ParquetRecordBatchReaderBuilder::try_new(bytes).map_err(|e| corrupt(e.to_string()))?;
+        check_version(path, builder.metadata().file_metadata().key_value_metadata())?;
+        check_schema(path, builder.schema())?;
+        let reader = builder.build().map_err(|e| corrupt(e.to_string()))?;
+        reader.collect::<Result<Vec<_>, _>>().map_err(|e| corrupt(e.to_string()))
+    })
+    .map_err(|_| corrupt("its pages contradict each other".to_owned()))??;
+    let mut rows = Vec::new();
+    for batch in &batches {
+        for at in 0..batch.num_rows() {
+            let number = rows.len() as u64;
+            let problem = |problem| ResultsError::Row { path: path.to_owned(), row: number, problem };
+            let row = Cells { batch, at }.row().map_err(problem)?;
+            if let Some((column, what)) = row.problem() {
+                return Err(problem(format!("column `{column}`: {what}")));
+            }
+            rows.push(row);
+        }
+    }
+    Ok(rows)
+}
+
+/// Files without a version are taken for the first; their columns are checked all the same.
+fn check_version(path: &Path, metadata: Option<&Vec<KeyValue>>) -> Result<(), ResultsError> {
+    let entry = metadata.and_then(|m| m.iter().find(|e| e.key == VERSION_KEY));
+    let Some(version) = entry.and_then(|e| e.value.as_deref()) else { return Ok(()) };
+    match version.parse::<u32>() {
+        Ok(v) if v <= RESULTS_VERSION => Ok(()),
+        _ => Err(ResultsError::Header {
+            path: path.to_owned(),
+            problem: format!(
+                "format version `{version}`, but this Pairmill reads up to {RESULTS_VERSION}; update it"
+            ),
+        }),
+    }
+}
+
+fn check_schema(path: &Path, found: &Schema) -> Result<(), ResultsError> {
+    let header = |problem| Err(ResultsError::Header { path: path.to_owned(), problem });
+    for (name, kind, _) in &COLUMNS {
+        match found.field_with_name(name) {
+            Err(_) => {
+                return header(format!(
+                    "no column `{name}`; is this a table of result rows (FORMAT.md §10)?"
+                ));
+            }
+            Ok(field) if field.data_type() != kind => {
+                return header(format!("column `{name}` is {}, not {kind}; cast it", field.data_type()));
+            }
+            Ok(_) => {}
+        }
+    }
+    for field in found.fields() {
+        if !COLUMNS.iter().any(|(name, ..)| name == field.name()) {
+            return header(format!(
+                "unknown column `{}`; drop it, or read the file with the Pairmill that wrote it",
+                field.name()
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// One row of a batch whose schema was checked.
+struct Cells<'a> {
+    batch: &'a RecordBatch,
+    at: usize,
+}
+
+impl Cells<'_> {
+    fn row(&self) -> Result<ResultRow, String> {
+        Ok(ResultRow {
+            run: self.text("run")?,
+            protocol: self.word("protocol")?,
+            selection: self.word("selection")?,
+            config: RunConfig {
+                loss: self.text("loss")?,
+                arch: self.text("arch")?,
+                us: self.text("us")?,
+                ds: self.text("ds")?,
+                us_epochs: self.small("us_epochs")?,
+                us_lr: self.float("us_lr"),
+                us_bs: self.small("us_bs")?,
+                us_wd: self.float("us_wd"),
+                ds_epochs: self.small("ds_epochs")?,
+                ds_lr: self.float("ds_lr"),
+                ds_bs: self.small("ds_bs")?,
+                ds_wd: self.float("ds_wd"),
+            },
+            shots: self.word("shots")?,
+            seed: self.int("seed")?,
+            split: self.word("split")?,
+            metric: self.text("metric")?,
+            value: self.float("value").ok_or("column `value`: null; leave the row out or write NaN")?,
+            num_test: self.int("num_test")?,
+            versions: self.text("versions")?,
+            wall_s: self.float("wall_s"),
+            device_s: self.float("device_s"),
+        })
+    }
+
+    fn column(&self, name: &str) -> Option<&ArrayRef> {
+        self.batch.column_by_name(name).filter(|array| array.is_valid(self.at))
+    }
+
+    fn text(&self, name: &str) -> Result<String, String> {
+        let array = self.column(name).and_then(|a| a.as_string_opt::<i32>());
+        array.map(|a| a.value(self.at).to_owned()).ok_or_else(|| format!("column `{name}`: null"))
+    }
+
+    fn word<T: std::str::FromStr<Err = String>>(&self, name: &str) -> Result<T, String> {
+        self.text(name)?.parse().map_err(|e| format!("column `{name}`: {e}"))
+    }
+
+    fn int(&self, name: &str) -> Result<Option<u64>, String> {
+        let Some(array) = self.column(name).and_then(|a| a.as_primitive_opt::<Int64Type>()) else {
+            return Ok(None);
+        };
+        let number = array.value(self.at);
+        u64::try_from(number).map(Some).map_err(|_| format!("column `{name}`: {number} is negative"))
+    }
+
+    fn small(&self, name: &str) -> Result<Option<u32>, String> {
+        match self.int(name)? {
+            None => Ok(None),
+            Some(n) => u32::try_from(n).map(Some).map_err(|_| format!("column `{name}`: {n} is too large")),
+        }
+    }
+
+    fn float(&self, name: &str) -> Option<f64> {
+        self.column(name).and_then(|a| a.as_primitive_opt::<Float64Type>()).map(|a| a.value(self.at))
+    }
+}
