@@ -38,24 +38,25 @@ impl Text {
         let TextArchitecture { context_length, vocab_size, width, heads, layers } = *architecture;
         let shape = Shape { width, heads, layers, activation, sight: Sight::Back, start: Start::Clip };
         let normal = |std| Init::Normal { std };
+        // In the order of the forward pass: backward then reaches the last first, and ranks exchange gradients in turn.
         Ok(Self {
-            positional_embedding: scope.parameter(
-                "positional_embedding",
-                &[context_length, width],
-                normal(0.01),
-            )?,
-            text_projection: scope.parameter(
-                "text_projection",
-                &[width, embed_dim],
-                normal((width as f64).powf(-0.5)),
-            )?,
-            transformer: Transformer::new(&scope.part("transformer"), shape)?,
             token_embedding: scope.part("token_embedding").parameter(
                 "weight",
                 &[vocab_size, width],
                 normal(0.02),
             )?,
+            positional_embedding: scope.parameter(
+                "positional_embedding",
+                &[context_length, width],
+                normal(0.01),
+            )?,
+            transformer: Transformer::new(&scope.part("transformer"), shape)?,
             ln_final: LayerNorm::new(&scope.part("ln_final"), width)?,
+            text_projection: scope.parameter(
+                "text_projection",
+                &[width, embed_dim],
+                normal((width as f64).powf(-0.5)),
+            )?,
             architecture: architecture.clone(),
             recompute: Recompute::Never,
         })

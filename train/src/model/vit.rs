@@ -41,11 +41,11 @@ impl VisionTransformer {
         Ok(Self {
             class_embedding: scope.parameter("class_embedding", &[width], init)?,
             positional_embedding: scope.parameter("positional_embedding", &[tokens, width], init)?,
-            proj: scope.parameter("proj", &[width, embed_dim], init)?,
             conv1: Convolution::new(&scope.part("conv1"), 3, width, patch_size, patch_size, 0)?,
             ln_pre: LayerNorm::new(&scope.part("ln_pre"), width)?,
             transformer: Transformer::new(&scope.part("transformer"), shape)?,
             ln_post: LayerNorm::new(&scope.part("ln_post"), width)?,
+            proj: scope.parameter("proj", &[width, embed_dim], init)?,
         })
     }
 

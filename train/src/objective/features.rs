@@ -176,8 +176,9 @@ impl Solved {
         let Some(owed) = self.gradients.get(index) else {
             return Err(TorchError(format!("no micro-batch {index} among {}", self.gradients.len())));
         };
-        // One after the other: together, the first graph would be kept until the second is done.
-        for (view, gradient) in views.into_iter().zip(owed) {
+        // One after the other: together, the first graph would be kept until the second is done. The second view goes
+        // first because its tower's parameters were made last, and ranks exchange the last parameters first.
+        for (view, gradient) in views.into_iter().zip(owed).rev() {
             let gradient = gradient.f_to_kind(view.kind())?;
             gradients::backward(&[view], &[&gradient])?;
         }
