@@ -35,6 +35,8 @@ def layouts(model, folder):
 def openai(model, folder):
     """A TorchScript archive in half precision with OpenAI's extra numbers."""
     for name, value in [("input_resolution", 224), ("context_length", 77), ("vocab_size", 49408)]:
+        # The class has them as plain numbers, which its forward does not need.
+        model.__dict__.pop(name, None)
         model.register_buffer(name, torch.tensor(value))
     open_clip.model.convert_weights_to_lp(model.eval(), torch.float16)
     torch.jit.script(model).save(folder / "openai.pt")
