@@ -8,16 +8,19 @@ pub mod atomic;
 #[cfg(feature = "cli")]
 pub mod cli;
 pub mod folder;
+pub mod guard;
 pub mod hostile;
 pub mod index;
 pub mod json;
 pub mod key;
+pub mod outcomes;
 pub mod sample;
 pub mod spec;
 pub mod stats;
 pub mod status;
 pub mod table;
 pub mod tar;
+pub mod words;
 
 /// Version of the format this crate writes (FORMAT.md, version table). Readers also take img2dataset's files, which
 /// carry none.

@@ -172,7 +172,7 @@ fn tar_problems(reader: Reader, path: &Path, survey: &Survey) -> Vec<String> {
             );
         }
         Reader::OpenClip => {
-            let unusable = survey.without_image.max(survey.without_text).max(survey.blank_text);
+            let unusable = survey.without_image.max(survey.without_text);
             let all = survey.num_samples > 0 && unusable == survey.num_samples;
             say(
                 u64::from(all),
@@ -194,7 +194,10 @@ fn tar_problems(reader: Reader, path: &Path, survey: &Survey) -> Vec<String> {
                     of(survey.without_text)
                 ),
             );
-            say(survey.blank_text, format!("{} have a blank caption and are dropped", of(survey.blank_text)));
+            say(
+                survey.blank_text,
+                format!("{} have a blank caption, which it keeps and trains on as an empty text", of(survey.blank_text)),
+            );
             say(
                 survey.too_many_pixels,
                 format!(
