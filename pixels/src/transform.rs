@@ -1,5 +1,6 @@
 //! One image from bytes to bytes: sniff, header, limits, size gates, decode, resize, encode. JPEG to JPEG stays in
-//! planes (`jpeg/planes.rs`); everything else goes over RGB or grey pixels.
+//! planes (`jpeg/planes.rs`), much smaller JPEG even in coefficients (`jpeg/coefficients.rs`); everything else goes over
+//! RGB or grey pixels.
 
 use serde::{Deserialize, Serialize};
 use turbojpeg::{Colorspace, DecompressHeader, Subsamp};

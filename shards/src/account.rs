@@ -397,6 +397,7 @@ impl Ledger {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::status::FailureClass;
 
     #[test]
     fn hosts_are_cut_out_of_urls() {

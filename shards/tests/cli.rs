@@ -259,7 +259,9 @@ fn parquet_image_shards_show_what_the_tar_shows() {
             let args: Vec<&str> = args.iter().copied().chain([utf8(folder)]).collect();
             text(&args).replace(utf8(&tar), "SHARD").replace(utf8(&parquet), "SHARD")
         };
-        for args in [&["cat"][..], &["cat", "--ext", "txt"], &["head", "-n", "3"], &["cat", "--key", "000000009"]] {
+        for args in
+            [&["cat"][..], &["cat", "--ext", "txt"], &["head", "-n", "3"], &["cat", "--key", "000000009"]]
+        {
             assert_eq!(shown(args, &images), shown(args, &tars), "{args:?}");
         }
         assert_eq!(run(&["cat", utf8(&images), "--key", "000000009", "--ext", "jpg"]).stdout, [9; 27]);

@@ -87,8 +87,7 @@ impl<'a> Baseline<'a> {
                 return None;
             }
             let quantisation = usize::from(*table);
-            let component =
-                Component { id: *id, across, down, quantisation, dc: 0, ac: 0, steps: [0; 64] };
+            let component = Component { id: *id, across, down, quantisation, dc: 0, ac: 0, steps: [0; 64] };
             self.components.push(component);
         }
         let blocks: usize = self.components.iter().map(|c| c.across * c.down).sum();
@@ -126,10 +125,7 @@ impl<'a> Baseline<'a> {
             let is_there = |tables: &[Option<HuffmanTable>; 4], place: usize| {
                 tables.get(place).is_some_and(Option::is_some)
             };
-            if component.id != *id
-                || !is_there(&self.dc, component.dc)
-                || !is_there(&self.ac, component.ac)
-            {
+            if component.id != *id || !is_there(&self.dc, component.dc) || !is_there(&self.ac, component.ac) {
                 return None;
             }
         }

@@ -16,9 +16,9 @@ pub(super) const LEAST_SCALE: f64 = 8.0 / (REACH as f64 - 1.0);
 
 /// Row and column of each zigzag place (T.81, figure A.6).
 const ZIGZAG: [u8; 64] = [
-    0, 1, 8, 16, 9, 2, 3, 10, 17, 24, 32, 25, 18, 11, 4, 5, 12, 19, 26, 33, 40, 48, 41, 34, 27, 20, 13, 6, 7, 14,
-    21, 28, 35, 42, 49, 56, 57, 50, 43, 36, 29, 22, 15, 23, 30, 37, 44, 51, 58, 59, 52, 45, 38, 31, 39, 46, 53, 60,
-    61, 54, 47, 55, 62, 63,
+    0, 1, 8, 16, 9, 2, 3, 10, 17, 24, 32, 25, 18, 11, 4, 5, 12, 19, 26, 33, 40, 48, 41, 34, 27, 20, 13, 6, 7,
+    14, 21, 28, 35, 42, 49, 56, 57, 50, 43, 36, 29, 22, 15, 23, 30, 37, 44, 51, 58, 59, 52, 45, 38, 31, 39,
+    46, 53, 60, 61, 54, 47, 55, 62, 63,
 ];
 
 /// How one axis of the blocks of a component maps to averages.
@@ -205,7 +205,8 @@ impl CoefficientResizer {
         let most = |of: fn(&Component) -> usize| picture.components.iter().map(of).max();
         let (across, down) = (most(|c| c.across)?, most(|c| c.down)?);
         let units = (picture.width.div_ceil(8 * across), picture.height.div_ceil(8 * down));
-        for ((sums, component), (span_x, span_y)) in self.sums.iter_mut().zip(&picture.components).zip(spans) {
+        for ((sums, component), (span_x, span_y)) in self.sums.iter_mut().zip(&picture.components).zip(spans)
+        {
             // The spans are in samples of the subsampling that libjpeg-turbo found.
             let expected = (
                 (picture.width * component.across).div_ceil(across),

@@ -97,10 +97,11 @@ impl HuffmanTable {
         let (step, size, length) = match entry & 63 {
             0 => {
                 let next = (bits >> 48) as u32;
-                let found = (LOOK_BITS + 1..=16).find(|l| next < self.beyond[*l as usize]).and_then(|length| {
-                    let place = (next >> (16 - length)) as i32 + self.offset[length as usize];
-                    Some((length, split(self.kind, *self.symbols.get(place as usize)?)))
-                });
+                let found =
+                    (LOOK_BITS + 1..=16).find(|l| next < self.beyond[*l as usize]).and_then(|length| {
+                        let place = (next >> (16 - length)) as i32 + self.offset[length as usize];
+                        Some((length, split(self.kind, *self.symbols.get(place as usize)?)))
+                    });
                 let Some((length, (step, size))) = found else { return (NO_CODE, 0, 0) };
                 (step, size, length)
             }

@@ -49,7 +49,8 @@ pub(super) fn each_sample(
         let mut flow = ControlFlow::Continue(());
         plan.visit(&batch?, |key, files| {
             if flow.is_continue() {
-                let member = |(ext, data): &(&str, &[u8])| Member { ext: (*ext).to_owned(), data: data.to_vec() };
+                let member =
+                    |(ext, data): &(&str, &[u8])| Member { ext: (*ext).to_owned(), data: data.to_vec() };
                 let mut members: Vec<Member> = files.iter().map(member).collect();
                 // The order they have in a tar.
                 members.sort_by(|a, b| a.ext.cmp(&b.ext));
@@ -101,7 +102,10 @@ impl Plan {
         let (verified, mut json): (Vec<usize>, Vec<usize>) = json.partition(|at| *at < key_at && is_hash(at));
         json.extend(verified);
         if members.is_empty() {
-            bail!("{}: no column of images; this is a sidecar table, its images are in the tar", table.path().display());
+            bail!(
+                "{}: no column of images; this is a sidecar table, its images are in the tar",
+                table.path().display()
+            );
         }
         Ok(Self {
             members,

@@ -71,9 +71,10 @@ fn sections(account: &Account) -> Vec<Section> {
         "messages",
         table(account.messages.iter().map(|m| vec![one_line(&m.message, 80), grouped(m.rows)]).collect()),
     );
-    let hosts = account.failing_hosts.iter().map(|h| {
-        vec![one_line(&h.host, 60), grouped(h.failures), format!("of {} rows", grouped(h.rows))]
-    });
+    let hosts = account
+        .failing_hosts
+        .iter()
+        .map(|h| vec![one_line(&h.host, 60), grouped(h.failures), format!("of {} rows", grouped(h.rows))]);
     add("failing hosts", table(hosts.collect()));
     let distributions = [
         ("images per shard", &account.samples_per_shard),

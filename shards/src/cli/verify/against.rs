@@ -196,7 +196,10 @@ fn tar_problems(reader: Reader, path: &Path, survey: &Survey) -> Vec<String> {
             );
             say(
                 survey.blank_text,
-                format!("{} have a blank caption, which it keeps and trains on as an empty text", of(survey.blank_text)),
+                format!(
+                    "{} have a blank caption, which it keeps and trains on as an empty text",
+                    of(survey.blank_text)
+                ),
             );
             say(
                 survey.too_many_pixels,
