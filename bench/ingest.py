@@ -197,12 +197,16 @@ def best_threads(images, args):
 CODEC_LINE = re.compile(r"^(.*?)\s{2,}([\d.]+) ms", re.MULTILINE)
 
 
-def codec_times(images, args):
-    """Stage -> CPU ms per picture, from the `codec_time` example of pairmill-pixels."""
+def codec_times(images, args, copies=1, stages="all"):
+    """Stage -> CPU ms per picture, from the `codec_time` example of pairmill-pixels; the mean over `copies` at once."""
     rounds = "3" if images.name == "real" else "2"
-    command = [str(args.binaries / "examples" / "codec_time"), str(images.folder), rounds]
-    text = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-    return {name.strip(): float(ms) for name, ms in CODEC_LINE.findall(text)}
+    command = [str(args.binaries / "examples" / "codec_time"), str(images.folder), rounds, stages]
+    running = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(copies)]
+    texts = [process.communicate()[0] for process in running]
+    if any(process.returncode for process in running):
+        sys.exit("codec_time failed")
+    found = [{name.strip(): float(ms) for name, ms in CODEC_LINE.findall(text)} for text in texts]
+    return {name: statistics.mean(times[name] for times in found) for name in found[0]}
 
 
 def compare(images, goal, args):
@@ -218,9 +222,10 @@ def compare(images, goal, args):
     startup = {tool: one_run(tool, command(single.table, outs[tool]), outs[tool], single, args)["cpu_s"]
                for tool, command in commands.items()}
     lines, fidelity = [], {}
-    codec = []
+    codec, codec_together = [], []
     for number in range(args.runs):
         codec.append(codec_times(images, args))
+        codec_together.append(codec_times(images, args, copies=os.cpu_count(), stages="whole"))
         for tool, command in commands.items():
             out = outs[tool]
             line = one_run(tool, command(images.table, out), out, images, args) | {"run": number + 1}
@@ -229,8 +234,9 @@ def compare(images, goal, args):
             if tool not in fidelity:
                 fidelity[tool] = psnr(out, images)
             shutil.rmtree(out, ignore_errors=True)
-    whole = statistics.median(next(ms for name, ms in c.items() if "whole transform" in name) for c in codec)
+    whole, together = (statistics.median(c["pairmill: whole transform"] for c in runs) for runs in (codec, codec_together))
     return {"images": images, "lines": lines, "psnr": fidelity, "codec": codec[-1], "whole_ms": whole, "goal": goal,
+            "together_ms": together,
             "client": f"{args.processes} processes of {threads} threads"}
 
 
@@ -283,8 +289,10 @@ def set_table(result):
     met = {True: "met", False: "NOT met"}
     goal = result["goal"]
     yield f"- CPU ratio {theirs / ours:.2f}, goal {goal:.0f}: {met[theirs / ours >= goal]}."
-    yield (f"- Pairmill over its codec-only time ({whole:.2f} ms in the same run): {ours / whole:.2f}, goal at most "
-           f"{CODEC_GOAL}: {met[ours / whole <= CODEC_GOAL]}.")
+    together = result["together_ms"]
+    yield (f"- Pairmill over its codecs alone: {ours / together:.2f} with the codecs on every core at once, as a run has "
+           f"them ({together:.2f} ms), goal at most {CODEC_GOAL}: {met[ours / together <= CODEC_GOAL]}; "
+           f"{ours / whole:.2f} with them on one core ({whole:.2f} ms).")
     yield f"- img2dataset ran with {result['client']}, the cheapest of those tried."
     yield f"- PSNR over {len(result['psnr']['pairmill'])} pictures (those that are shrunk)."
 
@@ -354,9 +362,11 @@ def main():
     for name, folder, rows, goal in sets:
         with World(args.binaries / "pairmill-world", args.work, "--root", str(folder)) as server:
             results.append(compare(Images(name, folder, rows, server.url, args.work), goal, args))
-    flat = flat_memory(args) if args.flat_rows else None
     loads.append(os.getloadavg()[0])
-    write_results(args, results, flat, loads)
+    # What there is, should the long run that follows be stopped.
+    write_results(args, results, None, loads)
+    if args.flat_rows:
+        write_results(args, results, flat_memory(args), loads)
     print((args.out / "README.md").read_text())
     print(f"written to {os.path.relpath(args.out)}")
 

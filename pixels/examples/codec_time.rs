@@ -2,7 +2,7 @@
 //! JPEG in a folder, by path and by stage.
 //!
 //! ```text
-//! cargo run --release -p pairmill-pixels --example codec_time -- FOLDER [ROUNDS]
+//! cargo run --release -p pairmill-pixels --example codec_time -- FOLDER [ROUNDS] [whole]
 //! ```
 #![allow(
     clippy::unwrap_used,
@@ -49,6 +49,7 @@ fn main() {
     let mut args = std::env::args().skip(1);
     let folder = PathBuf::from(args.next().expect("give a folder of JPEGs"));
     let rounds: usize = args.next().map_or(3, |n| n.parse().expect("ROUNDS is a number"));
+    let only_whole = args.next().is_some_and(|stages| stages == "whole");
     let mut paths: Vec<PathBuf> =
         std::fs::read_dir(folder).expect("readable folder").map(|e| e.unwrap().path()).collect();
     paths.retain(|p| {
@@ -71,6 +72,9 @@ fn main() {
     };
     let mut whole = Transformer::new(&config).unwrap();
     measure("pairmill: whole transform", &files, rounds, |f| whole.transform(f).map_or(0, |t| t.image.len()));
+    if only_whole {
+        return;
+    }
     let mut plain =
         Transformer::new(&TransformConfig { dct_scaling: DctScaling::Off, ..config.clone() }).unwrap();
     measure("pairmill: whole transform, all pixels decoded", &files, rounds, |f| {
