@@ -55,6 +55,7 @@ fn every_regular_jpeg_gives_what_its_pixels_give() {
     let grey: Vec<u8> = pixels.as_chunks::<3>().0.iter().map(|rgb| rgb[1]).collect();
     let file = jpeg(&grey, 397, 301, 1, Subsamp::Gray, |codec| codec.set_optimize(true).unwrap());
     files.push(("grey".to_owned(), file));
+    let mut wrong = Vec::new();
     for (name, file) in &files {
         for (mode, size) in [
             (ResizeMode::KeepRatio, 20),
@@ -68,14 +69,16 @@ fn every_regular_jpeg_gives_what_its_pixels_give() {
             assert!(small.applied.coefficients, "{name}, {mode} {size}");
             assert!(!full.applied.coefficients && full.applied.planes);
             let (most, mean) = difference(&small.image, &full.image);
-            // Rounding and clipping of each pixel are left out; at quality 1 the decoder clips a lot.
+            // Both are JPEGs of quality 95, whose steps turn a difference of rounding into whole levels; and at quality
+            // 1 the decoder clips a lot of pixels, which this way never makes.
             let coarse = name.ends_with("quality 1");
-            assert!(
-                mean < if coarse { 2.0 } else { 0.6 } && most < if coarse { 60 } else { 12 },
-                "{name}, {mode} {size}: {most} at most, {mean:.2} in the mean"
-            );
+            let limits = if coarse { (60, 2.0) } else { (16, 1.5) };
+            if most > limits.0 || mean > limits.1 {
+                wrong.push(format!("{name}, {mode} {size}: {most} at most, {mean:.2} in the mean"));
+            }
         }
     }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
 #[test]
