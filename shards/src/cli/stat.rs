@@ -115,7 +115,11 @@ fn set_lines(account: &Account) -> Vec<String> {
         row("samples", account.samples_without_table, "in tars without a table".to_owned());
     }
     if account.blank_captions > 0 {
-        row("blank captions", account.blank_captions, "null or only blanks".to_owned());
+        row(
+            "blank captions",
+            account.blank_captions,
+            "null or only blanks; open_clip trains on them as empty texts".to_owned(),
+        );
     }
     row("shards", account.shards, String::new());
     if account.unfinished_shards > 0 {
@@ -204,7 +208,7 @@ account
       too_small          1    7.1%  smaller than --min-image-size
       aspect             1    7.1%  beyond --max-aspect-ratio
 set
-  blank captions   2  null or only blanks
+  blank captions   2  null or only blanks; open_clip trains on them as empty texts
   shards           2
   time            4s  4 rows/s, first start to last end";
         assert_eq!(text.join("\n"), expected);
