@@ -81,7 +81,7 @@ python img2dataset "$here/rows.py" "$images" "$captions" "$world_url/files" 400 
 ingest_to() {
     "$ingest" run --url-list "$work/rows.parquet" --caption-col caption --save-additional-columns uid \
         --output-folder "$work/$2" --output-format "$1" --image-size 256 --resize-mode keep_ratio \
-        --number-sample-per-shard 500 --allow-private-addresses --quiet
+        --number-sample-per-shard $(((rows + 5) / 6)) --allow-private-addresses --quiet
 }
 ingest_to webdataset tars
 ingest_to parquet parquet
