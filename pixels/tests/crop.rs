@@ -125,7 +125,8 @@ fn fifty_photographs_are_pils_over_planes_and_over_rgb() {
                 let worst = differences.iter().copied().fold(0.0, f64::max);
                 let mean = differences.iter().sum::<f64>() / differences.len() as f64;
                 assert!(
-                    worst < if planes { PLANES_BLOCK_TOLERANCE } else { BLOCK_TOLERANCE } && mean < BLOCK_MEAN_TOLERANCE,
+                    worst < if planes { PLANES_BLOCK_TOLERANCE } else { BLOCK_TOLERANCE }
+                        && mean < BLOCK_MEAN_TOLERANCE,
                     "{file} {name}, planes {planes}: worst block {worst:.2}, mean {mean:.2}"
                 );
             }
