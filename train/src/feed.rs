@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use pairmill_loader::{Batch, ImageBuffer, Loader, LoaderError, LoaderState, Slot};
 use tch::{Device, Kind, Tensor};
 
+use crate::model::trimmed;
 use crate::torch::TorchError;
 use crate::torch::memory::{HostBytes, HostSlot};
 use crate::torch::stream::{Event, Stream};
@@ -77,7 +78,7 @@ impl ImageBuffer for PixelBuffer {
 pub struct DeviceBatch {
     /// uint8, N×H×W×3.
     bytes: Tensor,
-    /// Token ids, i64, N×context length.
+    /// Token ids, i64, N×the longest caption (a multiple of 8, at most the context length).
     tokens: Tensor,
     normalise: Normalise,
     /// Class numbers, i64, N; empty where no label is asked for, -1 in empty slots.
@@ -95,7 +96,7 @@ pub struct DeviceBatch {
 pub struct Views {
     /// Normalised pixels, f32, n×3×H×W in channels-last memory.
     pub pixels: Tensor,
-    /// Token ids, i64, n×context length.
+    /// Token ids, i64, n×the longest caption of the batch.
     pub tokens: Tensor,
 }
 
@@ -272,10 +273,8 @@ impl Feed {
     ) -> Result<(DeviceBatch, PixelBuffer), FeedError> {
         let shape = [self.batch_size, self.side_pixels, self.side_pixels, 3];
         let bytes = host.images.0.copy_to(&shape, self.device)?;
-        let tokens = Tensor::f_from_slice(&host.tokens)?
-            .f_view([self.batch_size, self.context_length])?
-            .f_to_device(self.device)?
-            .f_to_kind(Kind::Int64)?;
+        let rows = Tensor::f_from_slice(&host.tokens)?.f_view([self.batch_size, self.context_length])?;
+        let tokens = trimmed(&rows)?.f_to_device(self.device)?.f_to_kind(Kind::Int64)?;
         let labels = Tensor::f_from_slice(&host.labels)?.f_to_device(self.device)?;
         let batch = DeviceBatch {
             bytes,
