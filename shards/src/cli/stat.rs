@@ -198,15 +198,15 @@ mod tests {
             .collect();
         let expected = "\
 account
-  rows                  14    100%
-    success              7   50.0%
-    failed               7   50.0%
-      http_4xx           2   14.3%  gone or forbidden (HTTP 4xx)
-      timeout            1    7.1%  not there within the deadline
-      opt_out            1    7.1%  owners opted out (X-Robots-Tag)
-      not_an_image       1    7.1%  no image in the answer (HTML, say)
-      too_small          1    7.1%  smaller than --min-image-size
-      aspect             1    7.1%  beyond --max-aspect-ratio
+  rows              14    100%
+    success          7   50.0%
+    failed           7   50.0%
+      http_4xx       2   14.3%  gone or forbidden (HTTP 4xx)
+      timeout        1    7.1%  not there within the deadline
+      opt_out        1    7.1%  owners opted out (X-Robots-Tag)
+      not_an_image   1    7.1%  no image in the answer (HTML, say)
+      too_small      1    7.1%  smaller than --min-image-size
+      aspect         1    7.1%  beyond --max-aspect-ratio
 set
   blank captions   2  null or only blanks; open_clip trains on them as empty texts
   shards           2

@@ -318,7 +318,8 @@ fn layout_and_padding_change_no_feature() {
         assert_eq!(short.size(), [2, 8], "the longer of these texts has 7 tokens of 13");
         clip.channels_last().unwrap();
         let (turned, cut) = encode(&layout::channels_last(&pixels).unwrap(), &short);
-        near("channels-last", &turned, &image, 1e-6);
+        // Another layout sums convolutions in another order: as far apart as from open_clip.
+        near("channels-last", &turned, &image, FEATURE);
         near("trimmed", &cut, &text, 1e-6);
     }
 }
