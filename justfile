@@ -2,6 +2,8 @@
 
 cache := env("PAIRMILL_CACHE", env("XDG_CACHE_HOME", env("HOME") / ".cache") / "pairmill")
 export PAIRMILL_CACHE := cache
+# The same folder as justw installs; torch-sys rebuilds for minutes whenever this changes.
+export LIBTORCH := env("LIBTORCH", cache / "libtorch-2.11.0/torch")
 export CARGO_TARGET_DIR := env("CARGO_TARGET_DIR", cache / "target")
 
 [private]
@@ -13,10 +15,21 @@ default:
 demo *ARGS:
     tests/demo.sh {{ ARGS }}
 
-# Build the release binary BIN (pairmill-ingest, pairmill-shards, pairmill-report, pairmill-world) and print its path last
+# Train RECIPE (clip-rn50, ...; `pairmill-train list`) on SHARDS into OUT; give it again to go on
+[group('use')]
+train RECIPE SHARDS OUT *ARGS:
+    cargo build --release --quiet -p pairmill-train
+    "$CARGO_TARGET_DIR/release/pairmill-train" run {{ RECIPE }} --data {{ quote(SHARDS) }} --out {{ quote(OUT) }} {{ ARGS }}
+
+# One page from result rows: `just report results.parquet --out report.html`
+[group('use')]
+report *ARGS:
+    cargo run --release --quiet -p pairmill-analysis -- report {{ ARGS }}
+
+# Build the release binary BIN (pairmill-ingest, -shards, -train, -report or -world) and print its path last
 [group('use')]
 path BIN:
-    @cargo build --release --quiet --bin {{ BIN }} >&2
+    @cargo build --release --quiet {{ if BIN == "pairmill-train" { "-p pairmill-train" } else { "--bin " + BIN } }} >&2
     @cd "$CARGO_TARGET_DIR/release" && echo "$(pwd -P)/{{ BIN }}"
 
 # All tests of the workspace; ARGS go to the test runner
@@ -45,6 +58,21 @@ bench-ingest *ARGS:
 [group('bench')]
 bench-captions *ARGS:
     bench/captions.sh {{ ARGS }}
+
+# Captions to CLIP token ids by open_clip and by Pairmill in one run: CPU per caption on one thread
+[group('bench')]
+bench-tokenizer *ARGS:
+    bench/tokenizer.sh {{ ARGS }}
+
+# The loader beside webdataset + open_clip, DALI and SPDL, and raw tar scans beside `cat`: CPU seconds per sample
+[group('bench')]
+bench-loader *ARGS:
+    bench/loader.sh {{ ARGS }}
+
+# Training steps on the CPU, ours and open_clip's in turn on one libtorch (on a GPU machine: bench/gpu.sh)
+[group('bench')]
+bench-step *ARGS:
+    bench/step.sh {{ ARGS }}
 
 # Everything that must pass before a change lands
 [group('check')]
@@ -79,9 +107,9 @@ advisories:
 [group('check')]
 alone:
     cargo check --quiet -p pairmill-pixels
+    cargo check --quiet -p pairmill-tokens
     cargo check --quiet -p pairmill-shards --no-default-features
     cargo check --quiet -p pairmill-shards
-    cargo check --quiet -p pairmill-tokens
     cargo check --quiet -p pairmill-ingest
     cargo check --quiet -p pairmill-loader
     cargo check --quiet -p pairmill-train

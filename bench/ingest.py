@@ -5,7 +5,6 @@ Writes bench/<date>-ingest/: README.md (machine, versions, command, tables), raw
 """
 
 import argparse
-import collections
 import csv
 import datetime
 import importlib.metadata
@@ -30,7 +29,16 @@ import quality
 HERE = pathlib.Path(__file__).parent
 SHARED = HERE.parent.parent / "shared" / "data"
 # Stated in every results README.
-GOALS = {"real": 3.0, "big": 6.0}
+REAL_GOAL = 3.0
+BIG_GOAL = 6.0
+# Name, how it is drawn, JPEG quality, share of --big-rows. What quality means depends on the picture: bits per pixel are
+# in the results.
+BIG_SETS = [
+    ("mosaic of quality 92", big_pictures.mosaic, 92, 1.0),
+    ("mosaic of quality 75", big_pictures.mosaic, 75, 0.4),
+    ("enlarged photo of quality 92", big_pictures.enlarged, 92, 0.4),
+    ("enlarged photo of quality 80", big_pictures.enlarged, 80, 0.4),
+]
 CODEC_GOAL = 1.25
 RSS_GOAL_MB = 300
 
@@ -38,7 +46,7 @@ RSS_GOAL_MB = 300
 def arguments():
     parser = argparse.ArgumentParser(prog="just bench-ingest", description=__doc__.splitlines()[0])
     parser.add_argument("--rows", type=int, default=10_000, help="rows of the real JPEGs [%(default)s]")
-    parser.add_argument("--big-rows", type=int, help="rows of the large mosaics, 0 for none [rows / 10]")
+    parser.add_argument("--big-rows", type=int, help="rows of the first set of large pictures, 0 for none [rows / 10]")
     parser.add_argument("--flat-rows", type=int, help="rows of the flat-memory run, 0 for none [100 × rows]")
     parser.add_argument("--runs", type=int, default=3, help="runs of each tool, alternating [%(default)s]")
     parser.add_argument("--processes", type=int, default=os.cpu_count(), help="img2dataset's processes [all cores]")
@@ -90,6 +98,11 @@ class Images:
         self.names = sorted(p.name for p in folder.iterdir() if p.suffix.lower() in (".jpg", ".jpeg"))
         self.table = work / f"{name}.parquet"
         self.reference = quality.Reference(folder)
+        self.bytes_each = statistics.mean((folder / name).stat().st_size for name in self.names)
+        shapes = [quality.decode((folder / name).read_bytes()).shape for name in self.names[:20]]
+        pixels = statistics.mean(shape[0] * shape[1] for shape in shapes)
+        part = statistics.mean((folder / name).stat().st_size for name in self.names[:20])
+        self.bits_per_pixel = part * 8 / pixels
         self.base_url = base_url
         write_rows(self.table, self.names, base_url, rows)
 
@@ -184,15 +197,19 @@ def best_threads(images, args):
 CODEC_LINE = re.compile(r"^(.*?)\s{2,}([\d.]+) ms", re.MULTILINE)
 
 
-def codec_times(images, args):
-    """Stage -> CPU ms per picture, from the `codec_time` example of pairmill-pixels."""
-    rounds = "3" if images.name == "real" else "1"
-    command = [str(args.binaries / "examples" / "codec_time"), str(images.folder), rounds]
-    text = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-    return {name.strip(): float(ms) for name, ms in CODEC_LINE.findall(text)}
+def codec_times(images, args, copies=1, stages="all"):
+    """Stage -> CPU ms per picture, from the `codec_time` example of pairmill-pixels; the mean over `copies` at once."""
+    rounds = "3" if images.name == "real" else "2"
+    command = [str(args.binaries / "examples" / "codec_time"), str(images.folder), rounds, stages]
+    running = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(copies)]
+    texts = [process.communicate()[0] for process in running]
+    if any(process.returncode for process in running):
+        sys.exit("codec_time failed")
+    found = [{name.strip(): float(ms) for name, ms in CODEC_LINE.findall(text)} for text in texts]
+    return {name: statistics.mean(times[name] for times in found) for name in found[0]}
 
 
-def compare(images, args):
+def compare(images, goal, args):
     """Both tools over one set, alternating; before that each over a single row, for its start-up."""
     print(f"{images.name}: {images.rows} rows of {len(images.names)} pictures", flush=True)
     threads = best_threads(images, args)
@@ -205,9 +222,10 @@ def compare(images, args):
     startup = {tool: one_run(tool, command(single.table, outs[tool]), outs[tool], single, args)["cpu_s"]
                for tool, command in commands.items()}
     lines, fidelity = [], {}
-    codec = []
+    codec, codec_together = [], []
     for number in range(args.runs):
         codec.append(codec_times(images, args))
+        codec_together.append(codec_times(images, args, copies=os.cpu_count(), stages="whole"))
         for tool, command in commands.items():
             out = outs[tool]
             line = one_run(tool, command(images.table, out), out, images, args) | {"run": number + 1}
@@ -216,8 +234,9 @@ def compare(images, args):
             if tool not in fidelity:
                 fidelity[tool] = psnr(out, images)
             shutil.rmtree(out, ignore_errors=True)
-    whole = statistics.median(next(ms for name, ms in c.items() if "whole transform" in name) for c in codec)
-    return {"images": images, "lines": lines, "psnr": fidelity, "codec": codec[-1], "whole_ms": whole,
+    whole, together = (statistics.median(c["pairmill: whole transform"] for c in runs) for runs in (codec, codec_together))
+    return {"images": images, "lines": lines, "psnr": fidelity, "codec": codec[-1], "whole_ms": whole, "goal": goal,
+            "together_ms": together,
             "client": f"{args.processes} processes of {threads} threads"}
 
 
@@ -268,9 +287,15 @@ def set_table(result):
     whole = result["whole_ms"]
     yield ""
     met = {True: "met", False: "NOT met"}
-    yield (f"- CPU ratio {theirs / ours:.2f}, goal {GOALS[images.name]:.0f}: {met[theirs / ours >= GOALS[images.name]]}.")
-    yield (f"- Pairmill over its codec-only time ({whole:.2f} ms in the same run): {ours / whole:.2f}, goal at most "
-           f"{CODEC_GOAL}: {met[ours / whole <= CODEC_GOAL]}.")
+    goal = result["goal"]
+    # Start-up is a matter of how many rows there are, so the goal is held against what lies beyond it.
+    beyond = [median_of(lines, tool, "cpu_ms_beyond_startup") for tool in ("img2dataset", "pairmill")]
+    ratio = beyond[0] / beyond[1]
+    yield f"- CPU ratio without start-up {ratio:.2f}, goal {goal:.0f}: {met[ratio >= goal]}."
+    together = result["together_ms"]
+    yield (f"- Pairmill over its codecs alone: {ours / together:.2f} with the codecs on every core at once, as a run has "
+           f"them ({together:.2f} ms), goal at most {CODEC_GOAL}: {met[ours / together <= CODEC_GOAL]}; "
+           f"{ours / whole:.2f} with them on one core ({whole:.2f} ms).")
     yield f"- img2dataset ran with {result['client']}, the cheapest of those tried."
     yield f"- PSNR over {len(result['psnr']['pairmill'])} pictures (those that are shrunk)."
 
@@ -307,7 +332,8 @@ def write_results(args, results, flat, loads):
     ]
     for result in results:
         images = result["images"]
-        text += [f"## {images.name}: {images.rows} rows of {len(images.names)} JPEGs, {args.runs} runs each", ""]
+        text += [f"## {images.name}: {images.rows} rows of {len(images.names)} JPEGs, {args.runs} runs each", "",
+                 f"{images.bytes_each / 1e3:.0f} kB and {images.bits_per_pixel:.2f} bits per pixel each.", ""]
         text += [*set_table(result), "", "Codecs alone, CPU-ms per picture (`codec_time`):", "", "| | ms |", "|---|---|"]
         text += [f"| {name} | {ms:.2f} |" for name, ms in result["codec"].items()] + [""]
     if flat:
@@ -330,17 +356,20 @@ def main():
         sys.exit(f"SKIPPED: no folder {args.images}; give --images FOLDER")
     (args.work / "part").mkdir(parents=True, exist_ok=True)
     loads = [os.getloadavg()[0]]
-    sets = collections.OrderedDict(real=(args.images, args.rows))
-    if args.big_rows:
-        mosaics = big_pictures.make(args.images, args.work / "mosaics", min(40, args.big_rows))
-        sets["big"] = (mosaics, args.big_rows)
+    sets = [("real", args.images, args.rows, REAL_GOAL)]
+    for name, draw, level, share in BIG_SETS if args.big_rows else []:
+        rows = max(1, round(args.big_rows * share))
+        folder = args.work / "big" / f"{draw.__name__}-{level}"
+        sets.append((name, big_pictures.make(draw, args.images, folder, min(40, rows), level), rows, BIG_GOAL))
     results = []
-    for name, (folder, rows) in sets.items():
+    for name, folder, rows, goal in sets:
         with World(args.binaries / "pairmill-world", args.work, "--root", str(folder)) as server:
-            results.append(compare(Images(name, folder, rows, server.url, args.work), args))
-    flat = flat_memory(args) if args.flat_rows else None
+            results.append(compare(Images(name, folder, rows, server.url, args.work), goal, args))
     loads.append(os.getloadavg()[0])
-    write_results(args, results, flat, loads)
+    # What there is, should the long run that follows be stopped.
+    write_results(args, results, None, loads)
+    if args.flat_rows:
+        write_results(args, results, flat_memory(args), loads)
     print((args.out / "README.md").read_text())
     print(f"written to {os.path.relpath(args.out)}")
 

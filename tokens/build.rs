@@ -25,7 +25,9 @@ fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo::rerun-if-changed=build.rs");
     let out = env::var("OUT_DIR")?;
     let merges = merges()?;
-    let fnv = merges.iter().fold(0xcbf2_9ce4_8422_2325_u64, |h, b| (h ^ u64::from(*b)).wrapping_mul(0x0100_0000_01b3));
+    let fnv = merges
+        .iter()
+        .fold(0xcbf2_9ce4_8422_2325_u64, |h, b| (h ^ u64::from(*b)).wrapping_mul(0x0100_0000_01b3));
     if fnv != MERGES_FNV {
         return Err(format!("the merges of instant-clip-tokenizer are not OpenAI's: {fnv:#x}").into());
     }
@@ -74,7 +76,11 @@ fn merges() -> Result<Vec<u8>, Box<dyn Error>> {
 ///
 /// The crate replaces what is no UTF-8, and many tokens are pieces of a character. Bytes set before and behind the
 /// token make it whole: a lead byte for one to three left-over continuation bytes, continuations for a lead byte.
-fn token_bytes(vocabulary: &Tokenizer, id_of: &[u16; 256], id: u16) -> Result<(Vec<u8>, bool), Box<dyn Error>> {
+fn token_bytes(
+    vocabulary: &Tokenizer,
+    id_of: &[u16; 256],
+    id: u16,
+) -> Result<(Vec<u8>, bool), Box<dyn Error>> {
     const BEFORE: [&[u8]; 4] = [b"", b"\xc2", b"\xe1", b"\xf1"];
     const BEHIND: [&[u8]; 9] = [
         b"",

@@ -20,7 +20,10 @@ fn main() -> Result<(), Box<dyn Error>> {
 
     compiler(&includes)
         .include(format!("{SHIM}/gloo_stub"))
-        .files(["tensors.cpp", "distributed.cpp", "pickle.cpp"].map(|file| format!("{SHIM}/{file}")))
+        .files(
+            ["tensors.cpp", "distributed.cpp", "pickle.cpp", "recompute.cpp"]
+                .map(|file| format!("{SHIM}/{file}")),
+        )
         .try_compile("pairmill_shim")?;
     println!("cargo:rustc-link-lib=dylib=torch_cpu");
     println!("cargo:rustc-link-lib=dylib=c10");

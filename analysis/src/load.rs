@@ -32,6 +32,11 @@ pub enum LoadError {
         /// Rows of the other.
         published: usize,
     },
+    /// Values of other kinds only.
+    #[error(
+        "no accuracies (acc1) on test images in the results, which is what figures show; measured were: {0}"
+    )]
+    NothingToDraw(String),
     /// The protocol asked for is not there.
     #[error("no rows of the {0} protocol; for a TSV, which does not say, use --tsv-protocol")]
     NoneOf(Protocol),

@@ -58,6 +58,12 @@ fn transfer(args: &TransferArgs) -> anyhow::Result<()> {
     let results = args.study.load()?;
     let study = Study::new(&results, args.study.rule, args.study.seed);
     let figures = all_figures(&study);
+    if figures.is_empty() {
+        let kinds = results.rows.iter().map(|r| format!("{} {}", r.row.split, r.row.metric));
+        let kinds: std::collections::BTreeSet<String> = kinds.collect();
+        let kinds: Vec<String> = kinds.into_iter().collect();
+        return Err(LoadError::NothingToDraw(kinds.join(", ")).into());
+    }
     let names = output::write_figures(&figures, &args.out)?;
     let mut text = format!(
         "{} values, {} protocol, {}\n",

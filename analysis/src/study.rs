@@ -109,3 +109,13 @@ pub fn source_label(us: &str) -> &str {
     let ours = SOURCES.iter().find(|s| s.us == us).map(|s| s.label);
     ours.or_else(|| OTHER_LABELS.iter().find(|(name, _)| *name == us).map(|(_, label)| *label)).unwrap_or(us)
 }
+
+/// `1 shot`, `5 shots`, `all images`.
+pub fn shots_label(shots: Shots) -> String {
+    match shots {
+        Shots::Zero => "zero-shot".to_owned(),
+        Shots::PerClass(1) => "1 shot".to_owned(),
+        Shots::PerClass(n) => format!("{n} shots"),
+        Shots::All => "all images".to_owned(),
+    }
+}

@@ -10,16 +10,14 @@ use std::fs::{self, File, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
 
-use pairmill_shards::atomic::write_atomic;
-use pairmill_shards::folder::DatasetFolder;
+use pairmill_shards::atomic::{remove_stale_temps, write_atomic};
+use pairmill_shards::folder::{DatasetFolder, PAIRMILL_FOLDER, SIZES_FILE, shard_of};
 use pairmill_shards::key::ShardId;
 use pairmill_shards::status::FailureClass;
 use serde::{Deserialize, Serialize};
 
 use crate::config::{Config, IncrementalMode};
 use crate::error::IngestError;
-
-const OWN_FOLDER: &str = "_pairmill";
 
 /// One run over a folder, as written to `_pairmill/runs/`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -65,7 +63,7 @@ impl OutputFolder {
     /// When the folder holds another run's config, is being written by another process, or cannot be written.
     pub fn open(config: &Config, inputs: Vec<InputStamp>) -> Result<Self, IngestError> {
         let path = config.output.output_folder.clone();
-        let runs = path.join(OWN_FOLDER).join("runs");
+        let runs = path.join(PAIRMILL_FOLDER).join("runs");
         fs::create_dir_all(&runs).map_err(|e| IngestError::folder(&path, e))?;
         let whole_run = config.runtime.shards.is_none();
         let lock = if whole_run { Some(lock(&path)?) } else { None };
@@ -155,7 +153,11 @@ impl OutputFolder {
         lock: Option<File>,
     ) -> Result<Self, IngestError> {
         let whole_run = shards.is_none();
-        remove_stale_temps(&path, shards)?;
+        // A process that is given some shards only must not take the temporaries of its neighbours.
+        let (from, to) = shards.unwrap_or((0, u64::MAX));
+        remove_stale_temps(&path, |name| {
+            name == SIZES_FILE || shard_of(name).is_some_and(|id| (from..to).contains(&id.0))
+        })?;
         let folder = Self { path, segment, done, whole_run, _lock: lock };
         let file = folder.segment_file("toml");
         if !file.exists() {
@@ -194,7 +196,7 @@ impl OutputFolder {
 
     fn segment_file(&self, extension: &str) -> PathBuf {
         let name = format!("{:05}.{extension}", self.segment.first_shard);
-        self.path.join(OWN_FOLDER).join("runs").join(name)
+        self.path.join(PAIRMILL_FOLDER).join("runs").join(name)
     }
 }
 
@@ -234,7 +236,7 @@ fn describe(inputs: &[InputStamp]) -> String {
 /// # Errors
 /// When a segment file cannot be read.
 pub fn segments(folder: &Path) -> Result<Vec<(Segment, bool)>, IngestError> {
-    let runs = folder.join(OWN_FOLDER).join("runs");
+    let runs = folder.join(PAIRMILL_FOLDER).join("runs");
     let entries = match fs::read_dir(&runs) {
         Ok(entries) => entries,
         Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
@@ -259,7 +261,7 @@ pub fn segments(folder: &Path) -> Result<Vec<(Segment, bool)>, IngestError> {
 }
 
 fn lock(path: &Path) -> Result<File, IngestError> {
-    let own = path.join(OWN_FOLDER);
+    let own = path.join(PAIRMILL_FOLDER);
     fs::create_dir_all(&own).map_err(|e| IngestError::folder(path, e))?;
     let file = File::options()
         .create(true)
@@ -275,25 +277,6 @@ fn lock(path: &Path) -> Result<File, IngestError> {
     }
 }
 
-/// Removes what killed runs left: `.00003.tar.<pid>.tmp` and the like, of the shards this run may write. A process
-/// that is given some shards only must not take the temporaries of its neighbours.
-fn remove_stale_temps(path: &Path, shards: Option<(u64, u64)>) -> Result<(), IngestError> {
-    let (from, to) = shards.unwrap_or((0, u64::MAX));
-    for entry in fs::read_dir(path).map_err(|e| IngestError::folder(path, e))? {
-        let at = entry.map_err(|e| IngestError::folder(path, e))?.path();
-        let name = at.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
-        let Some(inner) = name.strip_prefix('.').and_then(|n| n.strip_suffix(".tmp")) else { continue };
-        let digits = inner.bytes().take_while(u8::is_ascii_digit).count();
-        let ours = inner[..digits].parse().is_ok_and(|id: u64| (from..to).contains(&id))
-            || inner.starts_with("sizes.json.");
-        if ours {
-            if at.is_dir() { fs::remove_dir_all(&at) } else { fs::remove_file(&at) }
-                .map_err(|e| IngestError::folder(&at, e))?;
-        }
-    }
-    Ok(())
-}
-
 /// Removes what Pairmill or img2dataset wrote: everything whose name begins with a shard number, and our own notes.
 /// Anything else in the folder is the user's and stays.
 fn clear(path: &Path) -> Result<(), IngestError> {
@@ -305,7 +288,7 @@ fn clear(path: &Path) -> Result<(), IngestError> {
         let is_dir = entry.file_type().map_err(|e| error(&at, e))?.is_dir();
         let stem_len = name.bytes().take_while(u8::is_ascii_digit).count();
         let tail = &name[stem_len..];
-        let ours = name == "sizes.json"
+        let ours = name == SIZES_FILE
             || (is_dir && name == "_tmp")
             || stem_len > 0
                 && match tail {
@@ -317,7 +300,7 @@ fn clear(path: &Path) -> Result<(), IngestError> {
             if is_dir { fs::remove_dir_all(&at) } else { fs::remove_file(&at) }.map_err(|e| error(&at, e))?;
         }
     }
-    let runs = path.join(OWN_FOLDER).join("runs");
+    let runs = path.join(PAIRMILL_FOLDER).join("runs");
     match fs::remove_dir_all(&runs) {
         Err(e) if e.kind() != io::ErrorKind::NotFound => Err(error(&runs, e)),
         _ => Ok(()),

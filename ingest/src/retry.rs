@@ -4,19 +4,16 @@
 //! supersedes (`retry_of`), so a reader counts it once, and a second retry takes only what is still failed.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, BooleanArray, RecordBatch, StringArray};
-use arrow::compute::{cast, concat_batches, filter_record_batch};
-use arrow::datatypes::{DataType, Schema, SchemaRef};
-use pairmill_shards::folder::DatasetFolder;
+use arrow::array::{ArrayRef, BooleanArray, RecordBatch};
+use arrow::compute::{concat_batches, filter_record_batch};
+use arrow::datatypes::{Schema, SchemaRef};
+use pairmill_shards::folder::{DatasetFolder, ShardFile};
 use pairmill_shards::key::{KeyLayout, ShardId};
 use pairmill_shards::status::FailureClass;
-use pairmill_shards::table::{RowColumns, SidecarReader};
-use parquet::arrow::ProjectionMask;
-use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use pairmill_shards::table::{RowColumns, SidecarReader, column, text_column};
 
 use crate::error::IngestError;
 use crate::output::segments;
@@ -73,7 +70,7 @@ impl RetryPlan {
                 Some(_) => {}
             }
             let failed = chosen.entry(id).or_default();
-            for row in SidecarReader::open(&sidecar.path)?.rows(RowColumns::Account)? {
+            for row in sidecar.reader.rows(RowColumns::Account)? {
                 let row = row?;
                 if let Some(key) = row.retry_of {
                     superseded.push(sidecar.place(&key)?);
@@ -135,31 +132,24 @@ impl RetryBlocks {
 }
 
 struct Sidecar {
-    path: PathBuf,
+    reader: SidecarReader,
     layout: KeyLayout,
-    schema: SchemaRef,
 }
 
 impl Sidecar {
     fn open(folder: &Path, layout: KeyLayout, id: ShardId) -> Result<Self, IngestError> {
-        let path = folder.join(format!("{}.parquet", layout.shard_name(id)));
-        let mut sidecar = Self { path, layout, schema: Arc::new(Schema::empty()) };
-        sidecar.schema = sidecar.builder()?.schema().clone();
-        Ok(sidecar)
+        let path = folder.join(ShardFile::Table.name(&layout.shard_name(id)));
+        Ok(Self { reader: SidecarReader::open(&path)?, layout })
     }
 
     fn refuse(&self, reason: &str) -> IngestError {
-        IngestError::Io { path: self.path.clone(), reason: reason.replace('\n', " ") }
-    }
-
-    fn builder(&self) -> Result<ParquetRecordBatchReaderBuilder<File>, IngestError> {
-        let file = File::open(&self.path).map_err(|e| IngestError::folder(&self.path, e))?;
-        ParquetRecordBatchReaderBuilder::try_new(file).map_err(|e| self.refuse(&e.to_string()))
+        IngestError::Io { path: self.reader.path().to_owned(), reason: reason.replace('\n', " ") }
     }
 
     /// The input's columns stand before `key` (FORMAT.md).
     fn reader_schema(&self) -> SchemaRef {
-        let fields: Vec<_> = self.schema.fields().iter().take_while(|f| f.name() != "key").cloned().collect();
+        let fields = self.reader.schema().fields();
+        let fields: Vec<_> = fields.iter().take_while(|f| f.name() != column::KEY).cloned().collect();
         Arc::new(Schema::new(fields))
     }
 
@@ -167,20 +157,15 @@ impl Sidecar {
         self.layout.parse(key).map_err(|e| self.refuse(&e.to_string()))
     }
 
-    fn batches(&self, columns: &[&str]) -> Result<Vec<RecordBatch>, IngestError> {
-        let builder = self.builder()?;
-        let mask = ProjectionMask::columns(builder.parquet_schema(), columns.iter().copied());
-        let reader = builder.with_projection(mask).build().map_err(|e| self.refuse(&e.to_string()))?;
-        reader.collect::<Result<_, _>>().map_err(|e| self.refuse(&e.to_string()))
-    }
-
     fn rows(&self, wanted: &BTreeSet<u64>) -> Result<(RecordBatch, Vec<String>), IngestError> {
         let reader_schema = self.reader_schema();
         let mut columns: Vec<&str> = reader_schema.fields().iter().map(|f| f.name().as_str()).collect();
-        columns.push("key");
+        columns.push(column::KEY);
         let (mut kept, mut kept_keys) = (Vec::new(), Vec::new());
-        for batch in self.batches(&columns)? {
-            let keys = self.text(&batch, "key")?.ok_or_else(|| self.refuse("has no column `key`"))?;
+        for batch in self.reader.batches(Some(&columns))? {
+            let batch = batch?;
+            let keys = text_column(self.reader.path(), &batch, column::KEY)?
+                .ok_or_else(|| self.refuse("has no column `key`"))?;
             let mut choice = Vec::with_capacity(batch.num_rows());
             for key in keys.iter().map(Option::unwrap_or_default) {
                 let keep = wanted.contains(&self.place(key)?.1);
@@ -204,11 +189,5 @@ impl Sidecar {
         }
         let rows = concat_batches(&reader_schema, &kept).map_err(|e| self.refuse(&e.to_string()))?;
         Ok((rows, kept_keys))
-    }
-
-    fn text(&self, batch: &RecordBatch, column: &str) -> Result<Option<StringArray>, IngestError> {
-        let Some(array) = batch.column_by_name(column) else { return Ok(None) };
-        let array = cast(array, &DataType::Utf8).map_err(|e| self.refuse(&e.to_string()))?;
-        Ok(array.as_any().downcast_ref::<StringArray>().cloned())
     }
 }

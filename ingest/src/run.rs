@@ -135,7 +135,8 @@ fn drive(
     display.finish()?;
     let finished = finished?;
     let first = folder.segment().first_shard;
-    let (account, shards) = account(folder.path(), first, config.runtime.shards)?;
+    let (mut account, shards) = account(folder.path(), first, config.runtime.shards)?;
+    account.oddities = finished.oddities;
     if finished.complete && config.runtime.shards.is_none() {
         write_sizes(folder.path(), &sizes(folder.path())?)?;
         folder.finish(finished.shards)?;

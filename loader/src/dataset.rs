@@ -129,11 +129,14 @@ impl Source {
     }
 }
 
+/// Samples of a shard, and where that is known from.
+type Counted = (usize, String);
+
 /// Counts shards side by side. The first error in the order of the shards is the one that is returned.
-fn count_all(paths: &[PathBuf], config: &DatasetConfig) -> Result<Vec<(usize, String)>, LoaderError> {
+fn count_all(paths: &[PathBuf], config: &DatasetConfig) -> Result<Vec<Counted>, LoaderError> {
     let threads = std::thread::available_parallelism().map_or(1, usize::from).min(MAX_COUNTERS);
     let next = AtomicUsize::new(0);
-    let mut counted: Vec<(usize, Result<(usize, String), LoaderError>)> = std::thread::scope(|scope| {
+    let mut counted: Vec<(usize, Result<Counted, LoaderError>)> = std::thread::scope(|scope| {
         let count = || {
             let mut mine = Vec::new();
             while let Some((at, path)) = {

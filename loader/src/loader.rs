@@ -257,7 +257,9 @@ impl<B: ImageBuffer> Loader<B> {
                 self.messages = None;
                 return Err(error);
             }
-            let Some(messages) = &self.messages else { return Err(died) };
+            let Some(messages) = &self.messages else {
+                return Err(LoaderError::Thread("has ended after an error"));
+            };
             if self.with_caller == self.lent {
                 return Err(LoaderError::NoBuffer(self.lent));
             }

@@ -45,11 +45,11 @@ enum Content {
 
 /// Number of samples of a shard, and where it is known from.
 pub(crate) fn count(path: &Path, config: &DatasetConfig) -> Result<(usize, String), LoaderError> {
-    if config.counts == Counts::Beside {
-        if let Some((count, file)) = beside::count(path)? {
-            let name = file.file_name().unwrap_or_default().to_string_lossy();
-            return Ok((count, format!("by {name}")));
-        }
+    if config.counts == Counts::Beside
+        && let Some((count, file)) = beside::count(path)?
+    {
+        let name = file.file_name().unwrap_or_default().to_string_lossy();
+        return Ok((count, format!("by {name}")));
     }
     let count = match Kind::of(path)? {
         Kind::Tar => open_tar(path, config)?.len(),

@@ -46,8 +46,8 @@ pub enum BadReason {
     /// The image is damaged or not decoded.
     #[error(transparent)]
     Image(#[from] pairmill_pixels::PixelError),
-    /// A decoder gave out; the message is its own.
-    #[error("the decoder panicked")]
+    /// Decoding or tokenising it panicked.
+    #[error("decoding or tokenising it panicked, which is a defect; please report it with this sample")]
     Panic,
     /// The shard's bytes could not be read any more.
     #[error("cannot read: {0}")]
@@ -70,7 +70,7 @@ impl BadReason {
             Self::Image(P::Truncated) => "truncated_image",
             Self::Image(P::Bomb { .. }) => "too_large_image",
             Self::Image(_) => "corrupt_image",
-            Self::Panic => "decoder_panic",
+            Self::Panic => "panic",
             Self::Read(_) => "read",
         }
     }

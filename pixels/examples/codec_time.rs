@@ -2,7 +2,7 @@
 //! JPEG in a folder, by path and by stage.
 //!
 //! ```text
-//! cargo run --release -p pairmill-pixels --example codec_time -- FOLDER [ROUNDS]
+//! cargo run --release -p pairmill-pixels --example codec_time -- FOLDER [ROUNDS] [whole]
 //! ```
 #![allow(
     clippy::unwrap_used,
@@ -15,7 +15,7 @@ use std::path::PathBuf;
 
 use fast_image_resize as fir;
 use pairmill_pixels::{DctScaling, Interpolation, ResizeMode, TransformConfig, Transformer, resize_rgb};
-use turbojpeg::{Compressor, Decompressor, Image, PixelFormat, Subsamp, YuvImage};
+use turbojpeg::{Compressor, Decompressor, Image, PixelFormat, ScalingFactor, Subsamp, YuvImage};
 
 const SIDE: usize = 256;
 
@@ -49,6 +49,7 @@ fn main() {
     let mut args = std::env::args().skip(1);
     let folder = PathBuf::from(args.next().expect("give a folder of JPEGs"));
     let rounds: usize = args.next().map_or(3, |n| n.parse().expect("ROUNDS is a number"));
+    let only_whole = args.next().is_some_and(|stages| stages == "whole");
     let mut paths: Vec<PathBuf> =
         std::fs::read_dir(folder).expect("readable folder").map(|e| e.unwrap().path()).collect();
     paths.retain(|p| {
@@ -71,10 +72,13 @@ fn main() {
     };
     let mut whole = Transformer::new(&config).unwrap();
     measure("pairmill: whole transform", &files, rounds, |f| whole.transform(f).map_or(0, |t| t.image.len()));
-    let mut coarse =
-        Transformer::new(&TransformConfig { dct_scaling: DctScaling::Coarse, ..config.clone() }).unwrap();
-    measure("pairmill: whole transform, coarse DCT scaling", &files, rounds, |f| {
-        coarse.transform(f).map_or(0, |t| t.image.len())
+    if only_whole {
+        return;
+    }
+    let mut plain =
+        Transformer::new(&TransformConfig { dct_scaling: DctScaling::Off, ..config.clone() }).unwrap();
+    measure("pairmill: whole transform, all pixels decoded", &files, rounds, |f| {
+        plain.transform(f).map_or(0, |t| t.image.len())
     });
     let mut lanczos =
         Transformer::new(&TransformConfig { downscale: Interpolation::Lanczos, ..config }).unwrap();
@@ -84,20 +88,29 @@ fn main() {
 
     let mut codec = Decompressor::new().unwrap();
     let mut buffer = Vec::new();
-    measure("libjpeg-turbo: decode to planes", &files, rounds, |f| {
-        let Ok(h) = codec.read_header(f) else { return 0 };
-        let Ok(len) = turbojpeg::yuv_pixels_len(h.width, 1, h.height, h.subsamp) else { return 0 };
-        buffer.resize(len, 0);
-        let image = YuvImage {
-            pixels: buffer.as_mut_slice(),
-            width: h.width,
-            align: 1,
-            height: h.height,
-            subsamp: h.subsamp,
-        };
-        let _ = codec.decompress_to_yuv(f, image);
-        0
-    });
+    for (name, factor) in [
+        ("libjpeg-turbo: decode to planes", ScalingFactor::ONE),
+        ("libjpeg-turbo: decode to planes at 1/4", ScalingFactor::ONE_QUARTER),
+        ("libjpeg-turbo: at 1/8 (entropy decoding, little else)", ScalingFactor::ONE_EIGHTH),
+    ] {
+        codec.set_scaling_factor(factor).unwrap();
+        measure(name, &files, rounds, |f| {
+            let Ok(h) = codec.read_header(f) else { return 0 };
+            let h = h.scaled(factor);
+            let Ok(len) = turbojpeg::yuv_pixels_len(h.width, 1, h.height, h.subsamp) else { return 0 };
+            buffer.resize(len, 0);
+            let image = YuvImage {
+                pixels: buffer.as_mut_slice(),
+                width: h.width,
+                align: 1,
+                height: h.height,
+                subsamp: h.subsamp,
+            };
+            let _ = codec.decompress_to_yuv(f, image);
+            0
+        });
+    }
+    codec.set_scaling_factor(ScalingFactor::ONE).unwrap();
     measure("libjpeg-turbo: decode to RGB", &files, rounds, |f| decode_rgb(&mut codec, f).map_or(0, |_| 0));
     measure("zune-jpeg (through `image`): decode to RGB", &files, rounds, |f| {
         let Ok(mut decoder) = image::codecs::jpeg::JpegDecoder::new(std::io::Cursor::new(f)) else {

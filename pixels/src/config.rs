@@ -108,8 +108,10 @@ words! {
 }
 
 words! {
-    /// How far a large JPEG may be shrunk (by 2, 4 or 8) inside its decoder before the resize proper. The further, the
-    /// cheaper, but detail of the size of a target pixel suffers where the resize has little left to do.
+    /// How a large JPEG may be spared decoding in full. Unless this is `off`, a baseline JPEG that area-averaging shrinks
+    /// by 8/3 or more, and that stays a JPEG, goes from its coefficients straight to the averages: cheapest, and exact.
+    /// Others may be shrunk (by 2, 4 or 8) inside the decoder before the resize proper: the further, the cheaper, but
+    /// detail of the size of a target pixel suffers where the resize has little left to do.
     DctScaling, "DCT scaling", "off, fine, coarse",
     /// Always decode at full size.
     Off = "off",

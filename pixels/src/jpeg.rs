@@ -1,7 +1,11 @@
 //! JPEG: a walk over the markers (sizes, EXIF, colour transform, ICC, all before libjpeg-turbo sees a byte), and
-//! decoding with libjpeg-turbo's warnings turned into typed failures. The fast path is in [`planes`].
+//! decoding with libjpeg-turbo's warnings turned into typed failures. The fast path is in [`planes`], and for large pictures in
+//! [`coefficients`], whose input [`baseline`] and [`entropy`] take apart.
 
+mod baseline;
+mod coefficients;
 pub(crate) mod decode;
+mod entropy;
 pub(crate) mod planes;
 
 use crate::error::PixelError;

@@ -1,5 +1,6 @@
 //! One image from bytes to bytes: sniff, header, limits, size gates, decode, resize, encode. JPEG to JPEG stays in
-//! planes (`jpeg/planes.rs`); everything else goes over RGB or grey pixels.
+//! planes (`jpeg/planes.rs`), much smaller JPEG even in coefficients (`jpeg/coefficients.rs`); everything else goes over
+//! RGB or grey pixels.
 
 use serde::{Deserialize, Serialize};
 use turbojpeg::{Colorspace, DecompressHeader, Subsamp};
@@ -59,6 +60,8 @@ pub struct Applied {
     pub icc_dropped: bool,
     /// The JPEG was decoded at 1/2, 1/4 or 1/8 of its size; 0 or 1 for full size.
     pub dct_shrink: u8,
+    /// The planes were resized straight from the JPEG's coefficients, which were never decoded to pixels.
+    pub coefficients: bool,
     /// The pixels stayed in YCbCr planes from decoder to encoder.
     pub planes: bool,
     /// The bytes were encoded anew; otherwise they are the source's.
@@ -196,10 +199,19 @@ impl Transformer {
         let turned = orientation >= 5;
         let target = if turned { geometry.resized.swapped() } else { geometry.resized };
         let stored = Size { width: header.width, height: header.height };
+        let in_planes = fits_planes(config, &header, orientation, geometry);
+        if in_planes
+            && config.dct_scaling != DctScaling::Off
+            && planes.resize_coefficients(bytes, &header, geometry, config.chroma)
+        {
+            let image = planes.encode(geometry.canvas, &mut encoder.jpeg, &mut encoder.buffer)?;
+            applied.planes = true;
+            applied.coefficients = true;
+            return Ok(Finished { image, size: geometry.canvas });
+        }
         let shrink = shrink(config, &header, target, geometry.interpolation);
         applied.dct_shrink = shrink as u8;
-
-        if fits_planes(config, &header, orientation, geometry) {
+        if in_planes {
             decoder.planes(bytes, &header, shrink, policy, limits)?;
             planes.resize(decoder, &header, shrink, geometry, config.chroma);
             let image = planes.encode(geometry.canvas, &mut encoder.jpeg, &mut encoder.buffer)?;

@@ -13,8 +13,9 @@ use serde::Serialize;
 
 use crate::atomic::FileError;
 use crate::folder::{DatasetFolder, ShardFile, ShardFiles};
+use crate::outcomes::Outcomes;
 use crate::stats::{ShardStats, StatsError, StatusDict};
-use crate::status::{FailureClass, Status};
+use crate::status::Status;
 use crate::table::{RowColumns, SidecarReader, SidecarRow, TableError, column};
 use crate::tar::{EndMarker, MappedTar, TarError};
 
@@ -32,14 +33,11 @@ pub struct Account {
     pub shards: u64,
     /// Shards with files but without stats; not counted below.
     pub unfinished_shards: u64,
-    /// Input rows, each once.
-    pub rows: u64,
-    /// Rows whose image is in a shard.
-    pub successes: u64,
+    /// Input rows, each once, by what became of them; with `failures_by_status` part of the JSON's top level.
+    #[serde(flatten)]
+    pub outcomes: Outcomes,
     /// Failed rows by img2dataset's status.
     pub failures_by_status: BTreeMap<Status, u64>,
-    /// Failed rows by class.
-    pub failures_by_class: BTreeMap<FailureClass, u64>,
     /// Rows that a retry took up again, and how many of these succeeded in the end.
     pub retried: u64,
     /// See `retried`.
@@ -198,11 +196,6 @@ impl Account {
         Ok(ledger.finish())
     }
 
-    /// Rows that ended in failure.
-    pub fn failures(&self) -> u64 {
-        self.failures_by_class.values().sum()
-    }
-
     /// Bytes of all files of the shards.
     pub fn total_bytes(&self) -> u64 {
         self.bytes.values().sum()
@@ -273,7 +266,7 @@ impl Ledger {
                 self.samples_per_shard.add(num_images);
                 let unlisted = stats.map_or(0, |s| s.count.saturating_sub(num_rows));
                 self.account.unlisted += unlisted;
-                self.account.rows += unlisted;
+                self.account.outcomes.rows += unlisted;
             }
             (None, Some(tar), None) => self.add_tar(tar)?,
             // Only the stats are left (img2dataset's `dummy` output, or tables thrown away).
@@ -299,7 +292,7 @@ impl Ledger {
     fn add_row(&mut self, row: &SidecarRow, has_caption: bool) {
         let account = &mut self.account;
         match row.retry_of {
-            None => account.rows += 1,
+            None => account.outcomes.rows += 1,
             Some(_) if row.status == Status::Success => account.recovered += 1,
             Some(_) => {}
         }
@@ -322,13 +315,14 @@ impl Ledger {
         }
         if failed {
             *account.failures_by_status.entry(row.status).or_insert(0) += 1;
-            if let Some(class) = row.failure_class {
-                *account.failures_by_class.entry(class).or_insert(0) += 1;
+            match row.failure_class {
+                Some(class) => *account.outcomes.failures.entry(class).or_insert(0) += 1,
+                None => account.outcomes.unclassified += 1,
             }
             self.messages.add(row.error_message.as_deref().unwrap_or("(no message)"), 1);
             return;
         }
-        account.successes += 1;
+        account.outcomes.successes += 1;
         let sizes = [row.width, row.height, row.original_width, row.original_height];
         for (histogram, pixels) in self.sizes.iter_mut().zip(sizes) {
             if let Some(pixels) = pixels {
@@ -344,8 +338,7 @@ impl Ledger {
 
     fn add_stats(&mut self, stats: &ShardStats) {
         let account = &mut self.account;
-        account.rows += stats.count;
-        account.successes += stats.successes;
+        account.outcomes.add_stats(stats);
         for (status, count) in [
             (Status::FailedToDownload, stats.failed_to_download),
             (Status::FailedToResize, stats.failed_to_resize),
@@ -353,9 +346,6 @@ impl Ledger {
             if count > 0 {
                 *account.failures_by_status.entry(status).or_insert(0) += count;
             }
-        }
-        for (class, count) in &stats.failure_classes {
-            *account.failures_by_class.entry(*class).or_insert(0) += count;
         }
         for (message, count) in stats.status_dict.most_common() {
             if message != Status::Success.as_str() {
@@ -407,6 +397,7 @@ impl Ledger {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::status::FailureClass;
 
     #[test]
     fn hosts_are_cut_out_of_urls() {
@@ -438,8 +429,9 @@ mod tests {
             let dir =
                 Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/img2dataset-1.47").join(output);
             let account = Account::of(&DatasetFolder::scan(&dir).unwrap()).unwrap();
-            assert_eq!((account.shards, account.rows, account.successes, account.failures()), (2, 14, 7, 7));
-            assert_eq!(account.failures_by_class[&FailureClass::Http4xx], 2);
+            let outcomes = &account.outcomes;
+            assert_eq!((account.shards, outcomes.rows, outcomes.successes, outcomes.failed()), (2, 14, 7, 7));
+            assert_eq!(outcomes.failures[&FailureClass::Http4xx], 2);
             assert_eq!(account.failures_by_status[&Status::FailedToDownload], 4);
             assert_eq!((account.blank_captions, account.width.count), (2, 7));
             assert_eq!(account.failing_hosts[0].failures, 7);

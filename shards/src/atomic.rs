@@ -210,26 +210,26 @@ pub fn write_atomic(path: impl Into<PathBuf>, bytes: &[u8]) -> Result<(), FileEr
     }
 }
 
-/// Removes temporary files that a killed process left for any of `names` in `folder`, and returns them, sorted.
+/// Removes temporary files and folders that a killed process left in `folder` for what `owned` says is this run's (it
+/// is asked by the name that the file would have had), and returns them, sorted.
 ///
-/// Only call it for names this run owns: a temporary file of a live process looks the same.
+/// Only own names this run is about to write: a temporary file of a live process looks the same.
 ///
 /// # Errors
 /// When the folder cannot be listed or a file not be removed.
-pub fn remove_stale_temps<S: AsRef<str>>(folder: &Path, names: &[S]) -> Result<Vec<PathBuf>, FileError> {
+pub fn remove_stale_temps(folder: &Path, owned: impl Fn(&str) -> bool) -> Result<Vec<PathBuf>, FileError> {
     let list = |e| FileError::new(folder, FileAction::List, e);
     let mut stale = Vec::new();
     for entry in fs::read_dir(folder).map_err(list)? {
         let entry = entry.map_err(list)?;
         let file_name = entry.file_name();
-        let owner = file_name.to_str().and_then(name_of_temp);
-        if owner.is_some_and(|owner| names.iter().any(|name| name.as_ref() == owner)) {
+        if file_name.to_str().and_then(name_of_temp).is_some_and(&owned) {
             stale.push(entry.path());
         }
     }
     stale.sort();
     for path in &stale {
-        match fs::remove_file(path) {
+        match if path.is_dir() { fs::remove_dir_all(path) } else { fs::remove_file(path) } {
             Err(e) if e.kind() != io::ErrorKind::NotFound => {
                 return Err(FileError::new(path, FileAction::Remove, e));
             }
@@ -247,7 +247,7 @@ fn temp_path(path: &Path) -> Option<PathBuf> {
 }
 
 /// `00000.tar` for `.00000.tar.4711.tmp`; `None` for any other name.
-fn name_of_temp(file_name: &str) -> Option<&str> {
+pub(crate) fn name_of_temp(file_name: &str) -> Option<&str> {
     let (name, pid) = file_name.strip_prefix('.')?.strip_suffix(".tmp")?.rsplit_once('.')?;
     (!name.is_empty() && !pid.is_empty() && pid.bytes().all(|b| b.is_ascii_digit())).then_some(name)
 }
@@ -307,7 +307,7 @@ mod tests {
         {
             fs::write(dir.path().join(name), "").unwrap();
         }
-        let removed = remove_stale_temps(dir.path(), &["00000.tar"]).unwrap();
+        let removed = remove_stale_temps(dir.path(), |name| name == "00000.tar").unwrap();
         assert_eq!(removed, [dir.path().join(".00000.tar.12.tmp")]);
         assert_eq!(
             names(dir.path()),

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use crate::atomic::{FileAction, FileError};
+use crate::atomic::{FileAction, FileError, name_of_temp};
 use crate::key::{KeyLayout, ShardId};
 use crate::table::{RowColumns, SidecarReader, TableError};
 
@@ -108,7 +108,7 @@ pub struct DatasetFolder {
     pub other_tars: Vec<PathBuf>,
     /// Top-level `.json` files that are no stats, sorted: img2dataset raises on them or takes them for a done shard.
     pub foreign_json: Vec<PathBuf>,
-    /// Temporary files of a writer that was stopped, sorted; safe to delete when no run is going on.
+    /// Temporary files and folders of a writer that was stopped, sorted; safe to delete when no run is going on.
     pub stale: Vec<PathBuf>,
     /// open_clip's `sizes.json`.
     pub sizes: Option<PathBuf>,
@@ -187,10 +187,10 @@ impl DatasetFolder {
             let id = ShardId(number);
             let new = || ShardFiles { id, name: stem.to_owned(), files: BTreeMap::new() };
             named.entry(stem.to_owned()).or_insert_with(new).files.insert(kind, path);
+        } else if name_of_temp(name).is_some() {
+            self.stale.push(path);
         } else if is_dir {
             // Any other folder is the user's.
-        } else if is_stale(name) {
-            self.stale.push(path);
         } else if name.ends_with(".tar") {
             self.other_tars.push(path);
         } else if name.ends_with(".json") {
@@ -248,6 +248,12 @@ impl DatasetFolder {
     }
 }
 
+/// The number in the name of a shard's file or folder; `None` for any other name.
+pub fn shard_of(name: &str) -> Option<ShardId> {
+    let (stem, _) = shard_file(name, false).or_else(|| shard_file(name, true))?;
+    stem.parse().ok().map(ShardId)
+}
+
 /// Cuts the name of a shard's file into number and kind.
 fn shard_file(name: &str, is_dir: bool) -> Option<(&str, ShardFile)> {
     ShardFile::ALL.iter().find_map(|&kind| {
@@ -255,11 +261,6 @@ fn shard_file(name: &str, is_dir: bool) -> Option<(&str, ShardFile)> {
         let is_number = !stem.is_empty() && stem.len() <= 19 && stem.bytes().all(|b| b.is_ascii_digit());
         (is_number && is_dir == (kind == ShardFile::Files)).then_some((stem, kind))
     })
-}
-
-/// Names that only an unfinished write leaves behind.
-fn is_stale(name: &str) -> bool {
-    name.ends_with(".tmp")
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 
 use std::path::Path;
 
+use crate::results::{Protocol, ResultTable, read_tsv, write_tsv};
 use crate::stats::ShardStats;
 use crate::table::{RowColumns, SidecarReader};
 
@@ -42,4 +43,24 @@ pub fn read_stats(bytes: &[u8]) -> Result<u64, String> {
     } else {
         Err("own text reads differently".to_owned())
     }
+}
+
+/// Reads a file of result rows in either form. A TSV is written again and must read the same.
+///
+/// # Errors
+/// The first error's text.
+pub fn read_results(bytes: &[u8]) -> Result<u64, String> {
+    let path = Path::new("hostile.tsv");
+    let mut table = ResultTable::default();
+    table.add_bytes(path, bytes.to_vec(), Protocol::AsPublished).map_err(|e| e.to_string())?;
+    if !bytes.starts_with(b"PAR1") {
+        let rows = |bytes: &[u8]| -> Result<Vec<_>, String> {
+            Ok(read_tsv(path, bytes).map_err(|e| e.to_string())?.into_iter().map(|(_, row)| row).collect())
+        };
+        let first = rows(bytes)?;
+        if rows(write_tsv(&first).as_bytes()).map_err(|e| format!("own text: {e}"))? != first {
+            return Err("own text reads differently".to_owned());
+        }
+    }
+    Ok(table.rows.len() as u64)
 }

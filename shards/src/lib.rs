@@ -8,10 +8,14 @@ pub mod atomic;
 #[cfg(feature = "cli")]
 pub mod cli;
 pub mod folder;
+pub mod guard;
 pub mod hostile;
 pub mod index;
 pub mod json;
 pub mod key;
+pub mod markup;
+pub mod outcomes;
+pub mod random;
 pub mod results;
 pub mod sample;
 pub mod spec;
@@ -19,6 +23,7 @@ pub mod stats;
 pub mod status;
 pub mod table;
 pub mod tar;
+pub mod words;
 
 /// Version of the format this crate writes (FORMAT.md, version table). Readers also take img2dataset's files, which
 /// carry none.

@@ -115,9 +115,11 @@ failure_classes! {
     HashMismatch = "hash_mismatch", FailedToDownload, false;
     /// The host's circuit breaker was open until the row's patience ended.
     HostDown = "host_down", FailedToDownload, true;
+    /// The connection closed short of the promised length.
+    ShortBody = "short_body", FailedToDownload, true;
     /// The bytes are no image (HTML with status 200, say).
     NotAnImage = "not_an_image", FailedToResize, false;
-    /// The image ends early, or the connection closed short of the promised length.
+    /// The image ends early, though all promised bytes came.
     Truncated = "truncated", FailedToResize, true;
     /// An image of a format that is not decoded (SVG, AVIF …).
     Unsupported = "unsupported", FailedToResize, false;
@@ -133,6 +135,40 @@ failure_classes! {
     Aspect = "aspect", FailedToResize, false;
     /// The resized image could not be encoded (over 65,535 px a side as JPEG, say).
     Encode = "encode", FailedToResize, false;
+}
+
+impl FailureClass {
+    /// What the class says about a row, for people who have not read the manual.
+    pub fn meaning(self) -> &'static str {
+        match self {
+            Self::BadUrl => "no URL, or none that can be fetched",
+            Self::Dns => "host names that do not resolve",
+            Self::Connect => "no connection, or it broke",
+            Self::Tls => "TLS handshake or certificate failed",
+            Self::Timeout => "not there within the deadline",
+            Self::TooSlow => "bytes came too slowly",
+            Self::TooLarge => "body above the byte limit",
+            Self::Http4xx => "gone or forbidden (HTTP 4xx)",
+            Self::Http429 => "servers asked to slow down (HTTP 429)",
+            Self::Http5xx => "servers in trouble (HTTP 5xx)",
+            Self::HttpOther => "answers without a body to use",
+            Self::Redirect => "redirects that lead nowhere",
+            Self::PrivateAddress => "hosts with a private address, not fetched",
+            Self::OptOut => "owners opted out (X-Robots-Tag)",
+            Self::HashMismatch => "other bytes than the table promised",
+            Self::HostDown => "hosts given up after many failures",
+            Self::ShortBody => "connections closed before the end",
+            Self::NotAnImage => "no image in the answer (HTML, say)",
+            Self::Truncated => "images that end early",
+            Self::Unsupported => "formats that are not decoded",
+            Self::Corrupt => "damaged images",
+            Self::Bomb => "images above the decoding limits",
+            Self::TooSmall => "smaller than --min-image-size",
+            Self::TooBig => "larger than --max-image-area",
+            Self::Aspect => "beyond --max-aspect-ratio",
+            Self::Encode => "could not be encoded",
+        }
+    }
 }
 
 impl fmt::Display for FailureClass {

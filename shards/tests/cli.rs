@@ -247,6 +247,31 @@ fn write_shard(tar: &Path, image_shard: &Path, image_as_struct: bool) {
 }
 
 #[test]
+fn parquet_image_shards_show_what_the_tar_shows() {
+    for image_as_struct in [false, true] {
+        let dir = tempfile::tempdir().unwrap();
+        let [tars, images] = ["tars", "images"].map(|name| dir.path().join(name));
+        fs::create_dir(&tars).unwrap();
+        fs::create_dir(&images).unwrap();
+        let (tar, parquet) = (tars.join("00000.tar"), images.join("00000.parquet"));
+        write_shard(&tar, &parquet, image_as_struct);
+        let shown = |args: &[&str], folder: &Path| {
+            let args: Vec<&str> = args.iter().copied().chain([utf8(folder)]).collect();
+            text(&args).replace(utf8(&tar), "SHARD").replace(utf8(&parquet), "SHARD")
+        };
+        for args in
+            [&["cat"][..], &["cat", "--ext", "txt"], &["head", "-n", "3"], &["cat", "--key", "000000009"]]
+        {
+            assert_eq!(shown(args, &images), shown(args, &tars), "{args:?}");
+        }
+        assert_eq!(run(&["cat", utf8(&images), "--key", "000000009", "--ext", "jpg"]).stdout, [9; 27]);
+        assert!(refusal(&["cat", utf8(&images), "--key", "000000007"]).contains("no sample 000000007"));
+        // A sidecar has no images to show.
+        assert!(refusal(&["cat", utf8(&tar.with_extension("parquet"))]).contains("no column of images"));
+    }
+}
+
+#[test]
 fn conversion_gives_the_bytes_ingest_would_have_written() {
     for image_as_struct in [false, true] {
         let dir = tempfile::tempdir().unwrap();

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # install.sh NAME...: makes the test venv of each peer in the cache (about 5 GB for all) and checks that it imports.
-# Names: img2dataset webdataset open_clip huggingface dali energon. A venv whose requirements file did not change
+# Names: img2dataset webdataset open_clip huggingface dali energon spdl tensorboard. A venv whose requirements file did not
+# change
 # since is left alone. The pins are in NAME.txt.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
@@ -46,6 +47,8 @@ declare -A imports=(
     [huggingface]='import datasets'
     [dali]='import nvidia.dali.fn'
     [energon]='import megatron.energon'
+    [tensorboard]='import tensorboard.backend.event_processing.event_accumulator'
+    [spdl]='import spdl.io'
 )
 
 stamp() { cat "$here/$1.txt" "$here/install.sh" | sha256sum | cut -d' ' -f1; }

@@ -2,7 +2,8 @@
 # run.sh [--rows N] [--images FOLDER] [--captions PARQUET] [--keep] [PEER...]
 #
 # Real input through pairmill-ingest, then every peer over the result: JPEGs served from localhost with web captions, as
-# tars and as Parquet shards. Without names, all of: webdataset open_clip huggingface dali energon img2dataset verify.
+# tars and as Parquet shards. Without names, all of: webdataset open_clip tokenizer huggingface dali energon img2dataset
+# verify pixels (what the trainer's decoder makes of the pictures, against torchvision over PIL) weights tensorboard.
 # One line per check, a table at the end, exit status 1 if any differs. Work goes to $PAIRMILL_CACHE/peer-work.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
@@ -23,14 +24,14 @@ while [ $# -gt 0 ]; do
     --captions) captions=$2 && shift ;;
     --keep) keep=1 ;;
     -*)
-        sed -n '2,6s/^# \{0,1\}//p' "$0" >&2
+        sed -n '2,7s/^# \{0,1\}//p' "$0" >&2
         exit 2
         ;;
     *) peers+=("$1") ;;
     esac
     shift
 done
-[ ${#peers[@]} -gt 0 ] || peers=(webdataset open_clip huggingface dali energon img2dataset verify)
+[ ${#peers[@]} -gt 0 ] || peers=(webdataset open_clip tokenizer huggingface dali energon img2dataset verify pixels weights tensorboard)
 for input in "$images" "$captions"; do
     if [ ! -e "$input" ]; then
         echo "SKIPPED: no $input; give --images FOLDER and --captions PARQUET (a TEXT column)" >&2
@@ -44,7 +45,9 @@ for peer in "${peers[@]}"; do
     case $peer in
     # webdataset is tested in both lines: 0.2.86 lives in open_clip's venv.
     webdataset) venvs+=(webdataset open_clip) ;;
+    tokenizer | weights) venvs+=(open_clip) ;;
     img2dataset | verify) ;;
+    pixels) venvs+=(open_clip) ;;
     *) venvs+=("$peer") ;;
     esac
 done
@@ -78,7 +81,7 @@ python img2dataset "$here/rows.py" "$images" "$captions" "$world_url/files" 400 
 ingest_to() {
     "$ingest" run --url-list "$work/rows.parquet" --caption-col caption --save-additional-columns uid \
         --output-folder "$work/$2" --output-format "$1" --image-size 256 --resize-mode keep_ratio \
-        --number-sample-per-shard 500 --allow-private-addresses --quiet
+        --number-sample-per-shard $(((rows + 5) / 6)) --allow-private-addresses --quiet
 }
 ingest_to webdataset tars
 ingest_to parquet parquet
@@ -107,8 +110,51 @@ verify_against_all() {
     echo "pairmill-shards verify, also --against webdataset, open-clip, hf, dali, energon"
 }
 
+# Token ids need no shards: the captions themselves, and those of the world's tables.
+compare_tokens() {
+    local table tables=()
+    cargo build --release --quiet --manifest-path "$root/Cargo.toml" -p pairmill-tokens --example tokenize || return 1
+    python img2dataset -c 'import json, pyarrow.parquet as pq, sys
+with open(sys.argv[2], "w") as file: json.dump([t or "" for t in pq.read_table(sys.argv[1]).column("TEXT").to_pylist()], file)' \
+        "$captions" "$work/captions.json" || return 1
+    for source in laion wit yfcc redcaps; do
+        table=$work/$source.tsv
+        "$world" table --source "$source" --rows 4000 --base-url http://world.test --format tsv --out "$table" >/dev/null || return 1
+        tables+=("$table")
+    done
+    python open_clip "$here/read_tokenizer.py" "$(dirname "$shards")/examples/tokenize" "$work/captions.json" "${tables[@]}"
+}
+
+read_pixels() {
+    cargo build --release --quiet --manifest-path "$root/Cargo.toml" -p pairmill-pixels --example crop_dump || return 1
+    local folders=("$images") odd=$root/../shared/data/odd-sizes
+    [ ! -d "$odd" ] || folders+=("$odd")
+    python open_clip "$here/read_pixels.py" "${CARGO_TARGET_DIR:-$root/target}/release/examples/crop_dump" "${folders[@]}"
+}
+
+# trainer_example NAME: builds an example of the trainer and prints its path.
+trainer_example() {
+    cargo build --release --quiet --manifest-path "$root/Cargo.toml" -p pairmill-train --example "$1" || return 1
+    echo "${CARGO_TARGET_DIR:-$root/target}/release/examples/$1"
+}
+
+check_weights() {
+    local convert
+    convert=$(trainer_example convert_weights) || return 1
+    python open_clip "$here/check_weights.py" "$work/weights" "$convert"
+}
+
+read_tensorboard() {
+    local write
+    write=$(trainer_example write_log) || return 1
+    mkdir -p "$work/log"
+    "$write" "$work/log" 2>/dev/null || return 1
+    python tensorboard "$here/read_tensorboard.py" "$work/log/tensorboard" "$work/log/metrics.jsonl"
+}
+
 for peer in "${peers[@]}"; do
     case $peer in
+    tokenizer) check tokenizer compare_tokens ;;
     webdataset)
         check webdataset python webdataset "$here/read_webdataset.py" "$work/tars"
         check webdataset python open_clip "$here/read_webdataset.py" "$work/tars"
@@ -122,6 +168,9 @@ for peer in "${peers[@]}"; do
         check img2dataset python img2dataset "$here/compare_img2dataset.py" "$work/few.parquet" "$work"
         ;;
     verify) check verify verify_against_all ;;
+    pixels) check pixels read_pixels ;;
+    weights) check weights check_weights ;;
+    tensorboard) check tensorboard read_tensorboard ;;
     esac
 done
 

@@ -1,12 +1,15 @@
 //! Ids of words met before, per thread: captions repeat their words, so most never come to the merges.
 //!
-//! Each word has one place, by its hash, and a later word takes it over: no lists, no clean-up, a fixed half megabyte.
+//! Each word has one place, by its hash, and a later word takes it over: no lists, no clean-up, a fixed two megabytes. It
+//! begins with the words that are one id, so that a new encoder is warm for most of what captions say.
+
+use crate::vocabulary::Vocabulary;
 
 /// Words up to this many bytes are kept: longer ones are rare.
 const MAX_WORD: usize = 16;
 /// Ids up to this many.
 const MAX_IDS: usize = 7;
-const SLOTS: usize = 1 << 14;
+const SLOTS: usize = 1 << 16;
 
 /// 32 bytes: two of them share a cache line.
 #[derive(Clone, Copy)]
@@ -19,6 +22,7 @@ struct Slot {
 }
 
 /// A direct-mapped cache from word to ids.
+#[derive(Clone)]
 pub(crate) struct WordCache {
     slots: Box<[Slot]>,
 }
@@ -59,9 +63,21 @@ impl Key {
 }
 
 impl WordCache {
-    pub(crate) fn new() -> Self {
+    /// Holds the words of the vocabulary that are one id.
+    pub(crate) fn new(vocabulary: &Vocabulary) -> Self {
         let free = Slot { word: 0, ids: [0; MAX_IDS], word_len: 0, num_ids: 0 };
-        Self { slots: vec![free; SLOTS].into_boxed_slice() }
+        let mut cache = Self { slots: vec![free; SLOTS].into_boxed_slice() };
+        let mut word = Vec::new();
+        // Small ids are the frequent words: they come last, and so stay.
+        for id in (0..crate::START as u16).rev() {
+            word.clear();
+            if vocabulary.decode(id, &mut word)
+                && let Some(key) = Key::new(&word, 0, word.len())
+            {
+                cache.put(key, &[id]);
+            }
+        }
+        cache
     }
 
     #[inline]

@@ -35,11 +35,12 @@ pub(crate) fn clean(caption: &str, out: &mut String) {
 fn is_plain(bytes: &[u8]) -> bool {
     // First without branches, so that it runs sixteen bytes at a time; then, rarely, what is harmless after all.
     let suspect = bytes.iter().fold(false, |any, b| any | !matches!(b, b' '..=b'%' | b'\''..=b'~'));
-    !suspect || bytes.iter().enumerate().all(|(at, b)| match b {
-        b'&' => matches!(bytes.get(at + 1), None | Some(b' ' | b'&' | b'<' | b';' | b'\t' | b'\n')),
-        b'\t' | b'\n' | b'\x0c' | b'\r' => true,
-        _ => matches!(b, b' '..=b'~'),
-    })
+    !suspect
+        || bytes.iter().enumerate().all(|(at, b)| match b {
+            b'&' => matches!(bytes.get(at + 1), None | Some(b' ' | b'&' | b'<' | b';' | b'\t' | b'\n')),
+            b'\t' | b'\n' | b'\x0c' | b'\r' => true,
+            _ => matches!(b, b' '..=b'~'),
+        })
 }
 
 /// Python's `" ".join(text.split())`.

@@ -20,6 +20,8 @@ static CAPITALS: LazyLock<HashMap<String, String>> = LazyLock::new(|| {
 
 /// The longest name without a semicolon that is looked at, in characters.
 const LONGEST_NAME: usize = 32;
+/// The longest name that HTML knows without a semicolon.
+const LONGEST_BARE: usize = 6;
 /// The longest reference ftfy looks at, in characters between `&` (or `&#`) and `;`.
 const LONGEST_WHOLE: usize = 24;
 
@@ -32,14 +34,16 @@ pub(crate) fn unescape(text: &str) -> Cow<'_, str> {
         }
         let ends = |c: char| matches!(c, '\t' | '\n' | '\x0c' | ' ' | '<' | '&' | '#' | ';');
         let mut end = rest.char_indices().take(LONGEST_NAME).find(|(_, c)| ends(*c)).map(|(at, _)| at);
-        let end = *end.get_or_insert_with(|| rest.char_indices().nth(LONGEST_NAME).map_or(rest.len(), |(at, _)| at));
+        let end = *end
+            .get_or_insert_with(|| rest.char_indices().nth(LONGEST_NAME).map_or(rest.len(), |(at, _)| at));
         let whole = if rest[end..].starts_with(';') && end > 0 { end + 1 } else { end };
         if let Some(found) = NAMED.get(&rest[..whole]) {
             return Some((whole, Cow::Borrowed(*found)));
         }
-        // No name is that long: `&notit;` is ¬it; by its longest beginning that is one.
-        let beginnings = rest[..whole].char_indices().map(|(at, _)| at).skip(2).collect::<Vec<_>>();
-        beginnings.into_iter().rev().find_map(|at| Some((at, Cow::Borrowed(*NAMED.get(&rest[..at])?))))
+        // `&notit;` is ¬it; by its longest beginning that is a name. Such names are ASCII.
+        let mut beginnings =
+            (2..whole.min(LONGEST_BARE + 1)).rev().filter_map(|at| Some((at, rest.get(..at)?)));
+        beginnings.find_map(|(at, name)| Some((at, Cow::Borrowed(*NAMED.get(name)?))))
     })
 }
 
@@ -64,7 +68,10 @@ pub(crate) fn unescape_whole(text: &str) -> Cow<'_, str> {
 }
 
 /// Calls `decode` with what follows each `&`; it answers how many bytes of that it takes, and their replacement.
-fn replace<'t>(text: &'t str, mut decode: impl FnMut(&'t str) -> Option<(usize, Cow<'static, str>)>) -> Cow<'t, str> {
+fn replace<'t>(
+    text: &'t str,
+    mut decode: impl FnMut(&'t str) -> Option<(usize, Cow<'static, str>)>,
+) -> Cow<'t, str> {
     let (mut out, mut copied, mut at) = (String::new(), 0, 0);
     let mut changed = false;
     while let Some(found) = text[at..].find('&') {
@@ -121,7 +128,10 @@ mod tests {
 
     #[test]
     fn numbers_no_character_has() {
-        assert_eq!(unescape("[&#0;&#xD800;&#x110000;&#99999999999999999999;]"), "[\u{fffd}\u{fffd}\u{fffd}\u{fffd}]");
+        assert_eq!(
+            unescape("[&#0;&#xD800;&#x110000;&#99999999999999999999;]"),
+            "[\u{fffd}\u{fffd}\u{fffd}\u{fffd}]"
+        );
         assert_eq!(unescape("[&#1;&#xFFFE;&#x7f;]"), "[]");
         assert_eq!(unescape("&#x80;&#129;&#65&#x42z&#;&#x;"), "€\u{81}ABz&#;&#x;");
     }

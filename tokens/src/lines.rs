@@ -185,7 +185,8 @@ mod tests {
 
     #[test]
     fn many_threads_keep_the_order() {
-        let input: String = (0..30_000).map(|n| format!("caption number {n} of many, some longer than others\n")).collect();
+        let input: String =
+            (0..30_000).map(|n| format!("caption number {n} of many, some longer than others\n")).collect();
         let (one, counts) = rows(input.as_bytes(), 1).unwrap();
         assert_eq!(counts.lines, 30_000);
         assert_eq!(rows(input.as_bytes(), 3).unwrap(), (one, counts));

@@ -160,9 +160,10 @@ mod tests {
 
     #[test]
     fn runs_contractions_and_single_numbers() {
-        assert_eq!(pieces("we've 20½ 'llamas' it's!!"), [
-            "we", "'ve", "2", "0", "½", "'ll", "amas", "'", "it", "'s", "!!"
-        ]);
+        assert_eq!(
+            pieces("we've 20½ 'llamas' it's!!"),
+            ["we", "'ve", "2", "0", "½", "'ll", "amas", "'", "it", "'s", "!!"]
+        );
         assert_eq!(pieces("état 東京"), ["état", "東京"]);
         assert!(pieces(" ").is_empty());
     }

@@ -4,7 +4,8 @@ use std::fmt;
 use std::str::FromStr;
 
 /// How a caption of more than 77 ids is cut. `FromStr` and `Display` use the names on the command line.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Hash)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Hash, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Truncation {
     /// `end-token`: the last place holds the end token (open_clip since its commit 39d3a94 of July 2022).
     #[default]

@@ -24,6 +24,8 @@ const NONE: u16 = u16::MAX;
 pub(crate) struct Vocabulary {
     /// The id of each byte inside a word; 256 more at its end.
     byte_ids: [u16; 256],
+    /// The other way.
+    bytes: [u8; 256],
     /// Open addressing: the pair in the upper 32 bits, the merged id in the lower.
     slots: Box<[u64]>,
 }
@@ -35,12 +37,15 @@ impl Vocabulary {
             return Err(Error::Merges { bytes: MERGES.len() });
         }
         let mut byte_ids = [0; 256];
+        let mut bytes = [0; 256];
         for (id, byte) in (0..).zip(byte_order()) {
             byte_ids[usize::from(byte)] = id;
+            bytes[usize::from(id)] = byte;
         }
         let mut slots = vec![EMPTY; SLOTS].into_boxed_slice();
         for (id, parts) in (u64::from(FIRST_MERGED)..).zip(MERGES.chunks_exact(4)) {
-            let (first, second) = (u16::from_le_bytes([parts[0], parts[1]]), u16::from_le_bytes([parts[2], parts[3]]));
+            let (first, second) =
+                (u16::from_le_bytes([parts[0], parts[1]]), u16::from_le_bytes([parts[2], parts[3]]));
             let pair = pair_of(first, second);
             let mut at = slot_of(pair);
             while slots[at] != EMPTY {
@@ -48,7 +53,7 @@ impl Vocabulary {
             }
             slots[at] = u64::from(pair) << 32 | id;
         }
-        Ok(Self { byte_ids, slots })
+        Ok(Self { byte_ids, bytes, slots })
     }
 
     /// What two neighbours merge into, or [`NONE`].
@@ -160,7 +165,7 @@ impl Vocabulary {
         while let Some(id) = stack.pop() {
             match id.checked_sub(FIRST_MERGED) {
                 None => {
-                    out.extend(byte_order().nth(usize::from(id % 256)));
+                    out.push(self.bytes[usize::from(id % 256)]);
                     ends_word = id >= 256;
                 }
                 Some(merge) => {
@@ -211,7 +216,10 @@ mod tests {
             let mut again = Vec::new();
             let ends: Vec<bool> = ids.iter().map(|id| vocabulary.decode(*id, &mut again)).collect();
             assert_eq!(again, bytes, "token {id}");
-            assert!(ends.split_last().is_some_and(|(last, before)| *last && !before.contains(&true)), "token {id}");
+            assert!(
+                ends.split_last().is_some_and(|(last, before)| *last && !before.contains(&true)),
+                "token {id}"
+            );
             if ends_word {
                 assert_eq!(ids, [id]);
             }

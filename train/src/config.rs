@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use toml::Table;
 
+use crate::checkpoint::Keep;
 use crate::model::Architecture;
 use crate::optim::{AdamWConfig, DecayRule, Precision, Schedule, Shape, Span};
 use crate::torch::flags::Flags;
@@ -172,16 +173,13 @@ pub struct OptimConfig {
 pub struct CheckpointConfig {
     /// Time between two; one is written at the end in any case.
     pub every: Span,
-    /// Newest ones that stay.
-    pub keep_last: usize,
-    /// `task/metric`, such as `shapes/acc1`: the checkpoint where it is best stays too.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub keep_best: Option<String>,
+    /// Which stay.
+    pub keep: Keep,
 }
 
 impl Default for CheckpointConfig {
     fn default() -> Self {
-        Self { every: Span::Epochs(1.0), keep_last: 2, keep_best: None }
+        Self { every: Span::Epochs(1.0), keep: Keep { last: Some(2), best: None } }
     }
 }
 
@@ -272,7 +270,7 @@ fn cosine() -> Shape {
     Shape::Cosine
 }
 fn weight_decay() -> f64 {
-    crate::optim::DEFAULT_WEIGHT_DECAY
+    crate::optim::adamw::DEFAULT_WEIGHT_DECAY
 }
 
 impl TrainConfig {
@@ -318,7 +316,8 @@ impl TrainConfig {
     }
 
     fn check(&self) -> Result<(), ConfigError> {
-        let wrong = |key, value: String, rule: &str| Err(ConfigError::Value { key, value, rule: rule.into() });
+        let wrong =
+            |key, value: String, rule: &str| Err(ConfigError::Value { key, value, rule: rule.into() });
         if self.batch_size < 2 {
             return wrong("batch_size", self.batch_size.to_string(), "a contrastive loss needs at least 2");
         }
@@ -334,8 +333,8 @@ impl TrainConfig {
         if self.optim.weight_decay < 0.0 {
             return wrong("optim.weight_decay", self.optim.weight_decay.to_string(), "0 or more");
         }
-        if self.checkpoint.keep_last == 0 {
-            return wrong("checkpoint.keep_last", "0".into(), "at least 1, or a killed run cannot go on");
+        if self.checkpoint.keep.last == Some(0) {
+            return wrong("checkpoint.keep.last", "0".into(), "at least 1, or a killed run cannot go on");
         }
         if self.eval.batch_size == 0 || self.log.every_steps == 0 {
             return wrong("eval.batch_size and log.every_steps", "0".into(), "at least 1");
@@ -363,20 +362,20 @@ impl TrainConfig {
         Ok(architecture)
     }
 
-    /// Samples per micro-batch and rank.
+    /// Samples of a step on each rank.
     ///
     /// # Errors
     /// When ranks and micro-batches do not divide the batch.
-    pub fn micro_batch(&self, world: usize) -> Result<usize, ConfigError> {
+    pub fn share(&self, world: usize) -> Result<usize, ConfigError> {
         let parts = world * self.accum_freq;
-        if self.batch_size % parts != 0 || self.batch_size < parts {
+        if !self.batch_size.is_multiple_of(parts) || self.batch_size < parts {
             return Err(ConfigError::Value {
                 key: "batch_size",
                 value: self.batch_size.to_string(),
                 rule: format!("a multiple of {parts} ({world} ranks × {} micro-batches)", self.accum_freq),
             });
         }
-        Ok(self.batch_size / parts)
+        Ok(self.batch_size / world)
     }
 
     /// AdamW's settings, with open_clip's for this architecture where none are given.
@@ -405,7 +404,10 @@ impl TrainConfig {
 
     /// How training images are cut.
     pub fn transform(&self, image_size: u32) -> ImageTransform {
-        ImageTransform { augment: pairmill_loader::Augment::RandomCrop(self.data.crop), side: image_size }
+        ImageTransform {
+            augment: pairmill_loader::Augment::RandomCrop(self.data.crop),
+            ..ImageTransform::training(image_size)
+        }
     }
 
     /// Names the run: SHA-256 over everything that decides what is computed, in hex. Where it runs, what it logs and

@@ -1,6 +1,6 @@
 //! What ends a training run, and whether the input is at fault.
 
-use std::path::PathBuf;
+use pairmill_shards::atomic::FileError;
 
 use crate::config::ConfigError;
 use crate::eval::task::TaskError;
@@ -47,9 +47,9 @@ pub enum TrainError {
     /// A checkpoint.
     #[error(transparent)]
     Checkpoint(#[from] crate::checkpoint::CheckpointError),
-    /// The logs.
+    /// The folder of the run cannot be written.
     #[error(transparent)]
-    Log(#[from] crate::log::LogError),
+    File(#[from] FileError),
     /// The loss or the weights are no numbers any more.
     #[error(transparent)]
     Diverged(#[from] crate::log::Diverged),
@@ -60,18 +60,6 @@ pub enum TrainError {
         index: usize,
         /// What libtorch or the driver say.
         why: String,
-    },
-    /// The folder holds another run.
-    #[error("{} holds another run ({key} is {then} there and {now} here): give another --out", folder.display())]
-    OtherRun {
-        /// The output folder.
-        folder: PathBuf,
-        /// First setting that differs.
-        key: String,
-        /// Its value there.
-        then: String,
-        /// Its value here.
-        now: String,
     },
     /// libtorch.
     #[error(transparent)]
@@ -94,12 +82,11 @@ impl TrainError {
             | Self::Task(_)
             | Self::Label { .. }
             | Self::Checkpoint(_)
-            | Self::NoCuda { .. }
-            | Self::OtherRun { .. } => true,
+            | Self::NoCuda { .. } => true,
             Self::Feed(FeedError::Loader(_) | FeedError::NoBatch { .. }) | Self::Model(_) => true,
             Self::Feed(FeedError::Torch(_))
             | Self::Optim(_)
-            | Self::Log(_)
+            | Self::File(_)
             | Self::Diverged(_)
             | Self::Torch(_) => false,
         }

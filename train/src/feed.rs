@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use pairmill_loader::{Batch, ImageBuffer, Loader, LoaderError, LoaderState, Slot};
 use tch::{Device, Kind, Tensor};
 
+use crate::model::trimmed;
 use crate::torch::TorchError;
 use crate::torch::memory::{HostBytes, HostSlot};
 use crate::torch::stream::{Event, Stream};
@@ -72,13 +73,14 @@ impl ImageBuffer for PixelBuffer {
     }
 }
 
-/// One batch of this rank on the device.
+/// One batch of this rank on the device. Pixels stay bytes until a part of them is used: a quarter of the memory.
 #[derive(Debug)]
 pub struct DeviceBatch {
-    /// Normalised pixels, f32, N×3×H×W in channels-last memory.
-    pub pixels: Tensor,
-    /// Token ids, i64, N×context length.
-    pub tokens: Tensor,
+    /// uint8, N×H×W×3.
+    bytes: Tensor,
+    /// Token ids, i64, N×the longest caption (a multiple of 8, at most the context length).
+    tokens: Tensor,
+    normalise: Normalise,
     /// Class numbers, i64, N; empty where no label is asked for, -1 in empty slots.
     pub labels: Tensor,
     /// Where each sample came from.
@@ -87,6 +89,36 @@ pub struct DeviceBatch {
     pub epoch: u64,
     /// Where the loader stands behind this batch.
     pub state: LoaderState,
+}
+
+/// What the model takes of a batch or a part of it.
+#[derive(Debug)]
+pub struct Views {
+    /// Normalised pixels, f32, n×3×H×W in channels-last memory.
+    pub pixels: Tensor,
+    /// Token ids, i64, n×the longest caption of the batch.
+    pub tokens: Tensor,
+}
+
+impl DeviceBatch {
+    /// Part `index` of `parts` equal ones, in order.
+    ///
+    /// # Errors
+    /// When memory runs out.
+    pub fn part(&self, index: usize, parts: usize) -> Result<Views, TorchError> {
+        let rows = self.slots.len() as i64 / parts as i64;
+        let start = index as i64 * rows;
+        let pixels = self.normalise.apply(&self.bytes.f_narrow(0, start, rows)?)?;
+        Ok(Views { pixels, tokens: self.tokens.f_narrow(0, start, rows)? })
+    }
+
+    /// All of it.
+    ///
+    /// # Errors
+    /// As [`DeviceBatch::part`].
+    pub fn whole(&self) -> Result<Views, TorchError> {
+        self.part(0, 1)
+    }
 }
 
 /// Turns bytes into what the model takes: `pixels * scale + shift` per channel.
@@ -106,10 +138,15 @@ impl Normalise {
         Ok(Self { scale: per_channel(scale)?, shift: per_channel(shift)? })
     }
 
-    /// uint8 N×H×W×3 to f32 N×3×H×W; memory stays in the bytes' order, which is channels-last.
+    /// uint8 n×H×W×3 to f32 n×3×H×W; memory stays in the bytes' order, which is channels-last.
     fn apply(&self, bytes: &Tensor) -> Result<Tensor, tch::TchError> {
         let pixels = bytes.f_permute([0, 3, 1, 2])?.f_to_kind(Kind::Float)?;
         pixels.f_mul(&self.scale)?.f_add(&self.shift)
+    }
+
+    /// The same, sharing memory.
+    fn share(&self) -> Self {
+        Self { scale: self.scale.shallow_clone(), shift: self.shift.shallow_clone() }
     }
 }
 
@@ -156,7 +193,7 @@ impl Feed {
             side,
             normalise: Normalise::new(CLIP_MEAN, CLIP_STD, device)?,
             batch_size: config.batch_size as i64,
-            side_pixels: i64::from(config.image.side),
+            side_pixels: i64::from(config.image.pixels.side),
             context_length: config.context_length as i64,
             staged: None,
             waited: Duration::ZERO,
@@ -167,6 +204,10 @@ impl Feed {
     ///
     /// # Errors
     /// [`FeedError`], in order: the batches before it are delivered first.
+    #[expect(
+        clippy::should_implement_trait,
+        reason = "an error does not end it, and it is never used as an iterator"
+    )]
     pub fn next(&mut self) -> Result<Option<DeviceBatch>, FeedError> {
         let staged = match self.staged.take() {
             Some(staged) => Some(staged),
@@ -179,7 +220,7 @@ impl Feed {
                 // unless the loader is the bottleneck.
                 let current = Stream::current(self.device)?;
                 arrived.block(&current)?;
-                current.keeps(&batch.pixels)?;
+                current.keeps(&batch.bytes)?;
                 current.keeps(&batch.tokens)?;
                 arrived.synchronize()?;
                 self.loader.recycle(buffer);
@@ -232,13 +273,18 @@ impl Feed {
     ) -> Result<(DeviceBatch, PixelBuffer), FeedError> {
         let shape = [self.batch_size, self.side_pixels, self.side_pixels, 3];
         let bytes = host.images.0.copy_to(&shape, self.device)?;
-        let tokens = Tensor::f_from_slice(&host.tokens)?
-            .f_view([self.batch_size, self.context_length])?
-            .f_to_device(self.device)?
-            .f_to_kind(Kind::Int64)?;
+        let rows = Tensor::f_from_slice(&host.tokens)?.f_view([self.batch_size, self.context_length])?;
+        let tokens = trimmed(&rows)?.f_to_device(self.device)?.f_to_kind(Kind::Int64)?;
         let labels = Tensor::f_from_slice(&host.labels)?.f_to_device(self.device)?;
-        let pixels = self.normalise.apply(&bytes)?;
-        let batch = DeviceBatch { pixels, tokens, labels, slots: host.slots, epoch: host.epoch, state };
+        let batch = DeviceBatch {
+            bytes,
+            tokens,
+            normalise: self.normalise.share(),
+            labels,
+            slots: host.slots,
+            epoch: host.epoch,
+            state,
+        };
         Ok((batch, host.images))
     }
 }

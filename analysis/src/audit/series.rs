@@ -1,11 +1,11 @@
 //! Checks of rows against each other: repeated ones, contradicting ones, and series that are not what they say.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
-use pairmill_shards::results::{ResultRow, Shots, SourcedRow};
+use pairmill_shards::results::{ResultRow, Shots, SourcedRow, Split};
 
 use super::{Defect, listed};
-use crate::study::task_label;
+use crate::study::{shots_label, task_label};
 use crate::transfer::Study;
 
 /// A line of the file: its values by shots. Rows of a Parquet file are lines of one value.
@@ -19,7 +19,7 @@ fn lines<'a>(study: &'a Study<'_>) -> Vec<Line<'a>> {
     let mut lines: Vec<Line<'a>> = Vec::new();
     let mut at: BTreeMap<(&str, u64), usize> = BTreeMap::new();
     for SourcedRow { row, origin } in &study.results.rows {
-        if row.metric != "acc1" || row.split != pairmill_shards::results::Split::Test {
+        if row.metric != "acc1" || row.split != Split::Test {
             continue;
         }
         let n = *at.entry((&origin.file, origin.row)).or_insert_with(|| {
@@ -31,7 +31,7 @@ fn lines<'a>(study: &'a Study<'_>) -> Vec<Line<'a>> {
     lines
 }
 
-/// The settings of a line; seeds apart, two runs of one seed would not be a repetition.
+/// What two lines must share for one to repeat the other; runs of different seeds do not.
 fn settings(row: &ResultRow) -> (String, Option<u64>) {
     (row.config.hash(), row.seed)
 }
@@ -75,7 +75,12 @@ pub fn contradicting_rows(study: &Study<'_>) -> Defect {
         if values.len() > 1 {
             let shown: Vec<String> =
                 values.iter().map(|(v, rows)| format!("{} (row {})", f64::from_bits(*v), rows[0])).collect();
-            examples.push(format!("{us} on {}, {shots} shots: {}", task_label(ds), shown.join(" and ")));
+            examples.push(format!(
+                "{us} on {}, {}: {}",
+                task_label(ds),
+                shots_label(*shots),
+                shown.join(" and ")
+            ));
         }
     }
     let found = examples.len();
@@ -90,58 +95,83 @@ pub fn contradicting_rows(study: &Study<'_>) -> Defect {
     Defect::counted("contradicting-rows", statement, found, of).with(details)
 }
 
+/// The full-data values of one series on one task.
+struct FullValues<'a> {
+    ds: &'a str,
+    loss: &'a str,
+    us: &'a str,
+    arch: &'a str,
+    values: Vec<f64>,
+    rows: Vec<u64>,
+}
+
+/// Values printed with fewer digits in one place than in another are still the same.
+const SAME: f64 = 0.0105;
+
+impl<'a> FullValues<'a> {
+    fn all(lines: &[Line<'a>]) -> Vec<Self> {
+        let mut all: Vec<Self> = Vec::new();
+        for line in lines {
+            let Some(bits) = line.values.get(&Shots::All) else { continue };
+            let c = &line.row.config;
+            let is_same =
+                |f: &&mut Self| f.ds == c.ds && f.loss == c.loss && f.us == c.us && f.arch == c.arch;
+            let value = f64::from_bits(*bits);
+            match all.iter_mut().find(is_same) {
+                Some(found) => {
+                    found.values.push(value);
+                    found.rows.push(line.number);
+                }
+                None => all.push(Self {
+                    ds: &c.ds,
+                    loss: &c.loss,
+                    us: &c.us,
+                    arch: &c.arch,
+                    values: vec![value],
+                    rows: vec![line.number],
+                }),
+            }
+        }
+        all
+    }
+
+    /// The same source under another architecture, or the same architecture under another source.
+    fn is_sibling(&self, other: &Self) -> bool {
+        self.ds == other.ds && self.loss == other.loss && ((self.us == other.us) != (self.arch == other.arch))
+    }
+
+    /// Whether every value of this is one of `other`'s.
+    fn repeats(&self, other: &Self) -> bool {
+        self.values.iter().all(|v| other.values.iter().any(|o| (o - v).abs() < SAME))
+    }
+}
+
 /// Series that repeat another series' values under a different name.
 pub fn same_values_elsewhere(study: &Study<'_>) -> Defect {
-    // Values that come in a hundred steps coincide by chance; those of three digits and up hardly do.
-    let is_fine = |bits: u64| (f64::from_bits(bits) * 10.0).fract() != 0.0;
-    let mut best: BTreeMap<(&str, &str, &str, &str), BTreeMap<Shots, BTreeSet<u64>>> = BTreeMap::new();
-    let all = lines(study);
-    let mut rows_of: BTreeMap<(&str, &str, &str, &str), Vec<u64>> = BTreeMap::new();
-    for line in &all {
-        let c = &line.row.config;
-        let key = (c.ds.as_str(), c.loss.as_str(), c.us.as_str(), c.arch.as_str());
-        rows_of.entry(key).or_default().push(line.number);
-        for (shots, bits) in &line.values {
-            best.entry(key).or_default().entry(*shots).or_default().insert(*bits);
-        }
-    }
-    let keys: Vec<_> = best.keys().copied().collect();
+    let lines = lines(study);
+    let all = FullValues::all(&lines);
     let (mut found, mut pairs) = (BTreeMap::<String, Vec<String>>::new(), 0);
-    for (n, a) in keys.iter().enumerate() {
-        for b in &keys[n + 1..] {
-            // The same source under another architecture, or one objective under another source.
-            let is_relabelled = a.0 == b.0 && a.1 == b.1 && ((a.2 == b.2) != (a.3 == b.3));
-            if !is_relabelled {
-                continue;
-            }
-            let (Some(left), Some(right)) = (best.get(a), best.get(b)) else { continue };
-            let (small, large, small_key) =
-                if rows_of[a].len() <= rows_of[b].len() { (left, right, a) } else { (right, left, b) };
-            let full = |of: &BTreeMap<Shots, BTreeSet<u64>>| of.get(&Shots::All).cloned().unwrap_or_default();
-            let (own, other) = (full(small), full(large));
-            if own.is_empty() || other.is_empty() {
-                continue;
-            }
+    for (n, a) in all.iter().enumerate() {
+        for b in all[n + 1..].iter().filter(|b| a.is_sibling(b)) {
             pairs += 1;
-            // Printed with fewer digits in one place than in the other still is the same value.
-            let same = own
-                .iter()
-                .all(|v| other.iter().any(|o| (f64::from_bits(*o) - f64::from_bits(*v)).abs() < 0.006));
-            if same && own.iter().any(|v| is_fine(*v)) {
-                let other_key = if small_key == a { b } else { a };
-                let name = format!("{} {} repeats {} {}", small_key.2, small_key.3, other_key.2, other_key.3);
-                let rows: Vec<String> = rows_of[small_key].iter().map(ToString::to_string).collect();
+            // The smaller series is the copy.
+            let (copy, of) = if a.rows.len() <= b.rows.len() { (a, b) } else { (b, a) };
+            if copy.repeats(of) {
+                let name = format!("{} {} repeats {} {}", copy.us, copy.arch, of.us, of.arch);
+                let rows: Vec<String> = copy.rows.iter().map(ToString::to_string).collect();
                 found.entry(name).or_default().push(format!(
                     "{} (row {})",
-                    task_label(a.0),
+                    task_label(copy.ds),
                     listed(&rows, 2)
                 ));
             }
         }
     }
+    // One value may coincide; two tasks do not.
+    found.retain(|_, tasks| tasks.len() >= 2);
     let num: usize = found.values().map(Vec::len).sum();
     let details = found.iter().map(|(name, tasks)| format!("{name}: {}", tasks.join(", "))).collect();
-    let statement = "Series whose full-data values are those of another series: one of the two labels is wrong, or a run was copied.";
+    let statement = "Series whose full-data values are those of another series on two tasks or more: one of the two labels is wrong, or a run was copied.";
     Defect::counted("relabelled-series", statement, num, pairs).with(details)
 }
 

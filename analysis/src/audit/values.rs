@@ -6,16 +6,17 @@ use pairmill_shards::results::{Protocol, ReadNote, ResultRow, Shots, SourcedRow,
 
 use super::{Defect, Outcome, listed};
 use crate::stats::{median, short};
-use crate::study::{task_label, task_named};
+use crate::study::{shots_label, task_label, task_named};
 use crate::transfer::Study;
 
 /// Half a unit of the third digit behind the point, with which the paper's table is printed, and a little.
 const PRINTED: f64 = 0.000_51;
 /// Below this share of images a few-shot value came from a part of the test set.
 const SUBSET_SHARE: f64 = 0.5;
-/// A head is near chance below this multiple of it.
-const NEAR_CHANCE: f64 = 2.0;
-/// Few-shot accuracy (fewest shots, median) this many times the head's shows that the features were not the trouble.
+/// A head is at chance up to this multiple of it: a third more. The heads of the released table whose class names are
+/// in order lie at 1.45 (EuroSAT) and 9.8 (CIFAR-100), the others at 1.2 and below.
+const NEAR_CHANCE: f64 = 4.0 / 3.0;
+/// Fine-tuned accuracy this many times chance shows that the features were not the trouble.
 const FEATURES_WORK: f64 = 3.0;
 
 /// Whether `n` images can give `percent` as printed.
@@ -55,8 +56,10 @@ pub fn impossible(study: &Study<'_>) -> Defect {
         }
     }
     let found = bad.values().map(Vec::len).sum();
-    let details =
-        bad.iter().map(|((task, s), all)| format!("{task}, {s} shots: {}", listed(all, 4))).collect();
+    let details = bad
+        .iter()
+        .map(|((task, s), all)| format!("{task}, {}: {}", shots_label(*s), listed(all, 4)))
+        .collect();
     let statement = "Values that no number of right answers gives on a test set of that size: rounded or altered by hand.";
     Defect::counted("impossible-values", statement, found, of).with(details)
 }
@@ -81,7 +84,10 @@ pub fn few_shot_subsets(study: &Study<'_>) -> Defect {
     let found: Vec<_> = cells.iter().filter(|(_, (_, fit, of))| *of >= 3 && fit * 10 >= of * 9).collect();
     let mut tasks: BTreeMap<&str, Vec<String>> = BTreeMap::new();
     for ((ds, shots), (n, fit, of)) in &found {
-        tasks.entry(ds).or_default().push(format!("{n} images at {shots} shots ({fit} of {of} values fit)"));
+        tasks
+            .entry(ds)
+            .or_default()
+            .push(format!("{n} images at {} ({fit} of {of} values fit)", shots_label(*shots)));
     }
     let details = tasks.iter().map(|(ds, all)| format!("{}: {}", task_label(ds), all.join(", "))).collect();
     Defect::counted(id, statement, found.len(), cells.len()).with(details)
@@ -90,7 +96,7 @@ pub fn few_shot_subsets(study: &Study<'_>) -> Defect {
 /// Zero-shot heads that know nothing although the features do.
 pub fn near_chance(study: &Study<'_>) -> Defect {
     let id = "zero-shot-near-chance";
-    let statement = "Zero-shot heads at chance although a few shots work: class names and labels are in different orders.";
+    let statement = "Tasks whose zero-shot heads are at chance (median within a third of it) although fine-tuning works: as when class names and labels stand in different orders.";
     let (mut found, mut of, mut details) = (0, 0, Vec::new());
     for ds in &study.lineup.tasks {
         let Some(task) = task_named(ds) else { continue };
@@ -170,7 +176,8 @@ pub fn not_a_number(study: &Study<'_>) -> Defect {
             ReadNote::Repeated { .. } => repeated += 1,
         }
     }
-    let mut details: Vec<String> = nans.iter().map(|(s, n)| format!("{n} NaN at {s} shots")).collect();
+    let mut details: Vec<String> =
+        nans.iter().map(|(s, n)| format!("{n} NaN at {}", shots_label(*s))).collect();
     if repeated > 0 {
         details.push(format!("{repeated} repeated rows"));
     }

@@ -36,7 +36,9 @@ pub struct BarChart {
 }
 
 const WIDTH: f64 = 940.0;
-const GAP: f64 = 34.0;
+const GAP: f64 = 30.0;
+/// Free at the right edge, so that nothing touches it.
+const RIGHT: f64 = 8.0;
 const ROW: f64 = 27.0;
 const TITLE: f64 = 28.0;
 const TEXT: f64 = 12.0;
@@ -50,14 +52,14 @@ pub fn heatmaps(
     column_labels: &[String],
     maps: &[Heatmap],
     bars: Option<&BarChart>,
-    key: &str,
+    key: (&str, &str),
     description: &str,
 ) -> Drawing {
     let widest = |labels: &[String]| labels.iter().map(|l| text_width(l, TEXT)).fold(0.0, f64::max);
     let lean = COLUMN_LABEL_ANGLE.to_radians().sin().abs();
     let label_height = widest(column_labels) * lean + 16.0;
     let cell_height = TITLE + row_labels.len() as f64 * ROW + label_height + 22.0;
-    let cell_width = (WIDTH - GAP) / COLUMNS as f64;
+    let cell_width = (WIDTH - GAP - RIGHT) / COLUMNS as f64;
     let num_places = maps.len() + usize::from(bars.is_some());
     let mut drawing =
         Drawing { width: WIDTH, height: 0.0, description: description.to_owned(), shapes: Vec::new() };
@@ -83,24 +85,20 @@ pub fn heatmaps(
     drawing
 }
 
-fn legend(drawing: &mut Drawing, key: &str) {
+/// The colours from lowest to highest, each end named.
+fn legend(drawing: &mut Drawing, (low, high): (&str, &str)) {
     const STEPS: usize = 40;
     const LENGTH: f64 = 160.0;
+    let left = text_width(low, TEXT) + 8.0;
+    drawing.text(left - 8.0, 18.5, TEXT, low, Anchor::End, Paint::Soft);
     for n in 0..STEPS {
         let ((r, g, b), _) = shade(n as f64 / (STEPS - 1) as f64);
         let w = LENGTH / STEPS as f64;
-        let fill = Paint::Fixed(r, g, b);
+        let (x, fill) = (left + n as f64 * w, Paint::Fixed(r, g, b));
         // A hair wider, so that no gap shows between them.
-        drawing.shapes.push(Shape::Rect {
-            x: n as f64 * w,
-            y: 8.0,
-            w: w + 0.5,
-            h: 12.0,
-            fill,
-            hint: String::new(),
-        });
+        drawing.shapes.push(Shape::Rect { x, y: 8.0, w: w + 0.5, h: 12.0, fill, hint: String::new() });
     }
-    drawing.text(LENGTH + 12.0, 18.5, TEXT + 1.0, key, Anchor::Start, Paint::Soft);
+    drawing.text(left + LENGTH + 8.0, 18.5, TEXT, high, Anchor::Start, Paint::Soft);
 }
 
 fn draw_map(

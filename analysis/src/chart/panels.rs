@@ -66,6 +66,8 @@ const GAP: f64 = 22.0;
 const TITLE: f64 = 24.0;
 const X_LABELS: f64 = 22.0;
 const LEFT: f64 = 26.0;
+/// Free at the right edge, so that nothing touches it.
+const RIGHT: f64 = 8.0;
 const TEXT: f64 = 12.0;
 const LEGEND_TEXT: f64 = 13.0;
 const LEGEND_ROW: f64 = 22.0;
@@ -86,14 +88,19 @@ pub fn panel_grid(grid: &PanelGrid) -> Drawing {
     let rows = grid.panels.len().div_ceil(columns);
     let plot_height = if columns == 1 { WIDE_PLOT_HEIGHT } else { PLOT_HEIGHT };
     let cell_height = TITLE + plot_height + X_LABELS + 12.0;
-    let cell_width = (WIDTH - LEFT - GAP * (columns as f64 - 1.0)) / columns as f64;
+    let cell_width = (WIDTH - LEFT - RIGHT - GAP * (columns as f64 - 1.0)) / columns as f64;
     let mut drawing =
         Drawing { width: WIDTH, height: 0.0, description: grid.description.clone(), shapes: Vec::new() };
     let top = legend(&mut drawing, &grid.series);
+    let axes: Vec<Axis> = grid.panels.iter().map(|panel| Axis::of(panel, grid.from_zero)).collect();
+    // One width for the labels of all panels, so that panels of a column stand in line.
+    let labels = axes.iter().map(Axis::label_width).fold(0.0, f64::max) + 8.0;
     for (n, panel) in grid.panels.iter().enumerate() {
         let x = LEFT + (n % columns) as f64 * (cell_width + GAP);
         let y = top + (n / columns) as f64 * cell_height;
-        draw_panel(&mut drawing, grid, panel, (x, y), (cell_width, plot_height));
+        let place =
+            Place { left: x + labels, top: y + TITLE, width: cell_width - labels, height: plot_height };
+        draw_panel(&mut drawing, grid, panel, &axes[n], &place);
     }
     let bottom = top + rows as f64 * cell_height;
     drawing.text(
@@ -142,23 +149,46 @@ fn legend(drawing: &mut Drawing, series: &[PanelSeries]) -> f64 {
     if series.is_empty() { 8.0 } else { y + 18.0 }
 }
 
-fn draw_panel(drawing: &mut Drawing, grid: &PanelGrid, panel: &Panel, at: (f64, f64), size: (f64, f64)) {
-    let ends = panel.points.iter().flat_map(|p| {
-        let (low, high) = p.interval.unwrap_or((p.y, p.y));
-        [low.min(p.y), high.max(p.y)]
-    });
-    let (mut low, high) = ends.fold((f64::INFINITY, f64::NEG_INFINITY), |(l, h), y| (l.min(y), h.max(y)));
-    if grid.from_zero {
-        low = low.min(0.0);
+/// A panel's vertical axis.
+struct Axis {
+    ticks: Ticks,
+    labels: Vec<String>,
+}
+
+impl Axis {
+    fn of(panel: &Panel, from_zero: bool) -> Self {
+        let ends = panel.points.iter().flat_map(|p| {
+            let (low, high) = p.interval.unwrap_or((p.y, p.y));
+            [low.min(p.y), high.max(p.y)]
+        });
+        let (mut low, high) = ends.fold((f64::INFINITY, f64::NEG_INFINITY), |(l, h), y| (l.min(y), h.max(y)));
+        if from_zero {
+            low = low.min(0.0);
+        }
+        let ticks = if low.is_finite() { Ticks::around(low, high, 4) } else { Ticks::around(0.0, 1.0, 4) };
+        let labels = ticks.at.iter().map(|t| format!("{t:.*}", ticks.decimals)).collect();
+        Self { ticks, labels }
     }
-    let ticks = if low.is_finite() { Ticks::around(low, high, 4) } else { Ticks::around(0.0, 1.0, 4) };
-    let tick_labels: Vec<String> = ticks.at.iter().map(|t| format!("{t:.*}", ticks.decimals)).collect();
-    let widest = tick_labels.iter().map(|l| text_width(l, TEXT)).fold(0.0, f64::max);
-    let (left, top) = (at.0 + widest + 8.0, at.1 + TITLE);
-    let (width, height) = (at.0 + size.0 - left, size.1);
-    drawing.text(left, at.1 + 14.0, TEXT + 2.0, &panel.title, Anchor::Start, Paint::Ink);
+
+    fn label_width(&self) -> f64 {
+        self.labels.iter().map(|l| text_width(l, TEXT)).fold(0.0, f64::max)
+    }
+}
+
+/// The area inside a panel's axes.
+struct Place {
+    left: f64,
+    top: f64,
+    width: f64,
+    height: f64,
+}
+
+fn draw_panel(drawing: &mut Drawing, grid: &PanelGrid, panel: &Panel, axis: &Axis, place: &Place) {
+    let &Place { left, top, width, height } = place;
+    let ticks = &axis.ticks;
+    drawing.text(left, top - 10.0, TEXT + 2.0, &panel.title, Anchor::Start, Paint::Ink);
     let y_of = |y: f64| top + height * (1.0 - ticks.share(y));
-    for (tick, label) in ticks.at.iter().zip(&tick_labels) {
+    for (tick, label) in ticks.at.iter().zip(&axis.labels) {
         let y = y_of(*tick);
         drawing.line((left, y), (left + width, y), Paint::Grid, 1.0);
         drawing.text(left - 6.0, y + 4.0, TEXT, label, Anchor::End, Paint::Soft);
@@ -197,7 +227,7 @@ fn draw_panel(drawing: &mut Drawing, grid: &PanelGrid, panel: &Panel, at: (f64, 
             _ => middle,
         }
     };
-    let radius = if step > 60.0 { 5.0 } else { 3.9 };
+    let radius = if grid.columns == 1 { 5.0 } else { 3.9 };
     for (n, series) in grid.series.iter().enumerate() {
         let mut points: Vec<&Point> = panel.points.iter().filter(|p| p.series == n).collect();
         points.sort_by_key(|p| p.x);

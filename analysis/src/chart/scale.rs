@@ -22,8 +22,11 @@ impl Ticks {
             .unwrap_or(power * 10.0);
         let first = (low / step + 1e-9).floor();
         let last = (high / step - 1e-9).ceil().max(first + 1.0);
-        let at = (0..=(last - first) as usize).map(|n| (first + n as f64) * step).collect();
         let decimals = (-step.log10().floor()).max(0.0) as usize;
+        // 963 × 0.1 is not 96.3; dividing by whole powers of ten is.
+        let whole = 10f64.powi(decimals as i32);
+        let at = (0..=(last - first) as usize).map(|n| ((first + n as f64) * step * whole).round() / whole);
+        let at = at.collect();
         Self { at, decimals }
     }
 

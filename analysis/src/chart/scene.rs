@@ -3,6 +3,8 @@
 
 use std::fmt::Write;
 
+use pairmill_shards::markup::escape;
+
 /// Colours of series in the light and the dark theme: the hues of Okabe and Ito (2008), which colour-blind eyes tell
 /// apart, without their yellow, and darker or lighter where the ground asks for it (3:1 or better). Series differ by
 /// marker too.
@@ -307,22 +309,6 @@ fn title(hint: &str) -> String {
 /// A coordinate with two decimals at most.
 fn px(x: f64) -> String {
     crate::stats::short(x, 2)
-}
-
-/// Text fit for SVG and HTML.
-pub(crate) fn escape(text: &str) -> String {
-    let mut escaped = String::with_capacity(text.len());
-    for c in text.chars() {
-        match c {
-            '<' => escaped.push_str("&lt;"),
-            '>' => escaped.push_str("&gt;"),
-            '&' => escaped.push_str("&amp;"),
-            '"' => escaped.push_str("&quot;"),
-            c if c.is_control() && c != '\n' => escaped.push('\u{fffd}'),
-            c => escaped.push(c),
-        }
-    }
-    escaped
 }
 
 #[cfg(test)]

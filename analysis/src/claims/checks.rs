@@ -5,7 +5,7 @@ use pairmill_shards::results::Shots;
 use super::Claim;
 use super::compare::Comparison;
 use crate::stats::{kendall, mean, ranks, short, spearman};
-use crate::study::{RN50, SCRATCH, source_label, task_label};
+use crate::study::{RN50, SCRATCH, shots_label, source_label, task_label};
 use crate::transfer::{SIZES, Series, Study, size_series, spreads};
 
 /// All, in the order shown.
@@ -156,7 +156,8 @@ fn best_on(study: &Study<'_>, id: &'static str, statement: &'static str, (us, ds
         wins += usize::from(own > next.1);
         gaps.push(own - next.1);
         numbers.push(format!(
-            "{shots} shots: {}, next {} {}",
+            "{}: {}, next {} {}",
+            shots_label(shots),
             short(own, 2),
             source_label(next.0),
             short(next.1, 2)
@@ -324,7 +325,8 @@ fn order_carries_over(study: &Study<'_>) -> Claim {
         }
         let (Some(rho), Some(tau)) = (mean(&rhos), mean(&taus)) else { continue };
         numbers.push(format!(
-            "{shots} against full: mean Spearman {}, mean Kendall {} ({})",
+            "{} against all images: mean Spearman {}, mean Kendall {} ({})",
+            shots_label(shots),
             super::signed(rho),
             super::signed(tau),
             shown.join(", ")

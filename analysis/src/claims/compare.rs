@@ -4,7 +4,7 @@ use pairmill_shards::results::Shots;
 
 use super::Claim;
 use crate::stats::{mean, short};
-use crate::study::task_label;
+use crate::study::{shots_label, task_label};
 use crate::transfer::{Series, Study};
 
 /// Share of cells that must agree for one series to be called better.
@@ -22,7 +22,7 @@ impl Comparison {
         let mut cells = Vec::new();
         for ds in &study.lineup.tasks {
             for &shots in &study.lineup.shots {
-                let pick = |series: &Series| study.picker.pick(series, ds, shots).map(|e| e.value);
+                let pick = |series: &Series| study.picker.value_of(series, ds, shots);
                 if let (Some(a), Some(b)) = (pick(first), pick(second)) {
                     cells.push((ds.clone(), shots, a, b));
                 }
@@ -78,8 +78,9 @@ impl Comparison {
         if let Some(worst) = self.cells.iter().min_by(|a, b| (a.2 - a.3).total_cmp(&(b.2 - b.3))) {
             let (ds, s, a, b) = worst;
             lines.push(format!(
-                "smallest gap: {} at {s}, {} against {}",
+                "smallest gap: {} at {}, {} against {}",
                 task_label(ds),
+                shots_label(*s),
                 short(*a, 2),
                 short(*b, 2)
             ));

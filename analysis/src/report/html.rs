@@ -3,8 +3,9 @@
 
 use std::fmt::Write;
 
+use pairmill_shards::markup::escape;
+
 use super::{Block, FigureBlock, Finding, Mark, Report, Table, Value};
-use crate::chart::escape;
 use crate::chart::{Theme, css_variables};
 
 const STYLE: &str = include_str!("page.css");
@@ -29,7 +30,7 @@ pub fn to_html(report: &Report) -> String {
     }
     page.push_str("</nav></header>\n<main>\n");
     for section in &report.sections {
-        let _ = write!(page, "<section id=\"{}\"><h2>{}</h2>\n", escape(&section.id), escape(&section.title));
+        let _ = writeln!(page, "<section id=\"{}\"><h2>{}</h2>", escape(&section.id), escape(&section.title));
         if !section.lead.is_empty() {
             let _ = writeln!(page, "<p class=\"lead\">{}</p>", escape(&section.lead));
         }

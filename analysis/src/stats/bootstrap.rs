@@ -1,5 +1,7 @@
 //! Percentile bootstrap of a mean (Efron 1979), seeded: one seed, one interval, on every machine.
 
+use pairmill_shards::random::SplitMix64;
+
 use super::mean;
 
 /// Resamples of one interval.
@@ -11,10 +13,11 @@ pub fn mean_interval(values: &[f64], seed: u64) -> Option<(f64, f64)> {
     if values.len() < 3 {
         return None;
     }
-    let mut random = SplitMix64(seed);
+    let mut random = SplitMix64::new(seed);
     let mut means: Vec<f64> = (0..RESAMPLES)
         .filter_map(|_| {
-            let sample: Vec<f64> = (0..values.len()).map(|_| values[random.below(values.len())]).collect();
+            let sample: Vec<f64> =
+                values.iter().map(|_| values[random.below(values.len() as u64) as usize]).collect();
             mean(&sample)
         })
         .collect();
@@ -22,25 +25,6 @@ pub fn mean_interval(values: &[f64], seed: u64) -> Option<(f64, f64)> {
     // Nearest ranks of 2.5 % and 97.5 %.
     let at = |share: f64| means[((share * RESAMPLES as f64).ceil() as usize).clamp(1, RESAMPLES) - 1];
     Some((at(0.025), at(0.975)))
-}
-
-/// SplitMix64 (Steele, Lea, Flood 2014). Its numbers are its definition, unlike a crate's standard generator, which
-/// may change with the crate.
-struct SplitMix64(u64);
-
-impl SplitMix64 {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
-
-    /// A number below `n` (≥ 1) by the high half of a product: biased by less than n / 2⁶⁴.
-    fn below(&mut self, n: usize) -> usize {
-        ((u128::from(self.next()) * n as u128) >> 64) as usize
-    }
 }
 
 #[cfg(test)]
@@ -59,12 +43,5 @@ mod tests {
         assert!((0.2..0.3).contains(&ratio), "{ratio}");
         assert_eq!(mean_interval(&few, 1), Some((low, high)));
         assert_eq!(mean_interval(&few[..2], 1), None);
-    }
-
-    #[test]
-    fn splitmix_gives_its_published_numbers() {
-        let mut random = SplitMix64(1_234_567);
-        assert_eq!(random.next(), 6_457_827_717_110_365_317);
-        assert_eq!(random.next(), 3_203_168_211_198_807_973);
     }
 }

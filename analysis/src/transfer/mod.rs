@@ -8,11 +8,13 @@ mod pick;
 mod rule;
 mod section;
 
-pub use figure::{Figure, SIZES, SpreadPoint, all_figures, size_series, spreads};
+pub use figure::{Figure, SIZES, SpreadPoint, all_figures, compared, size_series, spreads};
 pub use lineup::Lineup;
 pub use pick::{Estimate, Picker, Series};
 pub use rule::Rule;
 pub use section::{provenance, sections};
+
+use pairmill_shards::results::Shots;
 
 use crate::load::Results;
 
@@ -36,13 +38,13 @@ impl<'a> Study<'a> {
     }
 
     /// The value of a compared source.
-    pub fn source(&self, us: &str, ds: &str, shots: pairmill_shards::results::Shots) -> Option<Estimate> {
+    pub fn source(&self, us: &str, ds: &str, shots: Shots) -> Option<Estimate> {
         self.picker.pick(&self.lineup.series(us), ds, shots)
     }
 
     /// The compared sources that have a value for a task and a number of shots.
-    pub fn sources_at(&self, ds: &str, shots: pairmill_shards::results::Shots) -> Vec<(&str, f64)> {
-        let of = |us: &'_ String| self.source(us, ds, shots).map(|e| e.value);
+    pub fn sources_at(&self, ds: &str, shots: Shots) -> Vec<(&str, f64)> {
+        let of = |us: &str| self.picker.value_of(&self.lineup.series(us), ds, shots);
         self.lineup.sources.iter().filter_map(|us| Some((us.as_str(), of(us)?))).collect()
     }
 }

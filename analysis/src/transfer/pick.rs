@@ -75,33 +75,48 @@ impl<'a> Picker<'a> {
         cell.map(|rows| rows.iter().copied().filter(fits).collect()).unwrap_or_default()
     }
 
-    /// The value of a cell; `None` where nothing was run, or where the rule needs what was not measured.
+    /// The value of a cell with its interval; `None` where nothing was run, or where the rule needs what was not
+    /// measured.
     pub fn pick(&self, series: &Series, ds: &str, shots: Shots) -> Option<Estimate> {
+        let (chosen, num_values) = self.chosen(series, ds, shots)?;
+        let values = self.values(&chosen);
+        let interval = match self.rule {
+            Rule::MeanOverSeeds => stats::mean_interval(&values, self.seed),
+            Rule::MaxOverGrid | Rule::ValidationSelected => None,
+        };
+        let (value, row) = (stats::mean(&values)?, *chosen.first()?);
+        Some(Estimate { value, interval, num_values, num_seeds: values.len(), row })
+    }
+
+    /// The value of a cell alone, as [`Picker::pick`] gives it; intervals take ten thousand resamples each.
+    pub fn value_of(&self, series: &Series, ds: &str, shots: Shots) -> Option<f64> {
+        stats::mean(&self.values(&self.chosen(series, ds, shots)?.0))
+    }
+
+    /// The test rows whose mean is a cell's value, and how many test rows the cell has.
+    fn chosen(&self, series: &Series, ds: &str, shots: Shots) -> Option<(Vec<usize>, usize)> {
         let rows = self.rows_of(series, ds, shots);
         let (test, val): (Vec<usize>, Vec<usize>) =
             rows.into_iter().partition(|&at| self.rows[at].row.split == Split::Test);
-        match self.rule {
-            Rule::MaxOverGrid => {
-                let row = self.largest(&test)?;
-                let value = self.value(row);
-                Some(Estimate { value, interval: None, num_values: test.len(), num_seeds: 1, row })
-            }
+        let chosen = match self.rule {
+            Rule::MaxOverGrid => vec![self.largest(&test)?],
             Rule::ValidationSelected => {
-                let chosen = self.best_settings(&val)?;
-                let same: Vec<usize> =
-                    test.iter().copied().filter(|&at| self.settings(at) == chosen).collect();
-                self.mean(&same, test.len())
+                let best = self.best_settings(&val)?;
+                test.iter().copied().filter(|&at| self.settings(at) == best).collect()
             }
             Rule::MeanOverSeeds => {
                 let mut by_seed: BTreeMap<Option<u64>, Vec<usize>> = BTreeMap::new();
                 for &at in &test {
                     by_seed.entry(self.rows[at].row.seed).or_default().push(at);
                 }
-                let chosen: Vec<usize> =
-                    by_seed.into_iter().filter_map(|(seed, runs)| self.of_seed(seed, &runs, &val)).collect();
-                self.mean(&chosen, test.len())
+                by_seed.into_iter().filter_map(|(seed, runs)| self.of_seed(seed, &runs, &val)).collect()
             }
-        }
+        };
+        Some((chosen, test.len()))
+    }
+
+    fn values(&self, rows: &[usize]) -> Vec<f64> {
+        rows.iter().map(|&at| self.value(at)).collect()
     }
 
     fn value(&self, at: usize) -> f64 {
@@ -141,19 +156,5 @@ impl<'a> Picker<'a> {
             Some(best) => test.iter().copied().find(|&at| self.settings(at) == self.settings(best)),
             None => self.largest(test),
         }
-    }
-
-    fn mean(&self, rows: &[usize], num_values: usize) -> Option<Estimate> {
-        let values: Vec<f64> = rows.iter().map(|&at| self.value(at)).collect();
-        Some(Estimate {
-            value: stats::mean(&values)?,
-            interval: match self.rule {
-                Rule::MeanOverSeeds => stats::mean_interval(&values, self.seed),
-                _ => None,
-            },
-            num_values,
-            num_seeds: values.len(),
-            row: *rows.first()?,
-        })
     }
 }

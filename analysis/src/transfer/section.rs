@@ -28,10 +28,7 @@ pub fn sections(study: &Study<'_>) -> Vec<Section> {
                 count(Verdict::Fails),
                 count(Verdict::NotEnoughData)
             ),
-            blocks: vec![
-                Block::Findings(claims::to_findings(&claims)),
-                Block::Table(claims::to_table(&claims)),
-            ],
+            blocks: vec![Block::Findings(claims::to_findings(&claims))],
         },
         Section {
             id: "audit".to_owned(),

@@ -14,8 +14,7 @@ use pairmill_shards::results::Protocol;
 const PROBE: &str = r##"
 <script>
 (function () {
-  var bad = [];
-  document.documentElement.dataset.theme = "THEME";
+  var bad = [], root = document.documentElement;
   if (document.documentElement.scrollWidth > document.documentElement.clientWidth) bad.push("page scrolls sideways");
   document.querySelectorAll("figure").forEach(function (figure) {
     var svg = figure.querySelector("svg"), frame = svg.getBoundingClientRect(), boxes = [];
@@ -41,14 +40,21 @@ const PROBE: &str = r##"
   head.click();
   var down = column();
   if (!down.every(function (x, i) { return i === 0 || down[i - 1] >= x; })) bad.push("does not sort down");
-  var before = getComputedStyle(document.body).backgroundColor;
+  // Every colour of a figure must follow the theme; cells of heat-maps are the same in both.
+  function colours() {
+    return [getComputedStyle(document.body).backgroundColor].concat(["text", "line", "path"].map(function (name) {
+      var shape = document.querySelector("figure svg " + name), style = getComputedStyle(shape);
+      return name === "line" ? style.stroke : style.fill;
+    }));
+  }
+  root.dataset.theme = "light";
+  var light = colours();
   document.getElementById("theme").click();
-  if (getComputedStyle(document.body).backgroundColor === before) bad.push("the theme does not change");
-  document.getElementById("theme").click();
+  colours().forEach(function (c, i) { if (c === light[i]) bad.push("colour " + i + " is " + c + " in both themes"); });
   var pre = document.createElement("pre");
   pre.id = "probe";
   pre.hidden = true;
-  pre.textContent = "PROBED " + document.querySelectorAll("figure").length + " figures\n" + bad.join("\n") + "\nEND";
+  pre.textContent = document.querySelectorAll("figure").length + " figures\n" + bad.join("\n");
   document.body.appendChild(pre);
 })();
 </script>
@@ -81,33 +87,41 @@ fn chromium(browser: &Path, profile: &Path, args: &[&str]) -> std::process::Outp
         .unwrap()
 }
 
-fn look(name: &str, html: &str) {
+/// Probes the page at two widths and takes a picture in each of `themes`.
+fn look(name: &str, html: &str, themes: &[&str]) {
     let Some(browser) = browser() else {
         eprintln!("SKIPPED: no chromium; the page was NOT looked at in a browser");
         return;
     };
     let dir = tempfile::tempdir().unwrap();
-    let pictures = Path::new(env!("CARGO_TARGET_TMPDIR"));
-    for theme in ["light", "dark"] {
-        let page = dir.path().join(format!("{theme}.html"));
-        std::fs::write(&page, html.replace("</body>", &format!("{}</body>", PROBE.replace("THEME", theme))))
-            .unwrap();
-        let url = format!("file://{}", page.display());
-        for width in [1100, 420] {
-            let size = format!("--window-size={width},900");
-            let output = chromium(&browser, &dir.path().join("profile"), &[&size, "--dump-dom", &url]);
-            let dom = String::from_utf8_lossy(&output.stdout).into_owned();
-            let probe = dom.rsplit("PROBED ").next().unwrap().split("END").next().unwrap();
-            let faults: Vec<&str> = probe.lines().skip(1).filter(|l| !l.is_empty()).collect();
-            assert!(dom.contains("PROBED "), "{name} {theme} {width}: the page did not load");
-            assert!(faults.is_empty(), "{name} {theme} {width}: {faults:#?}");
-            let console = String::from_utf8_lossy(&output.stderr).into_owned();
-            let said: Vec<&str> = console.lines().filter(|l| l.contains("CONSOLE")).collect();
-            assert!(said.is_empty(), "{name} {theme} {width}: {said:#?}");
-        }
-        let picture = pictures.join(format!("{name}-{theme}.png"));
+    let profile = dir.path().join("profile");
+    let write = |file: &str, extra: &str| {
+        let path = dir.path().join(file);
+        std::fs::write(&path, html.replace("</body>", &format!("{extra}</body>"))).unwrap();
+        format!("file://{}", path.display())
+    };
+    let url = write("probe.html", PROBE);
+    for width in [1100, 420] {
+        let size = format!("--window-size={width},900");
+        let output = chromium(&browser, &profile, &[&size, "--dump-dom", &url]);
+        let dom = String::from_utf8_lossy(&output.stdout).into_owned();
+        let probe =
+            dom.split_once("<pre id=\"probe\" hidden=\"\">").and_then(|(_, rest)| rest.split_once("</pre>"));
+        let Some((probe, _)) = probe else { panic!("{name} {width}: the page was not probed to its end") };
+        let num_figures = html.matches("<figure").count();
+        assert!(num_figures >= 3 && probe.starts_with(&format!("{num_figures} figures\n")), "{probe}");
+        let faults: Vec<&str> = probe.lines().skip(1).filter(|l| !l.is_empty()).collect();
+        assert!(faults.is_empty(), "{name} {width}: {faults:#?}");
+        let console = String::from_utf8_lossy(&output.stderr).into_owned();
+        let said: Vec<&str> = console.lines().filter(|l| l.contains("CONSOLE")).collect();
+        assert!(said.is_empty(), "{name} {width}: {said:#?}");
+    }
+    for theme in themes {
+        let set = format!("<script>document.documentElement.dataset.theme = \"{theme}\";</script>");
+        let url = write("picture.html", &set);
+        let picture = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{name}-{theme}.png"));
         let shot = format!("--screenshot={}", picture.display());
-        chromium(&browser, &dir.path().join("profile"), &["--window-size=1100,6400", &shot, &url]);
+        chromium(&browser, &profile, &["--window-size=1100,8200", &shot, &url]);
         assert!(std::fs::metadata(&picture).unwrap().len() > 50_000, "{}", picture.display());
     }
 }
@@ -121,11 +135,11 @@ fn page(results: &pairmill_analysis::load::Results) -> String {
 
 #[test]
 fn made_up_results_look_right() {
-    look("made-up", &page(&crate::results::results(Protocol::Corrected)));
+    look("made-up", &page(&crate::results::results(Protocol::Corrected)), &[]);
 }
 
 #[test]
 fn the_papers_results_look_right() {
     let Some(path) = crate::paper::path() else { return };
-    look("paper", &page(&load(&[path], Protocol::AsPublished, None).unwrap()));
+    look("paper", &page(&load(&[path], Protocol::AsPublished, None).unwrap()), &["light", "dark"]);
 }

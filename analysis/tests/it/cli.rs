@@ -129,6 +129,14 @@ fn bad_results_are_refused_in_one_line() {
     assert!(refused(&["claims", "no/such.tsv"]).contains("no such file"));
     assert!(refused(&["claims", &file("cut.parquet", b"PAR1....")]).contains("not a readable Parquet file"));
 
+    let other: Vec<ResultRow> = rows(Protocol::Corrected)
+        .into_iter()
+        .map(|r| ResultRow { metric: "mean_per_class_recall".to_owned(), ..r })
+        .collect();
+    let other = write_rows(dir.path(), "other.parquet", &other);
+    let message = refused(&["transfer", &other, "--out", dir.path().join("none").to_str().unwrap()]);
+    assert!(message.contains("no accuracies (acc1) on test images"), "{message}");
+
     let corrected = rows(Protocol::Corrected);
     let a = write_rows(dir.path(), "a.parquet", &corrected);
     let b = write_rows(dir.path(), "b.parquet", &[ResultRow { value: 1.0, ..corrected[0].clone() }]);
@@ -165,7 +173,7 @@ fn nan_and_repetitions_are_counted_not_dropped_in_silence() {
     all.push(ResultRow { value: f64::NAN, seed: Some(9), ..all[0].clone() });
     let input = write_rows(dir.path(), "r.parquet", &all);
     let output = text(&run(&["audit", &input, "--format", "text"]).stdout);
-    assert!(output.contains("1 NaN at 1 shots") && output.contains("1 repeated rows"), "{output}");
+    assert!(output.contains("1 NaN at 1 shot") && output.contains("1 repeated rows"), "{output}");
 }
 
 #[test]

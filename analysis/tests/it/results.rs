@@ -1,6 +1,7 @@
 //! Results made up by a formula, so that a plain clone has something to report on: four sources of which `alpha` is
 //! the best and `delta` the worst, less so with more shots; three tasks, three seeds, two learning rates of which the
-//! validation set prefers the one that is worse on the test set of one task.
+//! validation set prefers the one that is worse on the test set of one task. All values are multiples of 0.25, as 400
+//! test images give.
 
 use std::path::Path;
 
@@ -15,7 +16,7 @@ pub const SHOTS: [Shots; 3] = [Shots::PerClass(1), Shots::PerClass(10), Shots::A
 
 fn accuracy(source: usize, task: usize, shots: usize, seed: u64, lr: usize, split: Split) -> f64 {
     let level = [20.0, 50.0, 85.0][shots] + 2.0 * task as f64;
-    let behind = [0.0, 4.0, 14.0, 8.0][source] / (1.0 + shots as f64 * 2.0);
+    let behind = [[0.0, 4.0, 14.0, 8.0], [0.0, 1.5, 4.5, 2.5], [0.0, 0.75, 2.75, 1.5]][shots][source];
     let luck = [0.0, 0.75, -0.5][seed as usize];
     let rate = match (lr, split) {
         (0, _) => 0.0,

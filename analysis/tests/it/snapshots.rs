@@ -53,3 +53,15 @@ fn the_rules_give_the_values_worked_out_by_hand() {
     assert!(low < mean.value && mean.value < high && low >= 87.5 && high <= 88.75, "{low} {high}");
     assert_eq!(at(Rule::MaxOverGrid, "tiles").interval, None);
 }
+
+#[test]
+fn the_audit_knows_which_rule_lets_the_test_set_choose() {
+    let results = results(Protocol::Corrected);
+    let chosen = |rule: Rule| {
+        let defects = audit::audit(&Study::new(&results, Some(rule), 7));
+        defects.into_iter().find(|d| d.id == "chosen-on-test").unwrap().count
+    };
+    assert_eq!(chosen(Rule::MaxOverGrid), Some((36, 36)));
+    assert_eq!(chosen(Rule::ValidationSelected), Some((0, 36)));
+    assert_eq!(chosen(Rule::MeanOverSeeds), Some((0, 36)));
+}

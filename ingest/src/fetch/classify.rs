@@ -69,11 +69,11 @@ pub(super) fn no_answer(error: &reqwest::Error) -> (AttemptFailure, bool) {
     (AttemptFailure::passing(Connect, message), true)
 }
 
-/// A body that broke off after `read` bytes of `expected`: closed short is `truncated`, reset is `connect`.
+/// A body that broke off after `read` bytes of `expected`: closed short is `short_body`, reset is `connect`.
 pub(super) fn broken_body(error: &reqwest::Error, read: u64, expected: Option<u64>) -> AttemptFailure {
     match find_os_error(error) {
         Some(io) => AttemptFailure::passing(FailureClass::Connect, wording::os_error(io)),
-        None => AttemptFailure::passing(FailureClass::Truncated, wording::incomplete_read(read, expected)),
+        None => AttemptFailure::passing(FailureClass::ShortBody, wording::incomplete_read(read, expected)),
     }
 }
 

@@ -12,6 +12,7 @@ use crate::error::IngestError;
 use crate::fetch::Request;
 use crate::output::OutputFolder;
 use crate::progress::Counters;
+use crate::source::Oddities;
 
 /// What the feeder needs to know.
 pub struct FeedStage<'a> {
@@ -32,6 +33,8 @@ pub struct Fed {
     pub shards: u64,
     /// Whether the table was read to its end.
     pub complete: bool,
+    /// Flaws met in the rows that were read.
+    pub oddities: Oddities,
 }
 
 impl FeedStage<'_> {
@@ -46,40 +49,53 @@ impl FeedStage<'_> {
         counters: &Counters,
         requests: Sender<Request>,
     ) -> Result<Fed, IngestError> {
+        let mut fed = Fed { shards: 0, complete: false, oddities: Oddities::default() };
+        fed.complete = self.feed_blocks(&mut source, open, counters, &requests, &mut fed.shards)?;
+        fed.oddities = source.oddities();
+        Ok(fed)
+    }
+
+    /// Counts the blocks that are behind it in `shards`; says whether the table was read to its end.
+    fn feed_blocks(
+        &self,
+        source: &mut RowSource,
+        open: &OpenShards,
+        counters: &Counters,
+        requests: &Sender<Request>,
+        shards: &mut u64,
+    ) -> Result<bool, IngestError> {
         let stopped = || self.stop.load(Ordering::Relaxed);
         let first = self.folder.segment().first_shard;
         let (from, to) = self.shards.unwrap_or((0, u64::MAX));
         let mut slot = 0;
         for ordinal in 0.. {
             let id = ShardId(first + ordinal);
-            let incomplete = Ok(Fed { shards: ordinal, complete: false });
+            *shards = ordinal;
             if stopped() || id.0 >= to {
-                return incomplete;
+                return Ok(false);
             }
             if id.0 < from || self.folder.is_done(id) {
                 match source.skip_block()? {
                     Some(rows) => counters.rows_skipped(rows),
-                    None => return Ok(Fed { shards: ordinal, complete: true }),
+                    None => return Ok(true),
                 }
                 continue;
             }
-            let Some(block) = source.next_block()? else {
-                return Ok(Fed { shards: ordinal, complete: true });
-            };
+            let Some(block) = source.next_block()? else { return Ok(true) };
             counters.rows_read(block.rows.num_rows() as u64);
             let shard = Arc::new(OpenShard::new(slot, id, block.rows, block.retry_of, self.layout));
             slot += 1;
             if !open.open(shard.clone(), stopped) {
-                return incomplete;
+                return Ok(false);
             }
             for row in 0..shard.len() {
                 // A row without URL is a row: fetch fails it as bad_url.
                 let url = shard.text("url", row).unwrap_or("").to_owned();
                 if requests.send(Request { ticket: shard.ticket(row), url }).is_err() {
-                    return incomplete;
+                    return Ok(false);
                 }
             }
         }
-        Ok(Fed { shards: 0, complete: false })
+        Ok(false)
     }
 }

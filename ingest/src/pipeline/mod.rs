@@ -40,6 +40,7 @@ use crate::error::IngestError;
 use crate::fetch;
 use crate::output::OutputFolder;
 use crate::progress::Counters;
+use crate::source::Oddities;
 
 /// Bodies that may wait for a worker, and results that may wait for the writer.
 const QUEUE_PER_WORKER: usize = 8;
@@ -56,6 +57,8 @@ pub struct Finished {
     pub shards: u64,
     /// Whether every shard that was asked for is written.
     pub complete: bool,
+    /// Flaws met in the rows that were read.
+    pub oddities: Oddities,
 }
 
 /// Makes every unfinished shard of `source` in `folder`. `schema` is the reader's. Returns when all is on disk, when
@@ -131,10 +134,11 @@ pub fn run(
     });
     fetcher.join()?;
     let committed = committed?;
-    let Fed { shards, complete } = fed?;
+    let Fed { shards, complete, oddities } = fed?;
     let stopped = stop.load(Ordering::Relaxed);
     Ok(Finished {
         shards,
+        oddities,
         complete: !stopped && (complete || config.runtime.shards.is_some()) && committed.all_in,
     })
 }

@@ -4,7 +4,7 @@ use arrow::array::RecordBatch;
 
 use crate::error::IngestError;
 use crate::retry::RetryBlocks;
-use crate::source::Blocks;
+use crate::source::{Blocks, Oddities};
 
 /// The rows of one shard to be.
 #[derive(Debug)]
@@ -36,6 +36,14 @@ impl RowSource {
                 Ok(block.map(|block| Block { rows: block.rows, retry_of: None }))
             }
             Self::Retry(blocks) => blocks.next_block(),
+        }
+    }
+
+    /// Flaws met so far in the user's table.
+    pub fn oddities(&self) -> Oddities {
+        match self {
+            Self::Table(blocks) => blocks.oddities(),
+            Self::Retry(_) => Oddities::default(),
         }
     }
 

@@ -1,31 +1,27 @@
 //! The account at the end: every row once, as a success or under the class it failed with.
 
-use std::collections::BTreeMap;
 use std::fmt;
 
+use pairmill_shards::outcomes::{Outcomes, by_count};
 use pairmill_shards::stats::ShardStats;
 use pairmill_shards::status::FailureClass;
+use pairmill_shards::words::{bytes, duration, grouped, percent};
 
-use super::counters::by_count;
-use super::words::{bytes, duration, grouped, meaning, percent};
+use crate::source::Oddities;
 
 /// Rows of finished shards by what became of them. `{}` prints the table and what stands out in it.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Account {
-    /// Rows of the input.
-    pub rows: u64,
-    /// Rows whose image is in a shard.
-    pub successes: u64,
-    /// Failed rows by class.
-    pub failures: BTreeMap<FailureClass, u64>,
-    /// Failed rows whose stats name no class: img2dataset wrote them.
-    pub unclassified: u64,
+    /// What became of the rows.
+    pub outcomes: Outcomes,
     /// Bytes received from the network, as far as the stats say.
     pub fetched_bytes: u64,
     /// Bytes of the images in the shards, as far as the stats say.
     pub image_bytes: u64,
     /// Shards added.
     pub shards: u64,
+    /// Flaws of the table that cost no row; of the rows that this run read.
+    pub oddities: Oddities,
     /// Unix seconds of the first start and the last end.
     span: Option<(f64, f64)>,
 }
@@ -33,13 +29,7 @@ pub struct Account {
 impl Account {
     /// Adds a shard.
     pub fn add(&mut self, stats: &ShardStats) {
-        self.rows += stats.count;
-        self.successes += stats.successes;
-        for (&class, &count) in &stats.failure_classes {
-            *self.failures.entry(class).or_default() += count;
-        }
-        let classified: u64 = stats.failure_classes.values().sum();
-        self.unclassified += (stats.failed_to_download + stats.failed_to_resize).saturating_sub(classified);
+        self.outcomes.add_stats(stats);
         self.fetched_bytes += stats.fetched_bytes.unwrap_or(0);
         self.image_bytes += stats.image_bytes.unwrap_or(0);
         self.shards += 1;
@@ -47,32 +37,23 @@ impl Account {
         self.span = Some((start.min(stats.start_time), end.max(stats.end_time)));
     }
 
-    /// Rows that failed.
-    pub fn failed(&self) -> u64 {
-        self.failures.values().sum::<u64>() + self.unclassified
-    }
-
-    /// Whether every row is a success or a failure. Only shards of tools that lose rows break it.
-    pub fn adds_up(&self) -> bool {
-        self.rows == self.successes + self.failed()
-    }
-
     /// What a reader should know without studying the table, one sentence each.
     pub fn notes(&self) -> Vec<String> {
         let mut notes = Vec::new();
-        if !self.adds_up() {
+        let Outcomes { rows, successes, failures, .. } = &self.outcomes;
+        if !self.outcomes.adds_up() {
             notes.push(format!(
                 "{} rows are neither success nor failure: the tool that wrote their shards lost them.",
-                grouped(self.rows.abs_diff(self.successes + self.failed()))
+                grouped(rows.abs_diff(successes + self.outcomes.failed()))
             ));
         }
-        let failed = self.failed();
-        if self.rows > 0 && self.successes == 0 {
+        let failed = self.outcomes.failed();
+        if *rows > 0 && *successes == 0 {
             notes.push(
                 "No row succeeded: check the URL column and the network before running again.".to_owned(),
             );
         }
-        if let Some(&(class, count)) = by_count(&self.failures).first()
+        if let Some(&(class, count)) = by_count(failures).first()
             && failed >= MIN_FAILED
             && count * 2 > failed
         {
@@ -80,20 +61,35 @@ impl Account {
             notes.push(format!(
                 "{} of failures are {class}: {}.{advice}",
                 percent(count, failed),
-                meaning(class)
+                class.meaning()
             ));
         }
         let transient: u64 =
-            self.failures.iter().filter(|(class, _)| class.is_transient()).map(|(_, count)| count).sum();
+            failures.iter().filter(|(class, _)| class.is_transient()).map(|(_, count)| count).sum();
         if transient > 0 {
             notes.push(format!(
                 "{} failures ({} of rows) may pass on another try: `pairmill-ingest retry --class transient FOLDER`.",
                 grouped(transient),
-                percent(transient, self.rows)
+                percent(transient, *rows)
             ));
         }
+        notes.extend(flaws(self.oddities));
         notes
     }
+}
+
+/// What the table itself had wrong with it, one sentence each.
+fn flaws(oddities: Oddities) -> impl Iterator<Item = String> {
+    let Oddities { ragged_rows, invalid_utf8, multi_line_rows, malformed_rows } = oddities;
+    [
+        (ragged_rows, "rows have more or fewer fields than the header: missing ones are null, surplus ones dropped."),
+        (invalid_utf8, "cells are not UTF-8: what does not decode became U+FFFD."),
+        (multi_line_rows, "rows run over several lines inside quotes; if that is wrong, quotes in captions are to blame: give --quoting false."),
+        (malformed_rows, "records are no JSON: they failed as bad_url."),
+    ]
+    .into_iter()
+    .filter(|(count, _)| *count > 0)
+    .map(|(count, what)| format!("The table: {} {what}", grouped(count)))
 }
 
 /// Failed rows below which one class being most of them says nothing.
@@ -123,23 +119,7 @@ fn advice(class: FailureClass) -> Option<&'static str> {
 
 impl fmt::Display for Account {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut lines: Vec<(String, u64, &str)> =
-            vec![("rows".into(), self.rows, ""), ("  success".into(), self.successes, "")];
-        lines.push(("  failed".into(), self.failed(), ""));
-        for (class, count) in by_count(&self.failures) {
-            lines.push((format!("    {class}"), count, meaning(class)));
-        }
-        if self.unclassified > 0 {
-            lines.push(("    no class".into(), self.unclassified, "from shards of img2dataset"));
-        }
-        let name_width = lines.iter().map(|(name, ..)| name.len()).max().unwrap_or(0);
-        let count_width = lines.iter().map(|(_, count, _)| grouped(*count).len()).max().unwrap_or(0);
-        for (name, count, meaning) in lines {
-            let share = percent(count, self.rows);
-            let line =
-                format!("{name:<name_width$}  {:>count_width$}  {share:>6}  {meaning}", grouped(count));
-            writeln!(f, "{}", line.trim_end())?;
-        }
+        writeln!(f, "{}", self.outcomes)?;
         write!(f, "{} {}", grouped(self.shards), if self.shards == 1 { "shard" } else { "shards" })?;
         if self.fetched_bytes > 0 {
             write!(f, ", {} received", bytes(self.fetched_bytes as f64))?;
@@ -183,7 +163,7 @@ mod tests {
         let mut account = Account::default();
         account.add(&stats(10_000, 7_004, &[(FailureClass::Dns, 2_100), (FailureClass::Http4xx, 896)]));
         account.add(&stats(2_000, 1_950, &[(FailureClass::Dns, 40), (FailureClass::NotAnImage, 10)]));
-        assert!(account.adds_up());
+        assert!(account.outcomes.adds_up());
         assert_eq!(
             account.to_string(),
             "\
@@ -223,7 +203,7 @@ retry later or use another.
             ..ShardStats::default()
         };
         account.add(&foreign);
-        assert_eq!(account.unclassified, 38);
+        assert_eq!(account.outcomes.unclassified, 38);
         assert!(
             account.to_string().contains("    no class   38   38.0%  from shards of img2dataset\n"),
             "{account}"

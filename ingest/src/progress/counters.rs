@@ -121,13 +121,6 @@ impl Snapshot {
     }
 }
 
-/// Most frequent first, equals in the order of [`FailureClass::ALL`].
-pub(super) fn by_count(failures: &BTreeMap<FailureClass, u64>) -> Vec<(FailureClass, u64)> {
-    let mut sorted: Vec<_> = failures.iter().map(|(&class, &count)| (class, count)).collect();
-    sorted.sort_by_key(|&(class, count)| (std::cmp::Reverse(count), class));
-    sorted
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -12,7 +12,6 @@ mod account;
 mod counters;
 mod display;
 mod render;
-mod words;
 
 use std::collections::VecDeque;
 

@@ -1,8 +1,9 @@
 //! A [`View`] as text: four lines for a terminal, one for a log.
 
+use pairmill_shards::outcomes::by_count;
+use pairmill_shards::words::{bytes, duration, grouped, percent, rate};
+
 use super::View;
-use super::counters::by_count;
-use super::words::{bytes, duration, grouped, percent, rate};
 
 /// Failure classes shown by name.
 const NUM_NAMED: usize = 3;

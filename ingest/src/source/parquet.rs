@@ -5,7 +5,6 @@
 
 use std::fs::File;
 use std::io::{BufReader, Read, Seek, SeekFrom};
-use std::panic::AssertUnwindSafe;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
@@ -15,6 +14,7 @@ use arrow::array::{
 };
 use arrow::compute::{can_cast_types, cast};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use pairmill_shards::guard;
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{
     ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder,
@@ -332,14 +332,9 @@ impl ParquetTable {
     }
 }
 
-/// Runs the parquet crate on bytes that may be damaged: a panic becomes an error. The panic hook still speaks, but
-/// the run ends with one line that names the file. What was being read is not used again.
+/// Runs the parquet crate on bytes that may be damaged: a panic becomes an error. What was being read is not used again.
 fn guarded<T>(read: impl FnOnce() -> parquet::errors::Result<T>) -> parquet::errors::Result<T> {
-    std::panic::catch_unwind(AssertUnwindSafe(read)).unwrap_or_else(|panic| {
-        let message = panic.downcast_ref::<String>().map(String::as_str);
-        let message = message.or(panic.downcast_ref::<&str>().copied()).unwrap_or("the reader gave up");
-        Err(ParquetError::General(message.to_owned()))
-    })
+    guard::guarded(read).unwrap_or_else(|panic| Err(ParquetError::General(panic)))
 }
 
 fn text_of(bytes: &BinaryArray, invalid: &mut u64) -> StringArray {

@@ -74,3 +74,18 @@ fn help_and_completions_answer() {
     let zsh = finish(command().args(["completions", "zsh"]), 0);
     assert!(String::from_utf8(zsh.stdout).unwrap().contains("pairmill-ingest"));
 }
+
+#[test]
+fn flaws_of_the_table_that_cost_no_row_are_in_the_account() {
+    let job = Job::new();
+    let table = job.path("odd.csv");
+    // Nothing listens at port 1; it is the table that is looked at.
+    let row = "http://127.0.0.1:1/a.jpg";
+    let mut bytes = format!("url,caption\n{row},x,surplus\n{row}\n{row},").into_bytes();
+    bytes.extend(b"caf\xe9\n");
+    fs::write(&table, bytes).unwrap();
+    let output = finish(&mut job.run(&table, &job.path("out")), 0);
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(text.contains("rows") && text.contains("The table: 2 rows have more or fewer fields"), "{text}");
+    assert!(text.contains("The table: 1 cells are not UTF-8"), "{text}");
+}

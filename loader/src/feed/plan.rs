@@ -121,12 +121,20 @@ impl<B: ImageBuffer> Planner<B> {
         let config = &self.plan.config;
         let slots = buffer.split(config.batch_size, config.image.slot_bytes());
         let step_end = (self.position + config.global_batch()).min(self.plan.epoch_samples);
-        let step = (self.plan.stream(self.epoch, self.position), self.plan.stream(self.epoch, step_end));
+        let ends = [self.position, step_end].map(|at| self.plan.stream(self.epoch, at));
+        // Samples of each source since the beginning, up to the step's first position and past its last.
+        let steps: Vec<[u64; 2]> = match windows.len() {
+            1 => vec![ends],
+            sources => {
+                let before = ends.map(|at| mixer.before_each(at, sources));
+                (0..sources).map(|source| [before[0][source], before[1][source]]).collect()
+            }
+        };
         let first = self.position + config.rank as u64 * config.batch_size as u64;
         for (slot, memory) in slots.into_iter().enumerate() {
             let position = first + slot as u64;
             let place = match position < self.plan.epoch_samples {
-                true => Some(self.place(position, step, mixer, windows)?),
+                true => Some(self.place(position, &steps, mixer, windows)?),
                 false => None,
             };
             if self.tasks.send(Task { batch, slot, memory, place }).is_err() {
@@ -139,18 +147,14 @@ impl<B: ImageBuffer> Planner<B> {
     fn place(
         &self,
         position: u64,
-        step: (u64, u64),
+        steps: &[[u64; 2]],
         mixer: &mut Mixer,
         windows: &mut [Windows],
     ) -> Result<Place, LoaderError> {
         let Self { plan, dataset, epoch, .. } = self;
-        // Samples of the source since the beginning, of this one and of the step's first and last.
-        let (source, number, from, to) = if windows.len() == 1 {
-            (0, plan.stream(*epoch, position), step.0, step.1)
-        } else {
-            let (source, number) = mixer.locate(plan.stream(*epoch, position));
-            (source, number, mixer.before(source, step.0), mixer.before(source, step.1))
-        };
+        let stream = plan.stream(*epoch, position);
+        let (source, number) = if windows.len() == 1 { (0, stream) } else { mixer.locate(stream) };
+        let [from, to] = steps[source];
         let samples = dataset.sources()[source].num_samples;
         let (pass, at) =
             if plan.epoch_is_pass { (*epoch, position) } else { (number / samples, number % samples) };

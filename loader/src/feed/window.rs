@@ -15,7 +15,6 @@ use crate::shard::OpenShard;
 pub(crate) struct OpenWindow {
     pub source: usize,
     pub pass: u64,
-    pub number: u64,
     /// Position within the pass of its first sample.
     pub start: u64,
     pub order: WindowOrder,
@@ -65,15 +64,7 @@ impl OpenWindow {
             shards.push(shard);
         }
         let order = WindowOrder::new(window, &from.counts, config.order, config.seed, source as u64, pass.0);
-        Ok(Self {
-            source,
-            pass: pass.0,
-            number,
-            start: window.start,
-            order,
-            numbers: window.shards.clone(),
-            shards,
-        })
+        Ok(Self { source, pass: pass.0, start: window.start, order, numbers: window.shards.clone(), shards })
     }
 
     /// The sample at position `at` of the window.

@@ -14,6 +14,7 @@ use crate::config::{BadSamples, LoaderConfig};
 use crate::dataset::Dataset;
 use crate::error::LoaderError;
 use crate::order::Rng;
+use crate::sample::RawSample;
 use crate::skipped::{BadReason, SkippedSample, in_words};
 use crate::stats::Counters;
 
@@ -140,13 +141,13 @@ impl Worker {
             Err(reason) => (format!("sample {}", found.sample), Err(reason)),
             Ok(raw) => {
                 self.read_bytes += raw.num_bytes();
-                let result = raw.choose(self.setup.dataset.config()).and_then(|chosen| {
-                    let seed = self.setup.config.seed;
-                    let mut rng = Rng::new(&[seed, PIXELS, place.epoch, place.position, attempt]);
-                    self.pixels(chosen.image, &mut rng, out)?;
-                    let mut tokens = vec![0; self.setup.config.context_length];
-                    (self.setup.encode)(&chosen.caption, &mut tokens);
-                    Ok((tokens, chosen.label))
+                // Nothing here is to panic on any bytes; what does costs its sample and not the run.
+                let result = catch_unwind(AssertUnwindSafe(|| self.finish(&raw, place, attempt, out)));
+                let result = result.unwrap_or_else(|_| {
+                    if let Ok(fresh) = Cropper::new(&self.setup.config.image.pixels) {
+                        self.cropper = fresh;
+                    }
+                    Err(BadReason::Panic)
                 });
                 (raw.key.into_owned(), result)
             }
@@ -168,24 +169,26 @@ impl Worker {
         }
     }
 
-    fn pixels(&mut self, image: &[u8], rng: &mut Rng, out: &mut [u8]) -> Result<(), BadReason> {
-        let begun = Instant::now();
+    /// Pixels into `out`; token ids and class number.
+    fn finish(
+        &mut self,
+        raw: &RawSample<'_>,
+        place: &Place,
+        attempt: u64,
+        out: &mut [u8],
+    ) -> Result<(Vec<i32>, Option<i64>), BadReason> {
         let Self { setup, cropper, .. } = self;
+        let chosen = raw.choose(setup.dataset.config())?;
         let transform = &setup.config.image;
-        // Decoders are not to panic on any bytes; one that does costs its sample and not the run.
-        let done = catch_unwind(AssertUnwindSafe(|| {
-            cropper.write(image, |width, height| transform.place(width, height, rng), out)
-        }));
+        let mut rng = Rng::new(&[setup.config.seed, PIXELS, place.epoch, place.position, attempt]);
+        let begun = Instant::now();
+        let written =
+            cropper.write(chosen.image, |width, height| transform.place(width, height, &mut rng), out);
         self.decode += begun.elapsed();
-        match done {
-            Ok(result) => Ok(result?),
-            Err(_) => {
-                if let Ok(fresh) = Cropper::new(&self.setup.config.image.pixels) {
-                    self.cropper = fresh;
-                }
-                Err(BadReason::Panic)
-            }
-        }
+        written?;
+        let mut tokens = vec![0; self.setup.config.context_length];
+        (self.setup.encode)(&chosen.caption, &mut tokens);
+        Ok((tokens, chosen.label))
     }
 }
 

@@ -56,13 +56,17 @@ impl Mixer {
         (source as usize, cycle * self.quotas[source as usize] + u64::from(before))
     }
 
-    /// How many samples of `source` lie before stream position `at`.
-    pub fn before(&mut self, source: usize, at: u64) -> u64 {
+    /// How many samples of each of the first `sources` sources lie before stream position `at`.
+    pub fn before_each(&mut self, at: u64, sources: usize) -> Vec<u64> {
         let cycle = at / MIX_CYCLE;
         self.draw(cycle);
-        let places = &self.places[..(at % MIX_CYCLE) as usize];
-        let within = places.iter().filter(|(s, _)| *s as usize == source).count() as u64;
-        cycle * self.quotas[source] + within
+        let mut before: Vec<u64> = self.quotas.iter().take(sources).map(|quota| cycle * quota).collect();
+        for (source, _) in &self.places[..(at % MIX_CYCLE) as usize] {
+            if let Some(count) = before.get_mut(*source as usize) {
+                *count += 1;
+            }
+        }
+        before
     }
 
     fn draw(&mut self, cycle: u64) {
@@ -94,10 +98,8 @@ mod tests {
         assert_eq!(mixer.quotas(), [512, 1024, 2560]);
         let mut counts = [0_u64; 3];
         for at in 0..3 * MIX_CYCLE {
-            for source in 0..3 {
-                if at % 97 == 0 {
-                    assert_eq!(mixer.before(source, at), counts[source]);
-                }
+            if at % 97 == 0 {
+                assert_eq!(mixer.before_each(at, 3), counts);
             }
             let (source, before) = mixer.locate(at);
             assert_eq!(before, counts[source]);

@@ -61,7 +61,7 @@ mod tests {
         let mut rng = Rng::new(&[1, 2, 3]);
         let mut items: Vec<u32> = (0..8).collect();
         rng.shuffle(&mut items);
-        assert_eq!(items, [0, 0, 0, 0, 0, 0, 0, 0]);
+        assert_eq!(items, [6, 4, 1, 3, 5, 0, 2, 7]);
     }
 
     #[test]

@@ -65,7 +65,8 @@ fn a_bad_sample_is_replaced_from_outside_its_batch_and_reported() {
 
 #[test]
 fn two_ranks_replace_as_one_does() {
-    let dataset = open(&with_bad_ones());
+    let folder = with_bad_ones();
+    let dataset = open(&folder);
     let alone = run(&dataset, &config(8)).unwrap();
     let ranks: Vec<_> =
         (0..2).map(|rank| run(&dataset, &LoaderConfig { rank, world: 2, ..config(4) }).unwrap()).collect();
@@ -90,7 +91,7 @@ fn blank_captions_are_kept_or_dropped() {
     let folder = Folder::new();
     let blank = |i: usize| {
         let mut sample = good(0, i);
-        if i % 2 == 0 {
+        if i.is_multiple_of(2) {
             sample.members[1].data = b" \n".to_vec();
         }
         sample

@@ -7,6 +7,7 @@
 
 use turbojpeg::{Compressor, DecompressHeader, Image, OutputBuf, PixelFormat, Subsamp, YuvPlanesImage};
 
+use super::coefficients::{CoefficientResizer, LEAST_SCALE};
 use super::decode::{JpegDecoder, KEPT_BYTES};
 use crate::area::{Resampler, Source, Span};
 use crate::config::ChromaChoice;
@@ -30,6 +31,7 @@ pub(crate) struct PlaneResizer {
     planes: [Plane; 3],
     subsamp: Option<Subsamp>,
     resampler: Resampler,
+    coefficients: CoefficientResizer,
 }
 
 /// The subsampling to write for a source's.
@@ -54,6 +56,8 @@ struct Way {
     /// Where the window starts on the canvas.
     place: usize,
     canvas: usize,
+    /// The canvas, filled up to whole chroma samples.
+    padded: usize,
     /// Luma per chroma sample, in the source and on the canvas; 1 for the luma plane itself.
     sub_in: usize,
     sub_out: usize,
@@ -72,8 +76,8 @@ impl Way {
         (self.extent / self.sub_in as f64).ceil() as usize
     }
 
-    fn canvas_samples(&self) -> usize {
-        self.canvas.div_ceil(self.sub_out)
+    fn plane_samples(&self) -> usize {
+        self.padded / self.sub_out
     }
 
     fn land(&self) -> (Span, Landing) {
@@ -113,33 +117,12 @@ impl PlaneResizer {
         let subsamp = output_subsamp(header.subsamp, choice);
         self.subsamp = Some(subsamp);
         let scaled = Size { width: header.width.div_ceil(shrink), height: header.height.div_ceil(shrink) };
-        let count = if subsamp == Subsamp::Gray { 1 } else { 3 };
-        let ((in_x, in_y), (out_x, out_y)) = (header.subsamp.size(), subsamp.size());
-        let crop = geometry.crop;
+        let (in_x, in_y) = header.subsamp.size();
         let mut at = 0;
-        for (component, white) in WHITE.into_iter().enumerate().take(count) {
-            let chroma = component > 0;
-            let sub = |factor: usize| if chroma { factor } else { 1 };
-            let across = Way {
-                extent: header.width as f64 / shrink as f64,
-                resized: geometry.resized.width,
-                crop: (crop.left, crop.size.width),
-                place: geometry.place.0,
-                canvas: geometry.canvas.width,
-                sub_in: sub(in_x),
-                sub_out: sub(out_x),
-            };
-            let down = Way {
-                extent: header.height as f64 / shrink as f64,
-                resized: geometry.resized.height,
-                crop: (crop.top, crop.size.height),
-                place: geometry.place.1,
-                canvas: geometry.canvas.height,
-                sub_in: sub(in_y),
-                sub_out: sub(out_y),
-            };
+        for component in 0..components(subsamp) {
+            let (across, down) = ways(component, header, shrink, geometry, subsamp);
             // libjpeg-turbo pads luma to whole chroma samples, and packs the planes with the alignment of 1 we ask for.
-            let (stride, rows) = if chroma {
+            let (stride, rows) = if component > 0 {
                 (scaled.width.div_ceil(in_x), scaled.height.div_ceil(in_y))
             } else {
                 (scaled.width.next_multiple_of(in_x), scaled.height.next_multiple_of(in_y))
@@ -148,37 +131,56 @@ impl PlaneResizer {
             at += stride * rows;
 
             let plane = &mut self.planes[component];
-            plane.width = across.canvas_samples();
-            plane.height = down.canvas_samples();
-            if !chroma {
-                plane.width = plane.width.next_multiple_of(out_x);
-                plane.height = plane.height.next_multiple_of(out_y);
-            }
-            let bordered = geometry.canvas != crop.size;
-            if bordered {
-                plane.data.clear();
-            }
-            plane.data.resize(plane.width * plane.height, white);
-            let ((span_x, landing_x), (span_y, landing_y)) = (across.land(), down.land());
+            let ((span_x, _), (span_y, _)) = plane.prepare(component, across, down, geometry);
             // Both chroma planes share their tables.
             if component < 2 {
                 self.resampler.set(span_x, span_y, shrink > 1);
             }
-            let start = landing_y.start * plane.width + landing_x.start;
             let stride_out = plane.width;
-            let rows_out = span_y.count * stride_out;
-            let end = (start + rows_out).min(plane.data.len());
-            self.resampler.run::<1>(source, &mut plane.data[start..end], stride_out);
-            let window = (span_x.count, span_y.count);
-            if chroma {
-                plane.soften_edges(landing_x, landing_y, window);
-            } else {
-                plane.repeat_edge(geometry.canvas);
-            }
+            self.resampler.run::<1>(source, plane.window(across, down), stride_out);
+            plane.finish(component, across, down, geometry);
         }
     }
 
-    /// Encodes what [`Self::resize`] left, into `out` (a buffer reused from image to image).
+    /// Resizes a JPEG straight from its coefficients, without decoding it to pixels. False, and nothing is done, where
+    /// the picture is shrunk by too little, is not of the regular kind, or is damaged.
+    pub fn resize_coefficients(
+        &mut self,
+        bytes: &[u8],
+        header: &DecompressHeader,
+        geometry: &Geometry,
+        choice: ChromaChoice,
+    ) -> bool {
+        let subsamp = output_subsamp(header.subsamp, choice);
+        let spans: Vec<_> = (0..components(subsamp))
+            .map(|component| {
+                let (across, down) = ways(component, header, 1, geometry, subsamp);
+                (across.land().0, down.land().0)
+            })
+            .collect();
+        if spans.iter().any(|(across, down)| across.scale.min(down.scale) < LEAST_SCALE)
+            || self.coefficients.decode(bytes, (header.width, header.height), &spans).is_none()
+        {
+            return false;
+        }
+        self.subsamp = Some(subsamp);
+        for component in 0..spans.len() {
+            let (across, down) = ways(component, header, 1, geometry, subsamp);
+            let plane = &mut self.planes[component];
+            plane.prepare(component, across, down, geometry);
+            let stride = plane.width;
+            let window = plane.window(across, down).chunks_mut(stride);
+            for (row, samples) in window.zip(self.coefficients.rows(component)) {
+                for (to, sample) in row.iter_mut().zip(samples) {
+                    *to = sample;
+                }
+            }
+            plane.finish(component, across, down, geometry);
+        }
+        true
+    }
+
+    /// Encodes what the last resize left, into `out` (a buffer reused from image to image).
     pub fn encode(
         &self,
         canvas: Size,
@@ -217,13 +219,89 @@ impl PlaneResizer {
 
     /// Lets go of large buffers.
     pub fn trim(&mut self) {
-        if self.planes.iter().any(|plane| plane.data.capacity() > KEPT_BYTES) {
+        let held = self.planes.iter().map(|plane| plane.data.capacity()).max().unwrap_or(0);
+        if held.max(self.coefficients.held_bytes()) > KEPT_BYTES {
             *self = Self::default();
         }
     }
 }
 
+/// Planes of a picture to be written with `subsamp`.
+fn components(subsamp: Subsamp) -> usize {
+    if subsamp == Subsamp::Gray { 1 } else { 3 }
+}
+
+/// The ways across and down of one component of a source decoded at 1/`shrink`.
+fn ways(
+    component: usize,
+    header: &DecompressHeader,
+    shrink: usize,
+    geometry: &Geometry,
+    subsamp: Subsamp,
+) -> (Way, Way) {
+    let ((in_x, in_y), (out_x, out_y)) = (header.subsamp.size(), subsamp.size());
+    let crop = geometry.crop;
+    let sub = |factor: usize| if component > 0 { factor } else { 1 };
+    let across = Way {
+        extent: header.width as f64 / shrink as f64,
+        resized: geometry.resized.width,
+        crop: (crop.left, crop.size.width),
+        place: geometry.place.0,
+        canvas: geometry.canvas.width,
+        padded: geometry.canvas.width.next_multiple_of(out_x),
+        sub_in: sub(in_x),
+        sub_out: sub(out_x),
+    };
+    let down = Way {
+        extent: header.height as f64 / shrink as f64,
+        resized: geometry.resized.height,
+        crop: (crop.top, crop.size.height),
+        place: geometry.place.1,
+        canvas: geometry.canvas.height,
+        padded: geometry.canvas.height.next_multiple_of(out_y),
+        sub_in: sub(in_y),
+        sub_out: sub(out_y),
+    };
+    (across, down)
+}
+
 impl Plane {
+    /// Takes the size of the canvas; what the window will not cover is white.
+    fn prepare(
+        &mut self,
+        component: usize,
+        across: Way,
+        down: Way,
+        geometry: &Geometry,
+    ) -> ((Span, Landing), (Span, Landing)) {
+        self.width = across.plane_samples();
+        self.height = down.plane_samples();
+        let bordered = geometry.canvas != geometry.crop.size;
+        if bordered {
+            self.data.clear();
+        }
+        self.data.resize(self.width * self.height, WHITE[component]);
+        (across.land(), down.land())
+    }
+
+    /// From the first sample of the window to its last row.
+    fn window(&mut self, across: Way, down: Way) -> &mut [u8] {
+        let ((_, left), (span, top)) = (across.land(), down.land());
+        let start = top.start * self.width + left.start;
+        let end = (start + span.count * self.width).min(self.data.len());
+        &mut self.data[start..end]
+    }
+
+    /// Brings edges and padding in order once the window is filled.
+    fn finish(&mut self, component: usize, across: Way, down: Way, geometry: &Geometry) {
+        if component > 0 {
+            let ((span_x, landing_x), (span_y, landing_y)) = (across.land(), down.land());
+            self.soften_edges(landing_x, landing_y, (span_x.count, span_y.count));
+        } else {
+            self.repeat_edge(geometry.canvas);
+        }
+    }
+
     /// A chroma sample that lies half on the picture and half on the border is the mean of both.
     fn soften_edges(&mut self, across: Landing, down: Landing, (columns, rows): (usize, usize)) {
         let mix = |sample: &mut u8, share: f64| {

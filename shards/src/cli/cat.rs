@@ -1,6 +1,7 @@
 //! `pairmill-shards cat`: samples for other programs, as JSON lines or raw bytes.
 
 use std::io::Write;
+use std::ops::ControlFlow;
 use std::path::Path;
 
 use anyhow::bail;
@@ -8,14 +9,16 @@ use clap::Args;
 use serde_json::{Map, Value, json};
 
 use super::ShardArgs;
+use super::image_table::{each_sample, is_parquet};
 use super::output::Output;
 use crate::json::parse_python_json;
 use crate::sample::Sample;
-use crate::tar::{MappedTar, TarReader};
+use crate::table::{SidecarReader, column, text_column};
+use crate::tar::{EndMarker, MappedTar};
 
 /// Arguments of `cat`.
 #[derive(Debug, Args)]
-#[command(after_help = "Examples:\n  \
+#[command(after_help = "Tars and Parquet image shards alike.\n\nExamples:\n  \
     pairmill-shards cat laion | jq -r .caption\n  \
     pairmill-shards cat laion --ext txt\n  \
     pairmill-shards cat laion/00007.tar --key 000070042 --ext jpg > 000070042.jpg")]
@@ -45,16 +48,15 @@ pub fn cat(args: &CatArgs, out: &mut Output) -> anyhow::Result<()> {
 }
 
 fn one(args: &CatArgs, key: &str, ext: Option<&str>, out: &mut Output) -> anyhow::Result<()> {
-    let paths = args.shards.tars()?;
+    let paths = args.shards.paths()?;
     for path in &paths {
-        let tar = MappedTar::open_with(path, args.shards.end_marker())?;
-        let Some(sample) = tar.index().position(key).and_then(|at| tar.sample(at)) else { continue };
+        let Some(sample) = find(path, key, args.shards.end_marker())? else { continue };
         match ext {
-            None => write_json(&sample.to_sample(), path, out)?,
+            None => write_json(&sample, path, out)?,
             Some(ext) => match sample.get(ext) {
                 Some(data) => out.write_all(data)?,
                 None => {
-                    let has: Vec<_> = sample.members().map(|(ext, _)| ext).collect();
+                    let has: Vec<_> = sample.members.iter().map(|member| member.ext.as_str()).collect();
                     bail!("{}: sample {key} has no member .{ext}; it has {}", path.display(), has.join(", "));
                 }
             },
@@ -67,16 +69,38 @@ fn one(args: &CatArgs, key: &str, ext: Option<&str>, out: &mut Output) -> anyhow
     )
 }
 
+/// The sample of a key in one shard.
+fn find(path: &Path, key: &str, end: EndMarker) -> anyhow::Result<Option<Sample>> {
+    if !is_parquet(path) {
+        let tar = MappedTar::open_with(path, end)?;
+        return Ok(tar.index().position(key).and_then(|at| tar.sample(at)).map(|sample| sample.to_sample()));
+    }
+    // The keys alone are read first: images are most of a shard.
+    for batch in SidecarReader::open(path)?.batches(Some(&[column::KEY]))? {
+        let keys = text_column(path, &batch?, column::KEY)?;
+        if keys.is_some_and(|keys| keys.iter().any(|found| found == Some(key))) {
+            let mut found = None;
+            each_sample(path, end, |sample| {
+                found = (sample.key == key).then_some(sample);
+                Ok(if found.is_some() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
+            })?;
+            return Ok(found);
+        }
+    }
+    Ok(None)
+}
+
 fn every_member(args: &CatArgs, ext: &str, out: &mut Output) -> anyhow::Result<()> {
     let mut found = false;
-    for path in args.shards.tars()? {
-        for sample in TarReader::open(&path, args.shards.end_marker())? {
-            if let Some(data) = sample?.get(ext) {
+    for path in args.shards.paths()? {
+        each_sample(&path, args.shards.end_marker(), |sample| {
+            if let Some(data) = sample.get(ext) {
                 found = true;
                 out.write_all(data)?;
                 out.write_all(b"\n")?;
             }
-        }
+            Ok(ControlFlow::Continue(()))
+        })?;
     }
     if !found {
         bail!("no sample has a member .{ext}; `pairmill-shards head` shows which members there are");
@@ -85,10 +109,11 @@ fn every_member(args: &CatArgs, ext: &str, out: &mut Output) -> anyhow::Result<(
 }
 
 fn every_sample(args: &CatArgs, out: &mut Output) -> anyhow::Result<()> {
-    for path in args.shards.tars()? {
-        for sample in TarReader::open(&path, args.shards.end_marker())? {
-            write_json(&sample?, &path, out)?;
-        }
+    for path in args.shards.paths()? {
+        each_sample(&path, args.shards.end_marker(), |sample| {
+            write_json(&sample, &path, out)?;
+            Ok(ControlFlow::Continue(()))
+        })?;
     }
     Ok(())
 }

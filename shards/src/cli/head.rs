@@ -1,14 +1,16 @@
 //! `pairmill-shards head`: the first samples of shards, for eyes.
 
 use std::io::Write;
+use std::ops::ControlFlow;
 
 use clap::Args;
 
 use super::ShardArgs;
-use super::output::{Output, one_line, printable, thousands};
+use super::image_table::each_sample;
+use super::output::{Output, one_line, printable};
 use crate::json::parse_python_json;
 use crate::sample::{IMAGE_EXTS, Sample};
-use crate::tar::TarReader;
+use crate::words::grouped;
 
 /// Characters of a caption or field that are shown.
 const MAX_SHOWN_CHARS: usize = 160;
@@ -34,14 +36,15 @@ pub struct HeadArgs {
 /// When a shard cannot be read as far as it is shown.
 pub fn head(args: &HeadArgs, out: &mut Output) -> anyhow::Result<()> {
     let mut left = args.num;
-    for path in args.shards.tars()? {
+    for path in args.shards.paths()? {
         if left == 0 {
             break;
         }
-        for sample in TarReader::open(&path, args.shards.end_marker())?.take(left) {
-            show(&sample?, &path.to_string_lossy(), out)?;
+        each_sample(&path, args.shards.end_marker(), |sample| {
+            show(&sample, &path.to_string_lossy(), out)?;
             left -= 1;
-        }
+            Ok(if left == 0 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
+        })?;
     }
     Ok(())
 }
@@ -50,7 +53,7 @@ fn show(sample: &Sample, shard: &str, out: &mut Output) -> std::io::Result<()> {
     let key = printable(&sample.key);
     writeln!(out, "{}  {}", out.heading(&key), printable(shard))?;
     for member in &sample.members {
-        let size = thousands(member.data.len() as u64);
+        let size = grouped(member.data.len() as u64);
         write!(out, "  {:<8} {size:>11} B", one_line(&member.ext, 20))?;
         if IMAGE_EXTS.contains(&member.ext.as_str()) {
             match pairmill_pixels::probe(&member.data) {

@@ -8,9 +8,10 @@ use anyhow::bail;
 use clap::Args;
 
 use super::ShardArgs;
-use super::output::{Output, complain, thousands};
+use super::output::{Output, complain};
 use crate::index::{IndexError, dali, energon, sizes};
 use crate::tar::MappedTar;
+use crate::words::grouped;
 
 /// Arguments of `index`.
 #[derive(Debug, Args)]
@@ -66,7 +67,7 @@ pub fn index(args: &IndexArgs, out: &mut Output) -> anyhow::Result<()> {
             write_sizes(folder, counts)?;
         }
     }
-    writeln!(out, "indexed {} samples in {} tars", thousands(num_samples), thousands(num_tars))?;
+    writeln!(out, "indexed {} samples in {} tars", grouped(num_samples), grouped(num_tars))?;
     Ok(())
 }
 

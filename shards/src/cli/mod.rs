@@ -7,6 +7,7 @@ pub mod cat;
 pub mod contact_sheet;
 pub mod convert;
 pub mod head;
+mod image_table;
 pub mod index;
 mod output;
 pub mod stat;
@@ -72,6 +73,19 @@ pub struct ShardArgs {
 }
 
 impl ShardArgs {
+    /// The shards, in the order given; of a folder its tars, or else its Parquet image shards.
+    ///
+    /// # Errors
+    /// When one is missing or a folder holds none.
+    pub fn paths(&self) -> anyhow::Result<Vec<std::path::PathBuf>> {
+        let mut paths = Vec::new();
+        for spec in &self.shards {
+            // A folder of tars holds sidecars too, so tars come first.
+            paths.extend(spec.resolve_first_of(&["tar", "parquet"])?);
+        }
+        Ok(paths)
+    }
+
     /// The tars, in the order given.
     ///
     /// # Errors

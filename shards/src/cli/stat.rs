@@ -6,9 +6,10 @@ use std::path::PathBuf;
 use anyhow::bail;
 use clap::Args;
 
-use super::output::{Output, one_line, thousands};
+use super::output::{Output, one_line};
 use crate::account::{Account, Distribution};
 use crate::folder::DatasetFolder;
+use crate::words::{bytes, duration, grouped};
 
 /// Arguments of `stat`.
 #[derive(Debug, Args)]
@@ -56,27 +57,24 @@ struct Section {
 }
 
 fn sections(account: &Account) -> Vec<Section> {
-    let mut sections = vec![Section { title: "rows".to_owned(), lines: row_lines(account) }];
+    let mut sections = Vec::new();
     let mut add = |title: &str, lines: Vec<String>| {
         if !lines.is_empty() {
             sections.push(Section { title: title.to_owned(), lines });
         }
     };
-    let failures = account.failures_by_class.iter();
-    let mut classes: Vec<_> =
-        failures.map(|(class, n)| (class.as_str(), *n, class.status().as_str())).collect();
-    classes.sort_by(|a, b| b.1.cmp(&a.1).then(a.0.cmp(b.0)));
-    let by_class = classes.iter().map(|(class, n, status)| {
-        vec![(*class).to_owned(), thousands(*n), share(*n, account.rows), (*status).to_owned()]
-    });
-    add("failures", table(by_class.collect()));
+    if account.outcomes.rows > 0 {
+        add("account", account.outcomes.to_string().lines().map(str::to_owned).collect());
+    }
+    add("set", set_lines(account));
     add(
         "messages",
-        table(account.messages.iter().map(|m| vec![one_line(&m.message, 80), thousands(m.rows)]).collect()),
+        table(account.messages.iter().map(|m| vec![one_line(&m.message, 80), grouped(m.rows)]).collect()),
     );
-    let hosts = account.failing_hosts.iter().map(|h| {
-        vec![one_line(&h.host, 60), thousands(h.failures), format!("of {} rows", thousands(h.rows))]
-    });
+    let hosts = account
+        .failing_hosts
+        .iter()
+        .map(|h| vec![one_line(&h.host, 60), grouped(h.failures), format!("of {} rows", grouped(h.rows))]);
     add("failing hosts", table(hosts.collect()));
     let distributions = [
         ("images per shard", &account.samples_per_shard),
@@ -97,38 +95,31 @@ fn sections(account: &Account) -> Vec<Section> {
     }
     add("distributions", table(rows));
     let mut on_disk: Vec<Vec<String>> =
-        account.bytes.iter().map(|(kind, n)| vec![(*kind).to_owned(), human_bytes(*n)]).collect();
-    on_disk.push(vec!["total".to_owned(), human_bytes(account.total_bytes())]);
+        account.bytes.iter().map(|(kind, n)| vec![(*kind).to_owned(), bytes(*n as f64)]).collect();
+    on_disk.push(vec!["total".to_owned(), bytes(account.total_bytes() as f64)]);
     if let Some(fetched) = account.fetched_bytes {
-        on_disk.push(vec!["fetched".to_owned(), human_bytes(fetched)]);
+        on_disk.push(vec!["fetched".to_owned(), bytes(fetched as f64)]);
     }
     add("bytes", table(on_disk));
     sections
 }
 
-fn row_lines(account: &Account) -> Vec<String> {
+fn set_lines(account: &Account) -> Vec<String> {
     let mut rows = Vec::new();
-    let mut row = |name: &str, n: u64, note: String| rows.push(vec![name.to_owned(), thousands(n), note]);
-    let of_rows = |n: u64| share(n, account.rows);
-    if account.rows > 0 {
-        row("rows", account.rows, String::new());
-        row("successes", account.successes, of_rows(account.successes));
-        for (status, n) in &account.failures_by_status {
-            row(status.as_str(), *n, of_rows(*n));
-        }
-    }
-    if account.unlisted > 0 {
-        row("lost", account.unlisted, "counted in the stats, in no table".to_owned());
-    }
+    let mut row = |name: &str, n: u64, note: String| rows.push(vec![name.to_owned(), grouped(n), note]);
     if account.retried > 0 {
-        let recovered = format!("{} of them recovered", thousands(account.recovered));
+        let recovered = format!("{} of them recovered", grouped(account.recovered));
         row("retried", account.retried, recovered);
     }
     if account.samples_without_table > 0 {
         row("samples", account.samples_without_table, "in tars without a table".to_owned());
     }
     if account.blank_captions > 0 {
-        row("blank captions", account.blank_captions, "open_clip drops these samples".to_owned());
+        row(
+            "blank captions",
+            account.blank_captions,
+            "null or only blanks; open_clip trains on them as empty texts".to_owned(),
+        );
     }
     row("shards", account.shards, String::new());
     if account.unfinished_shards > 0 {
@@ -139,10 +130,10 @@ fn row_lines(account: &Account) -> Vec<String> {
         );
     }
     if let Some(wall_s) = account.wall_s.filter(|s| *s > 0.0) {
-        let rate = account.rows as f64 / wall_s;
+        let rate = account.outcomes.rows as f64 / wall_s;
         rows.push(vec![
             "time".to_owned(),
-            human_seconds(wall_s),
+            duration(wall_s),
             format!("{rate:.0} rows/s, first start to last end"),
         ]);
     }
@@ -150,7 +141,7 @@ fn row_lines(account: &Account) -> Vec<String> {
 }
 
 fn distribution_row(name: &str, d: &Distribution) -> Vec<String> {
-    let number = |n: u32| thousands(n.into());
+    let number = |n: u32| grouped(n.into());
     vec![
         name.to_owned(),
         number(d.min),
@@ -189,31 +180,6 @@ fn table(rows: Vec<Vec<String>>) -> Vec<String> {
         .collect()
 }
 
-fn share(n: u64, of: u64) -> String {
-    if of == 0 { String::new() } else { format!("{:.1} %", 100.0 * n as f64 / of as f64) }
-}
-
-/// `1.2 GB`, in powers of ten.
-fn human_bytes(n: u64) -> String {
-    let mut value = n as f64;
-    for unit in ["B", "kB", "MB", "GB", "TB"] {
-        if value < 1000.0 {
-            return if unit == "B" { format!("{n} B") } else { format!("{value:.1} {unit}") };
-        }
-        value /= 1000.0;
-    }
-    format!("{value:.1} PB")
-}
-
-fn human_seconds(s: f64) -> String {
-    let whole = s as u64;
-    match whole {
-        0..60 => format!("{s:.1} s"),
-        60..3600 => format!("{} min {:02} s", whole / 60, whole % 60),
-        _ => format!("{} h {:02} min", whole / 3600, whole / 60 % 60),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::path::Path;
@@ -231,29 +197,20 @@ mod tests {
             .flat_map(|s| [s.title].into_iter().chain(s.lines.into_iter().map(|l| format!("  {l}"))))
             .collect();
         let expected = "\
-rows
-  rows                   14
-  successes               7  50.0 %
-  failed_to_download      4  28.6 %
-  failed_to_resize        3  21.4 %
-  blank captions          2  open_clip drops these samples
-  shards                  2
-  time                3.5 s  4 rows/s, first start to last end
-failures
-  http_4xx      2  14.3 %  failed_to_download
-  aspect        1   7.1 %  failed_to_resize
-  not_an_image  1   7.1 %  failed_to_resize
-  opt_out       1   7.1 %  failed_to_download
-  timeout       1   7.1 %  failed_to_download
-  too_small     1   7.1 %  failed_to_resize";
+account
+  rows              14    100%
+    success          7   50.0%
+    failed           7   50.0%
+      http_4xx       2   14.3%  gone or forbidden (HTTP 4xx)
+      timeout        1    7.1%  not there within the deadline
+      opt_out        1    7.1%  owners opted out (X-Robots-Tag)
+      not_an_image   1    7.1%  no image in the answer (HTML, say)
+      too_small      1    7.1%  smaller than --min-image-size
+      aspect         1    7.1%  beyond --max-aspect-ratio
+set
+  blank captions   2  null or only blanks; open_clip trains on them as empty texts
+  shards           2
+  time            4s  4 rows/s, first start to last end";
         assert_eq!(text.join("\n"), expected);
-    }
-
-    #[test]
-    fn units_are_human() {
-        assert_eq!(human_bytes(999), "999 B");
-        assert_eq!(human_bytes(1_500_000), "1.5 MB");
-        assert_eq!(human_seconds(59.94), "59.9 s");
-        assert_eq!(human_seconds(3_725.0), "1 h 02 min");
     }
 }

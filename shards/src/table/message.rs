@@ -71,7 +71,7 @@ pub const PRIVATE_ADDRESS: &str = "address is private or reserved";
 pub const HOST_DOWN: &str = "host is failing, not tried";
 /// [`FailureClass::HttpOther`] without a status to name.
 pub const NO_BODY: &str = "answer without a body";
-/// [`FailureClass::Truncated`]: fewer bytes than promised. img2dataset has the two counts here.
+/// [`FailureClass::ShortBody`]: fewer bytes than promised. img2dataset has the two counts here.
 pub const INCOMPLETE_READ: &str = "IncompleteRead";
 
 /// Characters of a server's own reason phrase that are kept.
@@ -119,6 +119,7 @@ pub fn default_message(class: FailureClass) -> &'static str {
         C::OptOut => OPT_OUT,
         C::HashMismatch => HASH_MISMATCH,
         C::HostDown => HOST_DOWN,
+        C::ShortBody => INCOMPLETE_READ,
         C::NotAnImage | C::Truncated | C::Unsupported | C::Corrupt | C::Bomb => IMAGE_DECODING_ERROR,
         C::TooSmall => IMAGE_TOO_SMALL,
         C::TooBig => IMAGE_AREA_TOO_LARGE,
@@ -180,7 +181,7 @@ fn classify_download(text: &str) -> FailureClass {
     } else if has(&["timed out", "timeout"]) {
         C::Timeout
     } else if has(&["incompleteread", "incomplete read"]) {
-        C::Truncated
+        C::ShortBody
     } else if has(&[
         "unknown url type",
         "no host given",
@@ -309,7 +310,7 @@ mod tests {
             (CERTIFICATE_VERIFY_FAILED, C::Tls),
             (NO_URL, C::BadUrl),
             (REDIRECT_NOT_ALLOWED, C::Redirect),
-            (INCOMPLETE_READ, C::Truncated),
+            (INCOMPLETE_READ, C::ShortBody),
         ] {
             assert_eq!(classify_message(Status::FailedToDownload, Some(message)), Some(class), "{message}");
         }
@@ -335,7 +336,7 @@ mod tests {
             ("<urlopen error [Errno -2] Name or service not known>", C::Dns),
             ("<urlopen error [Errno 110] Connection timed out>", C::Timeout),
             ("The read operation timed out", C::Timeout),
-            ("IncompleteRead(1024 bytes read, 4096 more expected)", C::Truncated),
+            ("IncompleteRead(1024 bytes read, 4096 more expected)", C::ShortBody),
             ("unknown url type: 'www.example.com/a.jpg'", C::BadUrl),
             ("URL can't contain control characters. '/a b.jpg' (found at least ' ')", C::BadUrl),
             (

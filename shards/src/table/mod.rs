@@ -11,7 +11,7 @@ mod schema;
 mod writer;
 
 pub use message::classify_message;
-pub use reader::{Batches, RowColumns, Rows, SidecarReader, SidecarRow};
+pub use reader::{Batches, RowColumns, Rows, SidecarReader, SidecarRow, text_column};
 pub use row::{ImageSize, RowOutcome, sample_json};
 pub use schema::{HashKind, RESERVED_COLUMNS, SidecarOptions, SidecarSchema};
 #[cfg(feature = "cli")]

@@ -2,10 +2,9 @@
 //! `final_url` or `retry_of`. The bytes are not trusted: whatever they hold ends in a row or a [`TableError`].
 
 use std::fs::File;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 
-use arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
+use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, StringArray};
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, Int32Type, SchemaRef};
 use bytes::Bytes;
@@ -18,6 +17,7 @@ use parquet::file::reader::{ChunkReader, Length};
 
 use super::{TableError, classify_message, column};
 use crate::atomic::{FileAction, FileError};
+use crate::guard;
 use crate::status::{FailureClass, Status};
 
 /// Rows decoded at a time.
@@ -314,17 +314,8 @@ struct RowBatch {
 
 impl RowBatch {
     fn new(path: &Path, batch: &RecordBatch) -> Result<Self, TableError> {
-        let column_as = |name: &str, to: DataType, expected: &'static str| match batch.column_by_name(name) {
-            None => Ok(None),
-            Some(array) => cast(array, &to).map(Some).map_err(|_| TableError::ColumnType {
-                path: path.to_owned(),
-                column: name.to_owned(),
-                expected,
-                found: array.data_type().to_string(),
-            }),
-        };
-        let text = |name| column_as(name, DataType::Utf8, "text");
-        let number = |name| column_as(name, DataType::Int32, "an integer");
+        let text = |name| column_as(path, batch, name, &DataType::Utf8, "text");
+        let number = |name| column_as(path, batch, name, &DataType::Int32, "an integer");
         // A nested caption (a list of several) has no text; its length is then unknown, which is no error.
         let caption = batch.column_by_name(column::CAPTION).and_then(|a| cast(a, &DataType::Utf8).ok());
         Ok(Self {
@@ -379,17 +370,41 @@ impl RowBatch {
     }
 }
 
-/// Runs a step of the Parquet reader on untrusted bytes. The crate returns errors for most damage, but a few asserts
-/// can be reached (arrow-ipc 59.3 panics on an impossible type in the embedded Arrow schema; one in a thousand random
-/// mutations gets there); those become errors here, so that data never stops the program.
+/// Column `name` of a batch of the table at `path` as text, whatever kind of text or number it is; `None` when there is
+/// no such column.
+///
+/// # Errors
+/// When the column holds something that has no text, such as a list.
+pub fn text_column(path: &Path, batch: &RecordBatch, name: &str) -> Result<Option<StringArray>, TableError> {
+    Ok(column_as(path, batch, name, &DataType::Utf8, "text")?.map(|array| array.as_string().clone()))
+}
+
+fn column_as(
+    path: &Path,
+    batch: &RecordBatch,
+    name: &str,
+    to: &DataType,
+    expected: &'static str,
+) -> Result<Option<ArrayRef>, TableError> {
+    let Some(array) = batch.column_by_name(name) else { return Ok(None) };
+    cast(array, to).map(Some).map_err(|_| TableError::ColumnType {
+        path: path.to_owned(),
+        column: name.to_owned(),
+        expected,
+        found: array.data_type().to_string(),
+    })
+}
+
+/// Runs a step of the Parquet reader on untrusted bytes: errors and panics (one in a thousand random mutations of a
+/// table gets to one) alike become a [`TableError`], so that data never stops the program.
 fn guarded<T, E: std::fmt::Display>(
     path: &Path,
     step: impl FnOnce() -> Result<T, E>,
 ) -> Result<T, TableError> {
     let corrupt = |reason: String| TableError::Corrupt { path: path.to_owned(), reason };
-    match catch_unwind(AssertUnwindSafe(step)) {
+    match guard::guarded(step) {
         Ok(Ok(value)) => Ok(value),
         Ok(Err(error)) => Err(corrupt(error.to_string())),
-        Err(_) => Err(corrupt("its pages contradict each other".to_owned())),
+        Err(panic) => Err(corrupt(format!("its pages contradict each other ({panic})"))),
     }
 }

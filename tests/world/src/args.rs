@@ -39,7 +39,7 @@ pub enum Command {
     Table(TableArgs),
     /// Write one picture; print its caption and ground truth as JSON.
     Picture(PictureArgs),
-    /// Write a labelled set, one folder per class.
+    /// Write a labelled set, one folder per class or one labelled tar.
     Task(TaskArgs),
     /// List every fault with the outcome it must have and its path.
     Faults(FaultsArgs),
@@ -187,6 +187,9 @@ pub struct TaskArgs {
     /// Folder to write; one sub-folder per class.
     #[arg(long)]
     pub out: PathBuf,
+    /// One labelled tar and a task file for pairmill-train instead of sub-folders.
+    #[arg(long)]
+    pub shard: bool,
 }
 
 #[derive(Debug, Args)]

@@ -122,9 +122,9 @@ faults! {
     /// The connection is closed in good order before any answer.
     CloseBeforeAnswer = "close-before-answer", Class("connect"), 8;
     /// The connection is closed half way through a body of stated length.
-    ShortBody = "short-body", Class("truncated"), 10;
+    ShortBody = "short-body", Class("short_body"), 10;
     /// A chunked body that is closed without its last chunk.
-    ShortChunked = "short-chunked", Class("truncated"), 5;
+    ShortChunked = "short-chunked", Class("short_body"), 5;
     /// An answer that is not HTTP.
     NotHttp = "not-http", Class("http_other"), 3;
     /// A thousand header lines, 100 kB in all: more than any HTTP library takes, so as good as no HTTP.

@@ -10,7 +10,9 @@ use std::process::ExitCode;
 use anyhow::{Context, Result, bail};
 use args::{Cli, Command, FaultsArgs, PictureArgs, ServeArgs, TableArgs, TaskArgs};
 use clap::Parser;
-use pairmill_world::{Fault, HostBehaviour, Server, ServerConfig, Source, TableConfig, TableFormat, World};
+use pairmill_world::{
+    Fault, HostBehaviour, Server, ServerConfig, Source, TableConfig, TableFormat, Task, World,
+};
 use serde_json::json;
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -152,7 +154,8 @@ fn task(args: &TaskArgs) -> Result<()> {
         bail!("--shift {} leaves nothing of {} to see; choose another shift", args.shift, args.task);
     }
     let world = World::new(args.world.config());
-    let total = args.task.write(&world, args.split, args.shift, args.per_class, &args.out)?;
+    let write = if args.shard { Task::write_shard } else { Task::write };
+    let total = write(args.task, &world, args.split, args.shift, args.per_class, &args.out)?;
     println!("{}: {total} pictures in {} classes", args.out.display(), args.task.class_names().len());
     Ok(())
 }

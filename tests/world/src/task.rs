@@ -2,7 +2,10 @@
 //! and a test split that never share a picture, and test sets shifted away from the training distribution.
 
 use std::fs;
+use std::io::{BufWriter, Write};
 use std::path::Path;
+
+use pairmill_shards::tar::{TarWriteError, TarWriter};
 
 use crate::encode::{Chroma, Encoding};
 use crate::error::{Error, Result};
@@ -138,10 +141,51 @@ impl Task {
             let path = dir.join(names[label]).join(format!("{:05}.jpg", index / names.len() as u64));
             fs::write(&path, picture.bytes()?).map_err(Error::io(&path))?;
         }
-        let list = dir.join("classes.txt");
-        fs::write(&list, names.join("\n") + "\n").map_err(Error::io(&list))?;
+        write_lines(&dir.join("classes.txt"), &names)?;
         Ok(total)
     }
+
+    /// Writes the first `per_class` pictures of every class as one labelled tar `DIR/<task>-<split>.tar` (members
+    /// `jpg`, and `cls` with the label), with `<task>-classes.txt`, `<task>-templates.txt` and `<task>.toml`, the task
+    /// as `pairmill-train` reads it. Returns the number of pictures.
+    ///
+    /// # Errors
+    /// [`Error::Io`] with the path that could not be written.
+    pub fn write_shard(
+        self,
+        world: &World,
+        split: Split,
+        shift: Shift,
+        per_class: u64,
+        dir: &Path,
+    ) -> Result<u64> {
+        fs::create_dir_all(dir).map_err(Error::io(dir))?;
+        let names = self.class_names();
+        let total = per_class * names.len() as u64;
+        let tar = dir.join(format!("{self}-{split}.tar"));
+        let failed = |error: TarWriteError| Error::io(&tar)(std::io::Error::other(error));
+        let mut writer = TarWriter::new(BufWriter::new(fs::File::create(&tar).map_err(Error::io(&tar))?));
+        for index in 0..total {
+            let Labelled { picture, label } = self.labelled(world, split, shift, index);
+            let members = [("cls", label.to_string().into_bytes()), ("jpg", picture.bytes()?)];
+            let members: Vec<_> = members.iter().map(|(ext, bytes)| (*ext, bytes.as_slice())).collect();
+            writer.append(&format!("{index:06}"), &members).map_err(failed)?;
+        }
+        let (mut out, _) = writer.finish().map_err(failed)?;
+        out.flush().map_err(Error::io(&tar))?;
+        write_lines(&dir.join(format!("{self}-classes.txt")), &names)?;
+        write_lines(&dir.join(format!("{self}-templates.txt")), self.templates())?;
+        let task = dir.join(format!("{self}.toml"));
+        let text = format!(
+            "shards = \"{self}-{split}.tar\"\nclasses = \"{self}-classes.txt\"\ntemplates = \"{self}-templates.txt\"\n"
+        );
+        fs::write(&task, text).map_err(Error::io(&task))?;
+        Ok(total)
+    }
+}
+
+fn write_lines(path: &Path, lines: &[&str]) -> Result<()> {
+    fs::write(path, lines.join("\n") + "\n").map_err(Error::io(path))
 }
 
 /// Weights that leave one choice.
@@ -183,6 +227,22 @@ mod tests {
         let bytes = |split, shift| Task::Shapes.labelled(&world, split, shift, 3).picture.bytes().unwrap();
         assert_ne!(bytes(Split::Train, Shift::None), bytes(Split::Test, Shift::None));
         assert_ne!(bytes(Split::Test, Shift::None), bytes(Split::Test, Shift::Sketch));
+    }
+
+    #[test]
+    fn a_task_as_a_shard_holds_the_same_pictures_with_their_labels() {
+        let world = World::new(WorldConfig { seed: 5, ..WorldConfig::default() });
+        let dir = tempfile::tempdir().unwrap();
+        let total = Task::Counts.write_shard(&world, Split::Test, Shift::None, 2, dir.path()).unwrap();
+        let tar = pairmill_shards::tar::MappedTar::open(dir.path().join("counts-test.tar")).unwrap();
+        assert_eq!(tar.len() as u64, total);
+        for (index, sample) in tar.iter().enumerate() {
+            let Labelled { picture, label } =
+                Task::Counts.labelled(&world, Split::Test, Shift::None, index as u64);
+            assert_eq!(sample.get("cls"), Some(label.to_string().as_bytes()));
+            assert_eq!(sample.get("jpg"), Some(picture.bytes().unwrap().as_slice()));
+        }
+        assert!(fs::read_to_string(dir.path().join("counts.toml")).unwrap().contains("counts-test.tar"));
     }
 
     #[test]

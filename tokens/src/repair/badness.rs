@@ -111,7 +111,9 @@ static BITS: LazyLock<Vec<Bits>> = LazyLock::new(|| {
     for (bits, first, last) in RANGES {
         (first..=last).for_each(|c| set(c, bits));
     }
-    let bytes = |charmap: &'static Charmap, bytes: &[u8]| bytes.iter().map(|b| charmap.decode(*b)).collect::<Vec<_>>();
+    let bytes = |charmap: &'static Charmap, bytes: &[u8]| {
+        bytes.iter().map(|b| charmap.decode(*b)).collect::<Vec<_>>()
+    };
     for charmap in latin_like() {
         bytes(charmap, &(0xc2..=0xdf).collect::<Vec<_>>()).into_iter().for_each(|c| set(c, FIRST_OF_2));
         bytes(charmap, &(0xe0..=0xef).collect::<Vec<_>>()).into_iter().for_each(|c| set(c, FIRST_OF_3));
@@ -147,11 +149,21 @@ pub(crate) fn is_bad(text: &str) -> bool {
     let mut at_start = true;
     while let Some(c) = rest.next() {
         let bits = bits_of(table, c);
-        if bits & C1 != 0
+        let closes_word = before.1 & LETTERS != 0 && last.1 & (OPENING | CLOSING) != 0 && is_word(c);
+        // No other rule ends in, or starts with, an ASCII character or one of no kind.
+        if c.is_ascii() || bits == 0 {
+            if closes_word {
+                return true;
+            }
+            (before, last) = (last, (c, bits));
+            at_start = false;
+            continue;
+        }
+        if closes_word
+            || bits & C1 != 0
             || PAIRS.iter().any(|(a, b)| last.1 & a != 0 && bits & b != 0)
             || TRIPLES.iter().any(|(a, b, d)| before.1 & a != 0 && last.1 & b != 0 && bits & d != 0)
             || is_space(before.0) && last.1 & UPPER != 0 && bits & CURRENCY != 0
-            || before.1 & LETTERS != 0 && last.1 & (OPENING | CLOSING) != 0 && is_word(c)
             || last.1 & UPPER != 0 && c == '°'
             || bits & NAMED != 0 && named(table, c, rest.clone())
             || matches!(c, 'Â' | 'Ã') && a_before_space(table, at_start, before, last, c, rest.clone().next())
@@ -216,9 +228,7 @@ fn named(table: &[Bits], first: char, mut rest: std::str::Chars<'_>) -> bool {
         },
         'в' => second == 'Ђ',
         'ā' => second == '€',
-        'β' => {
-            second == '€' && rest.next().is_some_and(|c| "™\u{a0}Ά\u{ad}®°".contains(c))
-        }
+        'β' => second == '€' && rest.next().is_some_and(|c| "™\u{a0}Ά\u{ad}®°".contains(c)),
         'В' | 'Г' | 'Р' | 'С' => {
             let between = bits & (C1 | BAD | OPENING | CLOSING | CURRENCY) != 0 || one_of("°µ");
             let mut five = rest.clone();

@@ -20,7 +20,9 @@ fn altered(bytes: &[u8]) -> Option<usize> {
         [0xc2 | 0xc3 | 0xc5 | 0xce | 0xd0 | 0xd9, SPACE, ..] => Some(2),
         [0xe2 | 0xe3, SPACE, c, ..] if continues_space(c) => Some(3),
         [0xe0..=0xe3, c, SPACE, ..] if continues_space(c) => Some(3),
-        [0xf0, SPACE, c, d, ..] | [0xf0, c, SPACE, d, ..] | [0xf0, c, d, SPACE, ..] if continues(c) && continues(d) => {
+        [0xf0, SPACE, c, d, ..] | [0xf0, c, SPACE, d, ..] | [0xf0, c, d, SPACE, ..]
+            if continues(c) && continues(d) =>
+        {
             Some(4)
         }
         _ => None,
@@ -73,7 +75,9 @@ fn lossy(bytes: &[u8]) -> Option<usize> {
         }
         [0xe0..=0xef, b, c, ..] if asked(b) && kept(c) || kept(b) && asked(c) => Some(3),
         [0xf0..=0xf4, b, c, d, ..]
-            if asked(b) && kept(c) && kept(d) || kept(b) && asked(c) && kept(d) || kept(b) && kept(c) && asked(d) =>
+            if asked(b) && kept(c) && kept(d)
+                || kept(b) && asked(c) && kept(d)
+                || kept(b) && kept(c) && asked(d) =>
         {
             Some(4)
         }

@@ -10,17 +10,26 @@ use crate::classes::{Class, class};
 /// C1 controls as Windows-1252, ligatures and digraphs of Latin letters apart, full- and half-width forms in their usual
 /// width, straight quotes, line breaks as `\n`; then terminal escapes and control characters out, then NFC.
 pub(crate) fn fix_characters(text: &str) -> Cow<'_, str> {
-    let mut fixed = Cow::Borrowed(text);
-    if text.chars().any(|c| is_replaced(c) || c == '\r') {
-        fixed = Cow::Owned(replace(text));
+    let (mut replaced, mut controls, mut marks) = (false, false, false);
+    for c in text.chars() {
+        replaced |= is_replaced(c);
+        controls |= is_control(c);
+        // Below is nothing that NFC changes.
+        marks |= c >= '\u{300}';
     }
-    if fixed.contains('\x1b') {
+    let mut fixed = Cow::Borrowed(text);
+    if replaced {
+        fixed = Cow::Owned(replace(text));
+        // What a wide form stands for may be a control character or a mark.
+        (controls, marks) = (true, true);
+    }
+    if controls && fixed.contains('\x1b') {
         fixed = Cow::Owned(without_escapes(&fixed));
     }
-    if fixed.chars().any(is_control) {
+    if controls && fixed.chars().any(is_control) {
         fixed = Cow::Owned(fixed.chars().filter(|c| !is_control(*c)).collect());
     }
-    if is_nfc_quick(fixed.chars()) != IsNormalized::Yes {
+    if marks && !fixed.is_ascii() && is_nfc_quick(fixed.chars()) != IsNormalized::Yes {
         fixed = Cow::Owned(fixed.nfc().collect());
     }
     fixed
@@ -28,8 +37,10 @@ pub(crate) fn fix_characters(text: &str) -> Cow<'_, str> {
 
 fn is_replaced(c: char) -> bool {
     match c {
-        '\0'..='\x7f' => false,
-        '\u{80}'..='\u{9f}' | '\u{2018}'..='\u{201f}' | '\u{2028}' | '\u{2029}' | '\u{2bc}' | '\u{3000}' => true,
+        '\0'..='\x7f' => c == '\r',
+        '\u{80}'..='\u{9f}' | '\u{2018}'..='\u{201f}' | '\u{2028}' | '\u{2029}' | '\u{2bc}' | '\u{3000}' => {
+            true
+        }
         '\u{ff01}'..='\u{ffef}' => true,
         _ => apart(c).is_some(),
     }

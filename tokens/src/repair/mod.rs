@@ -13,8 +13,8 @@ use std::borrow::Cow;
 
 use badness::is_bad;
 use characters::fix_characters;
-use charmap::{CHARMAPS, Kind, decode_utf8};
 pub(crate) use charmap::windows_1252;
+use charmap::{CHARMAPS, Kind, decode_utf8};
 
 use crate::entity::unescape_whole;
 
@@ -109,11 +109,13 @@ fn fix_encoding_once(text: &str) -> Option<String> {
     // Latin-1 with C1 controls in it was Windows-1252, if that has a character for each.
     let has_gap = |bytes: &[u8]| bytes.iter().any(|b| matches!(b, 0x81 | 0x8d | 0x8f | 0x90 | 0x9d));
     if let Some(bytes) = latin1.filter(|bytes| !has_gap(bytes)) {
-        let fixed: String = bytes.into_iter().map(|b| if b < 0x80 { char::from(b) } else { windows_1252(b) }).collect();
+        let fixed: String =
+            bytes.into_iter().map(|b| if b < 0x80 { char::from(b) } else { windows_1252(b) }).collect();
         if fixed != text {
             return Some(fixed);
         }
     }
     let is_c1 = |c: char| matches!(c, '\u{80}'..='\u{9f}');
-    text.contains(is_c1).then(|| text.chars().map(|c| if is_c1(c) { windows_1252(c as u8) } else { c }).collect())
+    text.contains(is_c1)
+        .then(|| text.chars().map(|c| if is_c1(c) { windows_1252(c as u8) } else { c }).collect())
 }

@@ -91,7 +91,8 @@ pub fn recall_at(queries: &Tensor, candidates: &Tensor, ks: &[i64]) -> Result<Ve
     while from < n {
         let rows = CHUNK.min(n - from);
         let scores = queries.f_narrow(0, from, rows)?.f_matmul(&candidates.f_tr()?)?;
-        let own = Tensor::f_arange_start(from, from + rows, (Kind::Int64, scores.device()))?.f_unsqueeze(1)?;
+        let own =
+            Tensor::f_arange_start(from, from + rows, (Kind::Int64, scores.device()))?.f_unsqueeze(1)?;
         let partner = scores.f_gather(1, &own, false)?;
         let index = Tensor::f_arange(n, (Kind::Int64, scores.device()))?.f_unsqueeze(0)?;
         let before = index.f_lt_tensor(&own)?.f_logical_and(&scores.f_eq_tensor(&partner)?)?;
@@ -111,7 +112,8 @@ mod tests {
 
     #[test]
     fn accuracies_count_by_class_and_ignore_empty_slots() {
-        let logits = Tensor::from_slice2(&[[3f32, 1.0, 2.0], [1.0, 2.0, 3.0], [1.0, 0.0, 0.5], [9.0, 9.0, 0.0]]);
+        let logits =
+            Tensor::from_slice2(&[[3f32, 1.0, 2.0], [1.0, 2.0, 3.0], [1.0, 0.0, 0.5], [9.0, 9.0, 0.0]]);
         let mut tally = Tally::new(3);
         tally.add(&logits, &Tensor::from_slice(&[0i64, 1, 0, -1])).unwrap();
         assert_eq!((tally.num_samples(), tally.acc1(), tally.acc5()), (3.0, 2.0 / 3.0, 1.0));

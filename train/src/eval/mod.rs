@@ -1,6 +1,7 @@
 //! Evaluation while training and after: features of a labelled or captioned set, and what they say. Every rank takes
 //! its share of the set; all ranks get the same numbers.
 
+pub mod checkpoint;
 pub mod metrics;
 pub mod retrieval;
 pub mod task;
@@ -17,7 +18,7 @@ use crate::feed::{Feed, FeedError, PixelBuffer};
 use crate::ranks::Ranks;
 
 /// One number of an evaluation.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, serde::Serialize)]
 pub struct Metric {
     /// What was evaluated, such as `shapes` or `validation`.
     pub task: String,

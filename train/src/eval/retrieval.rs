@@ -33,10 +33,10 @@ pub fn evaluate(
     let (mut images, mut texts) = (Vec::new(), Vec::new());
     let mut loss = [0.0, 0.0];
     while let Some(batch) = feed.next()? {
-        let image = normalise(&model.encode_image(&batch.pixels, Mode::Eval)?)?;
-        let text = normalise(&model.encode_text(&batch.tokens)?)?;
-        let good: Vec<i64> =
-            batch.slots.iter().map(|slot| i64::from(slot.origin != Origin::Empty)).collect();
+        let views = batch.whole()?;
+        let image = normalise(&model.encode_image(&views.pixels, Mode::Eval)?)?;
+        let text = normalise(&model.encode_text(&views.tokens)?)?;
+        let good: Vec<i64> = batch.slots.iter().map(|slot| i64::from(slot.origin != Origin::Empty)).collect();
         let good = Tensor::f_from_slice(&good)?.f_to_device(setup.device)?;
         let rows = good.f_nonzero()?.f_squeeze_dim(-1)?;
         let count = rows.numel() as f64;

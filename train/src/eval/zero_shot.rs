@@ -49,11 +49,7 @@ pub fn zero_shot_head(
 ///
 /// # Errors
 /// When shards are missing or damaged, or a label is no class of the task.
-pub fn evaluate(
-    model: &Clip,
-    setup: &EvalSetup<'_>,
-    task: &ZeroShotTask,
-) -> Result<Vec<Metric>, TrainError> {
+pub fn evaluate(model: &Clip, setup: &EvalSetup<'_>, task: &ZeroShotTask) -> Result<Vec<Metric>, TrainError> {
     let _no_grad = tch::no_grad_guard();
     let head = zero_shot_head(model, setup, &task.classes, &task.templates)?;
     let mut feed = setup.feed(&task.shards, &task.samples)?;
@@ -61,9 +57,14 @@ pub fn evaluate(
     while let Some(batch) = feed.next()? {
         let largest = batch.labels.f_max()?.f_int64_value(&[])?;
         if largest >= task.classes.len() as i64 {
-            return Err(TrainError::Label { task: task.name.clone(), label: largest, classes: task.classes.len() });
+            return Err(TrainError::Label {
+                task: task.name.clone(),
+                label: largest,
+                classes: task.classes.len(),
+            });
         }
-        let features = normalise(&model.encode_image(&batch.pixels, Mode::Eval)?)?;
+        let views = batch.whole()?;
+        let features = normalise(&model.encode_image(&views.pixels, Mode::Eval)?)?;
         tally.add(&features.f_matmul(&head.f_tr()?)?, &batch.labels)?;
     }
     let mut numbers = tally.numbers();

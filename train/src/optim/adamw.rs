@@ -183,8 +183,11 @@ impl AdamW {
         self.groups
             .iter()
             .flat_map(|group| {
-                let kinds =
-                    [("exp_avg", &group.exp_avgs), ("exp_avg_sq", &group.exp_avg_sqs), ("step", &group.steps)];
+                let kinds = [
+                    ("exp_avg", &group.exp_avgs),
+                    ("exp_avg_sq", &group.exp_avg_sqs),
+                    ("step", &group.steps),
+                ];
                 kinds.into_iter().flat_map(|(kind, tensors)| {
                     let named = group.names.iter().zip(tensors);
                     named.map(move |(name, tensor)| (format!("{kind}.{name}"), tensor.shallow_clone()))
@@ -284,7 +287,10 @@ mod tests {
         let mut scaler = Scaler::new(Device::Cpu).unwrap();
         let snapshot = |optimizer: &AdamW| -> Vec<f32> {
             let params = weights.parameters().into_iter().map(|weight| weight.tensor);
-            params.chain(optimizer.state().into_iter().map(|(_, tensor)| tensor)).flat_map(|t| values(&t)).collect()
+            params
+                .chain(optimizer.state().into_iter().map(|(_, tensor)| tensor))
+                .flat_map(|t| values(&t))
+                .collect()
         };
         let before = snapshot(&optimizer);
         let loss = |factor: f64| {
@@ -319,8 +325,12 @@ mod tests {
         let before = (4.0 * weights.num_parameters() as f64).sqrt();
         let norm = optimizer.step(0.0, None).unwrap().gradient_norm.unwrap();
         assert!((f64::try_from(&norm).unwrap() - before).abs() < 1e-3);
-        let clipped: f64 =
-            optimizer.gradients().unwrap().iter().map(|g| f64::try_from(g.square().sum(Kind::Double)).unwrap()).sum();
+        let clipped: f64 = optimizer
+            .gradients()
+            .unwrap()
+            .iter()
+            .map(|g| f64::try_from(g.square().sum(Kind::Double)).unwrap())
+            .sum();
         assert!((clipped.sqrt() - 1.0).abs() < 1e-4, "{clipped}");
     }
 

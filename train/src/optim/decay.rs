@@ -50,7 +50,9 @@ mod tests {
             ] {
                 assert!(!rule.decays(name, num_dims), "{rule:?} {name}");
             }
-            for (name, num_dims) in [("visual.conv1.weight", 4), ("text_projection", 2), ("token_embedding.weight", 2)] {
+            for (name, num_dims) in
+                [("visual.conv1.weight", 4), ("text_projection", 2), ("token_embedding.weight", 2)]
+            {
                 assert!(rule.decays(name, num_dims), "{rule:?} {name}");
             }
         }

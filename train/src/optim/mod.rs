@@ -25,7 +25,9 @@ pub enum OptimError {
     #[error(transparent)]
     Torch(#[from] TorchError),
     /// The backward pass did not reach a parameter that is to learn.
-    #[error("parameter {0} has no gradient: the loss does not depend on it, or backward did not run before the step")]
+    #[error(
+        "parameter {0} has no gradient: the loss does not depend on it, or backward did not run before the step"
+    )]
     NoGradient(String),
     /// There is nothing to train.
     #[error("the model has no parameter that learns")]

@@ -51,7 +51,7 @@ impl Scaler {
         if !(state.scale.is_finite() && state.scale > 0.0) {
             return Err(OptimError::State(format!("{} is no loss scale", state.scale)));
         }
-        let scalar = |value: f64, kind: Kind| Tensor::f_full([1], value, (kind, device));
+        let scalar = |value: f64, kind: Kind| Tensor::f_full([], value, (kind, device));
         Ok(Self {
             scale: scalar(state.scale, Kind::Float)?,
             growth_tracker: scalar(state.growth_tracker as f64, Kind::Int)?,
@@ -65,8 +65,8 @@ impl Scaler {
     /// An error of any kernel before it.
     pub fn state(&self) -> Result<ScalerState, OptimError> {
         Ok(ScalerState {
-            scale: self.scale.f_double_value(&[0])?,
-            growth_tracker: self.growth_tracker.f_int64_value(&[0])?,
+            scale: self.scale.f_double_value(&[])?,
+            growth_tracker: self.growth_tracker.f_int64_value(&[])?,
         })
     }
 
@@ -75,16 +75,15 @@ impl Scaler {
     /// # Errors
     /// When the loss is on another device.
     pub fn scale(&self, loss: &Tensor) -> Result<Tensor, OptimError> {
-        // A scalar times a one-element vector would be a vector, which backward refuses.
-        Ok(loss.f_mul(&self.scale.f_squeeze()?)?)
+        Ok(loss.f_mul(&self.scale)?)
     }
 
-    /// The current factor, a tensor of one f32 on the device.
+    /// The current factor, an f32 scalar on the device.
     pub fn factor(&self) -> &Tensor {
         &self.scale
     }
 
-    /// Whether this step's gradients hold an infinity or NaN: a tensor of one f32, 1 if so.
+    /// Whether this step's gradients hold an infinity or NaN: an f32 scalar, 1 if so.
     pub fn found_inf(&self) -> &Tensor {
         &self.found_inf
     }
@@ -134,12 +133,12 @@ mod tests {
         assert_eq!(step(&mut scaler, &[65536.0, -131072.0]), [1.0, -2.0]);
         assert_eq!(scaler.state().unwrap(), ScalerState { scale: 65536.0, growth_tracker: 1 });
         step(&mut scaler, &[1.0, f32::INFINITY]);
-        assert_eq!(scaler.found_inf().double_value(&[0]), 1.0);
+        assert_eq!(scaler.found_inf().double_value(&[]), 1.0);
         assert_eq!(scaler.state().unwrap(), ScalerState { scale: 32768.0, growth_tracker: 0 });
         step(&mut scaler, &[f32::NAN]);
         assert_eq!(scaler.state().unwrap().scale, 16384.0);
         step(&mut scaler, &[1.0]);
-        assert_eq!(scaler.found_inf().double_value(&[0]), 0.0, "the next step starts clean");
+        assert_eq!(scaler.found_inf().double_value(&[]), 0.0, "the next step starts clean");
     }
 
     #[test]

@@ -42,7 +42,8 @@ impl FromStr for Span {
     fn from_str(text: &str) -> Result<Self, NotASpan> {
         let wrong = || NotASpan(text.to_string());
         let trimmed = text.trim();
-        let split = trimmed.find(|c: char| !(c.is_ascii_digit() || c == '.' || c == '_')).unwrap_or(trimmed.len());
+        let split =
+            trimmed.find(|c: char| !(c.is_ascii_digit() || c == '.' || c == '_')).unwrap_or(trimmed.len());
         let (digits, rest) = trimmed.split_at(split);
         let number: f64 = digits.replace('_', "").parse().map_err(|_| wrong())?;
         let (factor, unit) = match rest.chars().next() {
@@ -53,7 +54,8 @@ impl FromStr for Span {
             _ => (1.0, rest),
         };
         let number = number * factor;
-        let whole = || (number.fract() == 0.0 && number < 2f64.powi(53)).then_some(number as u64).ok_or_else(wrong);
+        let whole =
+            || (number.fract() == 0.0 && number < 2f64.powi(53)).then_some(number as u64).ok_or_else(wrong);
         match unit.trim() {
             "" | "step" | "steps" => whole().map(Self::Steps),
             "epoch" | "epochs" => Ok(Self::Epochs(number)),
@@ -120,7 +122,9 @@ mod tests {
 
     #[test]
     fn what_is_no_duration_says_what_is() {
-        for text in ["", "steps", "-3", "5 minutes", "1.5 steps", "0.5 samples", "1e3", "1..2 epochs", "2 M samples"] {
+        for text in
+            ["", "steps", "-3", "5 minutes", "1.5 steps", "0.5 samples", "1e3", "1..2 epochs", "2 M samples"]
+        {
             let message = text.parse::<Span>().unwrap_err().to_string();
             assert!(message.contains("\"1M samples\""), "{message}");
         }

@@ -105,7 +105,9 @@ impl Half {
             // SAFETY: declared so in shim/cuda.cpp; the string lives until the next failure on this thread.
             Ok(function) => unsafe {
                 let message: extern "C" fn() -> *const libc::c_char = std::mem::transmute(function.as_ptr());
-                TorchError(CStr::from_ptr(message()).to_string_lossy().lines().next().unwrap_or("").to_string())
+                TorchError(
+                    CStr::from_ptr(message()).to_string_lossy().lines().next().unwrap_or("").to_string(),
+                )
             },
             Err(error) => error,
         }

@@ -6,6 +6,9 @@ use torch_sys::C_tensor;
 /// Called once per tensor of a pickle, with its dotted name.
 pub type Named = extern "C" fn(context: *mut c_void, name: *const c_char, tensor: *mut C_tensor);
 
+/// A part of a model: owned input to owned output, null after `pm_fail`.
+pub type Part = extern "C" fn(context: *mut c_void, input: *mut C_tensor, again: c_int) -> *mut C_tensor;
+
 unsafe extern "C" {
     pub fn pm_last_error() -> *const c_char;
 
@@ -97,4 +100,14 @@ unsafe extern "C" {
     pub fn pm_barrier(group: *mut c_void) -> c_int;
 
     pub fn pm_read_pickle(path: *const c_char, context: *mut c_void, each: Named) -> c_int;
+
+    pub fn pm_fail(message: *const c_char);
+    pub fn pm_recomputed(
+        input: *mut C_tensor,
+        parameters: *const *mut C_tensor,
+        n: c_int,
+        context: *mut c_void,
+        run: Part,
+        drop: extern "C" fn(context: *mut c_void),
+    ) -> *mut C_tensor;
 }

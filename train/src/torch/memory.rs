@@ -100,7 +100,7 @@ impl HostBytes {
 
     /// Cuts the memory from its start into `count` slots of `bytes` each; what does not fit is in none of them.
     pub fn split(self, count: usize, bytes: usize) -> Vec<HostSlot> {
-        let fitting = if bytes == 0 { 0 } else { self.owner.len / bytes };
+        let fitting = self.owner.len.checked_div(bytes).unwrap_or(0);
         (0..count.min(fitting))
             .map(|i| HostSlot { owner: Arc::clone(&self.owner), offset: i * bytes, len: bytes })
             .collect()

@@ -18,6 +18,7 @@ pub mod group;
 pub mod layout;
 pub mod memory;
 pub mod pickle;
+pub mod recompute;
 pub mod rng;
 pub mod stream;
 

@@ -54,17 +54,14 @@ pub fn figure(study: &Study<'_>) -> Option<Figure> {
     Some(Figure {
         block: FigureBlock {
             id: "fig7".to_owned(),
-            title: "The same as numbers (Figure 7)".to_owned(),
-            caption: format!(
-                "Accuracy in percent, two significant digits. Colour compares sources within a task: the share of the task's best source. {}",
-                study.picker.rule().sentence()
-            ),
+            title: "Every source on every task as numbers (Figure 7)".to_owned(),
+            caption: "Accuracy in percent, two significant digits. Colour compares sources within a task: the share of the task’s best source.".to_owned(),
             drawing: heatmaps(
                 &labels_of(&lineup.sources),
                 &columns,
                 &maps,
                 bars.as_ref(),
-                "half of the task's best source, or less  →  the best",
+                ("half of the task’s best source, or less", "the best"),
                 "Accuracy of every source on every task as heat-maps, one per number of shots",
             ),
             table,

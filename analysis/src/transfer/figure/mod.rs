@@ -7,6 +7,7 @@ mod sizes;
 mod sources;
 mod spread;
 
+pub use series::compared;
 pub use sizes::{SIZES, size_series};
 pub use spread::{SpreadPoint, spreads};
 

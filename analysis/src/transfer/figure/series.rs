@@ -18,108 +18,119 @@ struct Comparison {
     series: &'static [Named],
 }
 
+impl Comparison {
+    fn series(&self) -> Vec<Series> {
+        let named = |(loss, arch, us): &Named| Series {
+            loss: (*loss).to_owned(),
+            arch: arch.map(str::to_owned),
+            us: (*us).to_owned(),
+        };
+        self.series.iter().map(named).collect()
+    }
+}
+
+/// Curation.
+const CURATION: Comparison = Comparison {
+    id: "fig2",
+    file_names: &["fig2", "fig4"],
+    title: "Curated and uncurated pretraining data (Figures 2 and 4)",
+    caption: "Series as the rows name them. The paper’s own plot has the markers of “LAION 1M” and Flickr captions exchanged, and the rows “LAION1m” are probably a YFCC model (see the audit).",
+    series: &[
+        ("Supervised", Some("RN50"), "IN1K"),
+        ("CLIP", Some("RN50"), "IN_1K_CLIP_captions"),
+        ("CLIP", Some("RN50"), "IN1K-Captions"),
+        ("CLIP", Some("RN50"), "LAION1m"),
+        ("CLIP", Some("RN50"), "YFCC_0.5m"),
+    ],
+};
+
+/// LAION's scale.
+const LAION_SCALE: Comparison = Comparison {
+    id: "fig3",
+    file_names: &["fig3", "fig5"],
+    title: "More LAION against curated ImageNet (Figures 3 and 5)",
+    caption: "LAION 2B is a ViT-B/32, the others are ResNet-50, so the comparison is not of data alone.",
+    series: &[
+        ("CLIP", Some("RN50"), "LAION15m"),
+        ("CLIP", None, "LAION2B"),
+        ("CLIP", Some("RN50"), "IN_1K_CLIP_captions"),
+        ("Supervised", Some("RN50"), "IN1K"),
+    ],
+};
+
+/// Vision transformers.
+const VISION_TRANSFORMERS: Comparison = Comparison {
+    id: "fig8",
+    file_names: &["fig8"],
+    title: "ViT-B/32 on 400 million pairs: LAION and OpenAI’s (Figure 8)",
+    caption: "Released checkpoints, fine-tuned alike.",
+    series: &[("CLIP", Some("VITB32"), "LAION400m"), ("CLIP", Some("VITB32"), "OpenAI400m")],
+};
+
+/// Image-image contrast.
+const SIMCLR: Comparison = Comparison {
+    id: "figsimclr",
+    file_names: &["figsimclr"],
+    title: "SimCLR pretraining on three sources (Appendix G)",
+    caption: "Linear probe, then fine-tuning. In the as-published protocol the probe was trained on test features from its second epoch on, so these values are too high.",
+    series: &[
+        ("SimCLR_LP-FT", Some("RN50"), "Shutterstock2.7m"),
+        ("SimCLR_LP-FT", Some("RN50"), "CC12m"),
+        ("SimCLR_LP-FT", Some("RN50"), "Redcaps2.7m"),
+    ],
+};
+
+/// Size of the pretraining set.
+const DATASET_SIZE: Comparison = Comparison {
+    id: "figsize",
+    file_names: &["figsize"],
+    title: "More pairs of the same source",
+    caption: "LAION 2B is a ViT-B/32, the others are ResNet-50.",
+    series: &[
+        ("CLIP", Some("RN50"), "YFCC2.7m"),
+        ("CLIP", Some("RN50"), "YFCC15m"),
+        ("CLIP", Some("RN50"), "LAION2.7m"),
+        ("CLIP", Some("RN50"), "LAION15m"),
+        ("CLIP", None, "LAION2B"),
+    ],
+};
+
+/// Every comparison, in the order of the paper.
+const ALL: [&Comparison; 5] = [&CURATION, &LAION_SCALE, &VISION_TRANSFORMERS, &SIMCLR, &DATASET_SIZE];
+
+/// The series of each comparison, with its figure: what must have been tried alike.
+pub fn compared() -> Vec<(&'static str, Vec<Series>)> {
+    ALL.iter().map(|comparison| (comparison.id, comparison.series())).collect()
+}
+
 /// Curation.
 pub fn curation(study: &Study<'_>) -> Option<Figure> {
-    draw(
-        study,
-        &Comparison {
-            id: "fig2",
-            file_names: &["fig2", "fig4"],
-            title: "Curated and uncurated pretraining data (Figures 2 and 4)",
-            caption: "Series as the rows name them. The paper’s own plot has the markers of “LAION 1M” and Flickr captions exchanged, and the rows “LAION1m” are probably a YFCC model (see the audit).",
-            series: &[
-                ("Supervised", Some("RN50"), "IN1K"),
-                ("CLIP", Some("RN50"), "IN_1K_CLIP_captions"),
-                ("CLIP", Some("RN50"), "IN1K-Captions"),
-                ("CLIP", Some("RN50"), "LAION1m"),
-                ("CLIP", Some("RN50"), "YFCC_0.5m"),
-            ],
-        },
-    )
+    draw(study, &CURATION)
 }
 
 /// LAION's scale.
 pub fn laion_scale(study: &Study<'_>) -> Option<Figure> {
-    draw(
-        study,
-        &Comparison {
-            id: "fig3",
-            file_names: &["fig3", "fig5"],
-            title: "More LAION against curated ImageNet (Figures 3 and 5)",
-            caption: "LAION 2B is a ViT-B/32, the others are ResNet-50, so the comparison is not of data alone.",
-            series: &[
-                ("CLIP", Some("RN50"), "LAION15m"),
-                ("CLIP", None, "LAION2B"),
-                ("CLIP", Some("RN50"), "IN_1K_CLIP_captions"),
-                ("Supervised", Some("RN50"), "IN1K"),
-            ],
-        },
-    )
+    draw(study, &LAION_SCALE)
 }
 
 /// Vision transformers.
 pub fn vision_transformers(study: &Study<'_>) -> Option<Figure> {
-    draw(
-        study,
-        &Comparison {
-            id: "fig8",
-            file_names: &["fig8"],
-            title: "ViT-B/32 on 400 million pairs: LAION and OpenAI’s (Figure 8)",
-            caption: "Released checkpoints, fine-tuned alike.",
-            series: &[("CLIP", Some("VITB32"), "LAION400m"), ("CLIP", Some("VITB32"), "OpenAI400m")],
-        },
-    )
+    draw(study, &VISION_TRANSFORMERS)
 }
 
 /// Image-image contrast.
 pub fn simclr(study: &Study<'_>) -> Option<Figure> {
-    draw(
-        study,
-        &Comparison {
-            id: "figsimclr",
-            file_names: &["figsimclr"],
-            title: "SimCLR pretraining on three sources (Appendix G)",
-            caption: "Linear probe, then fine-tuning. In the as-published protocol the probe was trained on test features from its second epoch on, so these values are too high.",
-            series: &[
-                ("SimCLR_LP-FT", Some("RN50"), "Shutterstock2.7m"),
-                ("SimCLR_LP-FT", Some("RN50"), "CC12m"),
-                ("SimCLR_LP-FT", Some("RN50"), "Redcaps2.7m"),
-            ],
-        },
-    )
+    draw(study, &SIMCLR)
 }
 
 /// Size of the pretraining set.
 pub fn dataset_size(study: &Study<'_>) -> Option<Figure> {
-    draw(
-        study,
-        &Comparison {
-            id: "figsize",
-            file_names: &["figsize"],
-            title: "More pairs of the same source",
-            caption: "LAION 2B is a ViT-B/32, the others are ResNet-50.",
-            series: &[
-                ("CLIP", Some("RN50"), "YFCC2.7m"),
-                ("CLIP", Some("RN50"), "YFCC15m"),
-                ("CLIP", Some("RN50"), "LAION2.7m"),
-                ("CLIP", Some("RN50"), "LAION15m"),
-                ("CLIP", None, "LAION2B"),
-            ],
-        },
-    )
+    draw(study, &DATASET_SIZE)
 }
 
 fn draw(study: &Study<'_>, comparison: &Comparison) -> Option<Figure> {
     let lineup = &study.lineup;
-    let all: Vec<Series> = comparison
-        .series
-        .iter()
-        .map(|(loss, arch, us)| Series {
-            loss: (*loss).to_owned(),
-            arch: arch.map(str::to_owned),
-            us: (*us).to_owned(),
-        })
-        .collect();
+    let all = comparison.series();
     let mut table = Table::new("", &VALUE_COLUMNS);
     table.columns.extend(["loss".to_owned(), "arch".to_owned()]);
     let mut panels = Vec::new();
@@ -168,12 +179,11 @@ fn draw(study: &Study<'_>, comparison: &Comparison) -> Option<Figure> {
         from_zero: false,
         description,
     };
-    let caption = format!("{} {}", comparison.caption, study.picker.rule().sentence());
     Some(Figure {
         block: FigureBlock {
             id: comparison.id.to_owned(),
             title: comparison.title.to_owned(),
-            caption,
+            caption: comparison.caption.to_owned(),
             drawing: panel_grid(&grid),
             table,
         },

@@ -72,11 +72,10 @@ pub fn figure(study: &Study<'_>) -> Option<Figure> {
             id: "fig6".to_owned(),
             title: "Every source on every task (Figure 6)".to_owned(),
             caption: format!(
-                "{} {}, {}. Each panel has its own scale. {}",
+                "{} {}, {}. Each panel has its own scale.",
                 lineup.loss(),
                 lineup.arch(),
-                if has_scratch { "fine-tuned, and trained from scratch on all images" } else { "fine-tuned" },
-                study.picker.rule().sentence()
+                if has_scratch { "fine-tuned, and trained from scratch on all images" } else { "fine-tuned" }
             ),
             drawing: panel_grid(&grid),
             table,

@@ -118,14 +118,14 @@ fn bodies_come_as_served() {
 
 #[test]
 fn broken_connections_are_told_apart() {
-    use FailureClass::{Connect, HttpOther, Truncated};
+    use FailureClass::{Connect, HttpOther, ShortBody};
     let server = Server::start(by_path);
     let expect = |url: String, class_, message_: &str| {
         let fetched = fetch_one(config(), &url);
         assert_eq!((class(&fetched), message(&fetched)), (Some(class_), message_), "{url}");
     };
-    expect(server.url("/short"), Truncated, "IncompleteRead(10 bytes read, 90 more expected)");
-    expect(server.url("/short-chunks"), Truncated, "IncompleteRead(5 bytes read)");
+    expect(server.url("/short"), ShortBody, "IncompleteRead(10 bytes read, 90 more expected)");
+    expect(server.url("/short-chunks"), ShortBody, "IncompleteRead(5 bytes read)");
     expect(server.url("/reset-body"), Connect, "[Errno 104] Connection reset by peer");
     expect(server.url("/reset-unanswered"), Connect, "[Errno 104] Connection reset by peer");
     expect(server.url("/closed-unanswered"), Connect, "Remote end closed connection without response");

@@ -8,6 +8,7 @@ use pairmill_pixels::{ResizeMode, TransformConfig, Transformer, sniff};
 
 use super::Heading;
 use super::pick::Picked;
+use crate::markup::escape;
 
 /// Larger pictures are shown as thumbnails, so that a page of originals stays a page.
 const MAX_EMBEDDED_BYTES: usize = 120_000;
@@ -74,21 +75,6 @@ fn data_url(image: &[u8]) -> Option<String> {
     };
     let thumbnail = Transformer::new(&config).ok()?.transform(image).ok()?.image;
     Some(format!("data:image/jpeg;base64,{}", STANDARD.encode(thumbnail)))
-}
-
-fn escape(text: &str) -> String {
-    let mut escaped = String::with_capacity(text.len());
-    for c in text.chars() {
-        match c {
-            '<' => escaped.push_str("&lt;"),
-            '>' => escaped.push_str("&gt;"),
-            '&' => escaped.push_str("&amp;"),
-            '"' => escaped.push_str("&quot;"),
-            c if c.is_control() && c != '\n' => escaped.push('\u{fffd}'),
-            c => escaped.push(c),
-        }
-    }
-    escaped
 }
 
 #[cfg(test)]

@@ -4,13 +4,16 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
-use arrow::array::{Array, BinaryArray, RecordBatch, StringArray};
+use arrow::array::{Array, BinaryArray, RecordBatch};
 use arrow::compute::cast;
 use arrow::datatypes::DataType;
 
+use super::super::image_table::is_parquet;
 use crate::folder::ShardFile;
+use crate::random::SplitMix64;
 use crate::stats::ShardStats;
-use crate::table::{SidecarReader, column};
+use crate::status::Status;
+use crate::table::{SidecarReader, column, text_column};
 use crate::tar::{EndMarker, MappedTar};
 
 /// One drawn sample.
@@ -40,10 +43,6 @@ pub fn pick(paths: &[PathBuf], num: usize, seed: u64) -> anyhow::Result<(Vec<Pic
     Ok((picked, total))
 }
 
-fn is_parquet(path: &Path) -> bool {
-    path.extension().is_some_and(|e| e == "parquet")
-}
-
 /// Number of samples: by the stats where there are any, since opening every tar of a large set takes minutes.
 fn count(path: &Path) -> anyhow::Result<u64> {
     let stem = path.file_stem().map(|s| s.to_string_lossy().into_owned()).unwrap_or_default();
@@ -54,7 +53,7 @@ fn count(path: &Path) -> anyhow::Result<u64> {
     if is_parquet(path) {
         let mut successes = 0;
         for batch in SidecarReader::open(path)?.batches(Some(&[column::STATUS]))? {
-            successes += succeeded(&batch?)?.into_iter().filter(|s| *s).count() as u64;
+            successes += succeeded(path, &batch?)?.into_iter().filter(|s| *s).count() as u64;
         }
         return Ok(successes);
     }
@@ -87,12 +86,11 @@ fn from_parquet(path: &Path, ordinals: &[u64]) -> anyhow::Result<Vec<Picked>> {
     let mut ordinal = 0;
     for batch in reader.batches(Some(&columns))? {
         let batch = batch?;
-        let keys = text(&batch, column::KEY)?;
-        let captions =
-            batch.column_by_name(column::CAPTION).map(|_| text(&batch, column::CAPTION)).transpose()?;
+        let keys = text_column(path, &batch, column::KEY)?.context("no column `key`")?;
+        let captions = text_column(path, &batch, column::CAPTION)?;
         let images = batch.column_by_name(image_column).map(|c| cast(c, &DataType::Binary)).transpose()?;
         let images = images.as_deref().and_then(|c| c.as_any().downcast_ref::<BinaryArray>());
-        for (row, success) in succeeded(&batch)?.into_iter().enumerate() {
+        for (row, success) in succeeded(path, &batch)?.into_iter().enumerate() {
             if !success {
                 continue;
             }
@@ -107,23 +105,14 @@ fn from_parquet(path: &Path, ordinals: &[u64]) -> anyhow::Result<Vec<Picked>> {
     Ok(picked)
 }
 
-fn succeeded(batch: &RecordBatch) -> anyhow::Result<Vec<bool>> {
-    Ok(text(batch, column::STATUS)?.iter().map(|status| status == Some("success")).collect())
-}
-
-fn text(batch: &RecordBatch, name: &str) -> anyhow::Result<StringArray> {
-    let column = batch.column_by_name(name).with_context(|| format!("no column `{name}`"))?;
-    let column = cast(column, &DataType::Utf8)?;
-    column
-        .as_any()
-        .downcast_ref::<StringArray>()
-        .cloned()
-        .with_context(|| format!("column `{name}` holds no text"))
+fn succeeded(path: &Path, batch: &RecordBatch) -> anyhow::Result<Vec<bool>> {
+    let statuses = text_column(path, batch, column::STATUS)?.context("no column `status`")?;
+    Ok(statuses.iter().map(|status| status == Some(Status::Success.as_str())).collect())
 }
 
 /// `num` distinct numbers below `total`, each set equally likely (Floyd's algorithm).
 fn draw(total: u64, num: u64, seed: u64) -> BTreeSet<u64> {
-    let mut rng = SplitMix64(seed);
+    let mut rng = SplitMix64::new(seed);
     let mut chosen = BTreeSet::new();
     for top in total.saturating_sub(num)..total {
         let at = rng.below(top + 1);
@@ -132,25 +121,6 @@ fn draw(total: u64, num: u64, seed: u64) -> BTreeSet<u64> {
         }
     }
     chosen
-}
-
-/// Steele, Lea and Flood's generator (OOPSLA 2014): a seed must mean the same sheet in every version, which no
-/// general-purpose generator crate promises.
-struct SplitMix64(u64);
-
-impl SplitMix64 {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
-
-    /// A number below `bound`, by the high half of a 128-bit product: the bias is below 2⁻⁴⁰ for any real data set.
-    fn below(&mut self, bound: u64) -> u64 {
-        ((u128::from(self.next()) * u128::from(bound)) >> 64) as u64
-    }
 }
 
 #[cfg(test)]

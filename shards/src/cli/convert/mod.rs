@@ -18,15 +18,16 @@ use clap::Args;
 use parquet::arrow::ArrowWriter;
 use parquet::schema::types::ColumnPath;
 
-use super::output::{Output, thousands};
+use super::output::Output;
 use crate::atomic::{AtomicFile, FileAction, FileError, write_atomic};
 use crate::folder::ShardFile;
 use crate::spec::ShardSpec;
 use crate::table::shard_properties;
 use crate::tar::EndMarker;
+use crate::words::grouped;
 
 /// Marks a table made from a tar that had no sidecar: its `json` and captions are members as they stood.
-const MEMBERS_KEY: &str = "pairmill.members";
+pub(super) const MEMBERS_KEY: &str = "pairmill.members";
 
 /// Arguments of `convert`.
 #[derive(Debug, Args)]
@@ -80,7 +81,7 @@ pub fn convert(args: &ConvertArgs, out: &mut Output) -> anyhow::Result<()> {
         num_samples += done?;
         copy_stats(input, stem, &target)?;
     }
-    writeln!(out, "converted {} samples in {} shards", thousands(num_samples), thousands(num_shards as u64))?;
+    writeln!(out, "converted {} samples in {} shards", grouped(num_samples), grouped(num_shards as u64))?;
     Ok(())
 }
 

@@ -54,7 +54,6 @@ struct Survey {
     num_samples: u64,
     without_image: u64,
     without_text: u64,
-    blank_text: u64,
     upper_case: u64,
     several_dots: u64,
     too_many_pixels: u64,
@@ -80,10 +79,8 @@ impl Survey {
                 self.too_many_pixels += u64::from(pixels > OPEN_CLIP_MAX_PIXELS);
             }
         }
-        match sample.caption() {
-            None => self.without_text += 1,
-            Some(text) => self.blank_text += u64::from(String::from_utf8_lossy(text).trim().is_empty()),
-        }
+        // A blank one is no obstacle: open_clip 3.3 trains on it as an empty text.
+        self.without_text += u64::from(sample.caption().is_none());
         let span = sample.span();
         let any =
             |test: &dyn Fn(&str, &str) -> bool| u64::from(span.components().any(|c| test(c.name, c.ext)));
@@ -172,7 +169,7 @@ fn tar_problems(reader: Reader, path: &Path, survey: &Survey) -> Vec<String> {
             );
         }
         Reader::OpenClip => {
-            let unusable = survey.without_image.max(survey.without_text).max(survey.blank_text);
+            let unusable = survey.without_image.max(survey.without_text);
             let all = survey.num_samples > 0 && unusable == survey.num_samples;
             say(
                 u64::from(all),
@@ -194,7 +191,6 @@ fn tar_problems(reader: Reader, path: &Path, survey: &Survey) -> Vec<String> {
                     of(survey.without_text)
                 ),
             );
-            say(survey.blank_text, format!("{} have a blank caption and are dropped", of(survey.blank_text)));
             say(
                 survey.too_many_pixels,
                 format!(

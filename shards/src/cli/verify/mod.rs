@@ -23,11 +23,12 @@ use clap::Args;
 
 pub use self::against::Reader;
 use self::finding::{Findings, Place, Rule};
-use super::output::{Output, printable, thousands};
+use super::output::{Output, printable};
 use crate::folder::{DatasetFolder, SIZES_FILE, ShardFile};
 use crate::index::sizes;
 use crate::spec::ShardSpec;
 use crate::table::column;
+use crate::words::grouped;
 
 /// Arguments of `verify`.
 #[derive(Debug, Args)]
@@ -74,9 +75,9 @@ struct Depth {
 pub fn verify(args: &VerifyArgs, out: &mut Output) -> anyhow::Result<Verdict> {
     let (num_shards, findings) = check(args, &mut |line| writeln!(out, "{}", printable(line)))?;
     if findings == 0 {
-        writeln!(out, "{} shards: nothing found", thousands(num_shards))?;
+        writeln!(out, "{} shards: nothing found", grouped(num_shards))?;
     } else {
-        writeln!(out, "{} shards: {} findings", thousands(num_shards), thousands(findings))?;
+        writeln!(out, "{} shards: {} findings", grouped(num_shards), grouped(findings))?;
     }
     Ok(Verdict { findings })
 }

@@ -73,7 +73,7 @@ int pm_fused_adamw(Tensor* const* params, Tensor* const* grads, Tensor* const* e
         auto maybe = [](Tensor* t) { return t ? std::optional<Tensor>(*t) : std::nullopt; };
         at::_fused_adamw_(p, g, m, v, {}, s, lr, beta1, beta2, weight_decay, eps, /*amsgrad=*/false,
                           /*maximize=*/false, maybe(grad_scale), maybe(found_inf));
-        if (found_inf) at::_foreach_sub_(s, *found_inf); return 0;);
+        if (found_inf) at::_foreach_sub_(s, std::vector<Tensor>(n, *found_inf)); return 0;);
 }
 // clip_grad_norm_ as torch.nn.utils has it: scales in place, returns the total norm before. max_norm <= 0 only measures.
 Tensor* pm_clip_grad_norm(Tensor* const* grads, int n, double max_norm) {

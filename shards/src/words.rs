@@ -1,9 +1,7 @@
-//! Numbers as people read them.
-
-use pairmill_shards::status::FailureClass;
+//! Numbers as people read them, the same in every command.
 
 /// `1234567` as `1,234,567`.
-pub(super) fn grouped(number: u64) -> String {
+pub fn grouped(number: u64) -> String {
     let digits = number.to_string();
     let mut text = String::with_capacity(digits.len() * 4 / 3);
     for (index, digit) in digits.char_indices() {
@@ -16,7 +14,7 @@ pub(super) fn grouped(number: u64) -> String {
 }
 
 /// `1.2 GB`; powers of 1000.
-pub(super) fn bytes(count: f64) -> String {
+pub fn bytes(count: f64) -> String {
     let mut value = count;
     for unit in ["B", "kB", "MB", "GB", "TB"] {
         if value < 999.5 {
@@ -29,7 +27,7 @@ pub(super) fn bytes(count: f64) -> String {
 }
 
 /// `45s`, `1m 05s`, `2h 03m`, `3d 04h`.
-pub(super) fn duration(seconds: f64) -> String {
+pub fn duration(seconds: f64) -> String {
     // Saturating, and 0 for what is not a number.
     let seconds = seconds.round() as u64;
     match seconds {
@@ -41,7 +39,7 @@ pub(super) fn duration(seconds: f64) -> String {
 }
 
 /// `12.3%` of `whole`. Only all is `100%`, and only none is `0%`.
-pub(super) fn percent(part: u64, whole: u64) -> String {
+pub fn percent(part: u64, whole: u64) -> String {
     if whole == 0 || part == 0 {
         return "0%".to_owned();
     }
@@ -53,42 +51,11 @@ pub(super) fn percent(part: u64, whole: u64) -> String {
 }
 
 /// `1,234/s`, with a digit behind the point below 10.
-pub(super) fn rate(per_s: f64) -> String {
+pub fn rate(per_s: f64) -> String {
     if per_s < 9.95 && per_s > 0.0 {
         format!("{per_s:.1}/s")
     } else {
         format!("{}/s", grouped(per_s.round() as u64))
-    }
-}
-
-/// What a failure class says about a row, for people who have not read the manual.
-pub(super) fn meaning(class: FailureClass) -> &'static str {
-    match class {
-        FailureClass::BadUrl => "no URL, or none that can be fetched",
-        FailureClass::Dns => "host names that do not resolve",
-        FailureClass::Connect => "no connection, or it broke",
-        FailureClass::Tls => "TLS handshake or certificate failed",
-        FailureClass::Timeout => "not there within the deadline",
-        FailureClass::TooSlow => "bytes came too slowly",
-        FailureClass::TooLarge => "body above the byte limit",
-        FailureClass::Http4xx => "gone or forbidden (HTTP 4xx)",
-        FailureClass::Http429 => "servers asked to slow down (HTTP 429)",
-        FailureClass::Http5xx => "servers in trouble (HTTP 5xx)",
-        FailureClass::HttpOther => "answers without a body to use",
-        FailureClass::Redirect => "redirects that lead nowhere",
-        FailureClass::PrivateAddress => "hosts with a private address, not fetched",
-        FailureClass::OptOut => "owners opted out (X-Robots-Tag)",
-        FailureClass::HashMismatch => "other bytes than the table promised",
-        FailureClass::HostDown => "hosts given up after many failures",
-        FailureClass::NotAnImage => "no image in the answer (HTML, say)",
-        FailureClass::Truncated => "images that end early",
-        FailureClass::Unsupported => "formats that are not decoded",
-        FailureClass::Corrupt => "damaged images",
-        FailureClass::Bomb => "images above the decoding limits",
-        FailureClass::TooSmall => "smaller than --min-image-size",
-        FailureClass::TooBig => "larger than --max-image-area",
-        FailureClass::Aspect => "beyond --max-aspect-ratio",
-        FailureClass::Encode => "could not be encoded",
     }
 }
 

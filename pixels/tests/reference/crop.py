@@ -1,0 +1,90 @@
+"""What torchvision makes of pictures through PIL (bicubic, antialiased), as block means, for tests/crop.rs.
+
+    python -m venv venv && venv/bin/pip install torch torchvision pillow numpy
+    venv/bin/python crop.py FOLDER_OF_JPEGS > crop.json
+
+Two parts. `real`: 50 of the folder's JPEGs, the evaluation transform and a random window each, as the means of 8 x 8
+blocks and the number of the pixels' mean: small, and enough to see a shift, a swapped channel or another filter.
+tests/peers/read_pixels.py compares every pixel. `formula`: pictures by a formula that the test repeats, as PNG, with
+every pixel of the result.
+"""
+
+import base64
+import io
+import json
+import pathlib
+import sys
+
+import numpy as np
+import PIL
+import PIL.Image
+import torch
+import torchvision
+import torchvision.transforms.v2 as transforms
+import torchvision.transforms.v2.functional as vision
+
+SIDE = 224
+BLOCKS = 8
+BICUBIC = transforms.InterpolationMode.BICUBIC
+FORMULA_SIDE = 32
+FORMULA_SIZES = [(100, 80), (40, 61), (33, 200), (20, 24), (64, 64)]
+
+
+def centre(image, side):
+    return vision.center_crop(vision.resize(image, side, BICUBIC), [side, side])
+
+
+def window(image, box, side):
+    left, top, width, height = box
+    return vision.resized_crop(image, top, left, height, width, [side, side], BICUBIC)
+
+
+def random_box(image, scale):
+    params = transforms.RandomResizedCrop(SIDE, scale=scale).make_params([image])
+    return [params[name] for name in ("left", "top", "width", "height")]
+
+
+def blocks(image):
+    pixels = np.asarray(image, dtype=np.float64)
+    size = SIDE // BLOCKS
+    means = pixels.reshape(BLOCKS, size, BLOCKS, size, 3).mean(axis=(1, 3))
+    return base64.b64encode(np.rint(means).astype(np.uint8).tobytes()).decode()
+
+
+def noise(width, height):
+    """A smooth ramp plus pseudo-random noise; 32-bit arithmetic that Rust repeats."""
+    at = np.arange(width * height * 3, dtype=np.uint32)
+    mixed = at * np.uint32(2_654_435_761)
+    mixed ^= mixed >> np.uint32(15)
+    mixed = mixed * np.uint32(2_246_822_519)
+    mixed ^= mixed >> np.uint32(13)
+    ramp = at % np.uint32(width * 3) * np.uint32(128) // np.uint32(width * 3)
+    return PIL.Image.fromarray((ramp + mixed % np.uint32(128)).astype(np.uint8).reshape(height, width, 3))
+
+
+def main():
+    torch.manual_seed(0)
+    folder = pathlib.Path(sys.argv[1])
+    real = []
+    for number, path in enumerate(sorted(folder.iterdir())[::4][:50]):
+        image = PIL.Image.open(path).convert("RGB")
+        box = random_box(image, (0.9, 1.0) if number % 2 else (0.08, 1.0))
+        real.append({"file": path.name, "box": box, "centre": blocks(centre(image, SIDE)),
+                     "window": blocks(window(image, box, SIDE))})
+    formula = []
+    for width, height in FORMULA_SIZES:
+        image = noise(width, height)
+        buffer = io.BytesIO()
+        image.save(buffer, "png")
+        box = [width // 7, height // 5, width - width // 3, height - height // 4]
+        pixels = {name: base64.b64encode(np.asarray(made).tobytes()).decode()
+                  for name, made in [("centre", centre(image, FORMULA_SIDE)), ("window", window(image, box, FORMULA_SIDE))]}
+        formula.append({"width": width, "height": height, "box": box} | pixels)
+    versions = {"pillow": PIL.__version__, "torchvision": torchvision.__version__}
+    json.dump({"versions": versions, "side": SIDE, "blocks": BLOCKS, "formula_side": FORMULA_SIDE, "real": real,
+               "formula": formula}, sys.stdout)
+    print()
+
+
+if __name__ == "__main__":
+    main()

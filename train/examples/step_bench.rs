@@ -1,0 +1,82 @@
+//! Times training steps on one batch again and again, or fed from shards: the trainer's side of `bench/step.py`.
+//!
+//! `step_bench MODEL BATCH PRECISION DEVICE STEPS (fixed|fed) SHARDS [KEY=VALUE...]` prints one JSON object.
+#![allow(clippy::print_stdout, reason = "an example that prints its result")]
+
+use std::time::Instant;
+
+use pairmill_train::config::TrainConfig;
+use pairmill_train::launch::Launch;
+use pairmill_train::log::progress::peak_resident_bytes;
+use pairmill_train::ranks::number;
+use pairmill_train::torch::{cuda, memory};
+use pairmill_train::trainer::setup::prepare;
+use toml::Table;
+
+/// Steps before the clock starts: caches fill, algorithms are chosen.
+const WARM_UP: usize = 3;
+
+fn main() -> anyhow::Result<()> {
+    cuda::load();
+    let words: Vec<String> = std::env::args().skip(1).collect();
+    let [model, batch, precision, device, steps, how, shards, more @ ..] = words.as_slice() else {
+        anyhow::bail!("step_bench MODEL BATCH PRECISION DEVICE STEPS (fixed|fed) SHARDS [KEY=VALUE...]");
+    };
+    let mut text = format!(
+        "model = {model:?}\nbatch_size = {batch}\nduration = 1000000\nprecision = {precision:?}\n\
+         optim = {{ lr = 1e-4, warmup = 10, weight_decay = 0.1 }}\ndata = {{ sources = [{{ shards = {shards:?} }}] }}\n\
+         runtime.device = {device:?}\n"
+    );
+    for setting in more {
+        text.push_str(setting);
+        text.push('\n');
+    }
+    let config = TrainConfig::from_layers(vec![("step_bench".into(), text.parse::<Table>()?)])?;
+    let steps: usize = steps.parse()?;
+    let folder = std::env::temp_dir().join(format!("pairmill-step-bench-{}", std::process::id()));
+    let mut setup = prepare(&config, &folder, &Launch::from_env()?)?;
+    let next = |setup: &mut pairmill_train::trainer::setup::Setup| -> anyhow::Result<_> {
+        setup.feed.next()?.ok_or_else(|| anyhow::anyhow!("the shards are empty"))
+    };
+    let fixed = next(&mut setup)?;
+    let fed = how == "fed";
+    let mut loss = f64::NAN;
+    let (mut begun, mut cpu, mut waited) = (Instant::now(), cpu_s(), setup.feed.waited());
+    for step in 0..WARM_UP + steps {
+        if step == WARM_UP {
+            (begun, cpu, waited) = (Instant::now(), cpu_s(), setup.feed.waited());
+        }
+        let fresh = if fed { Some(next(&mut setup)?) } else { None };
+        let batch = fresh.as_ref().unwrap_or(&fixed);
+        let outcome = setup.stepper.step(batch, config.accum_freq, 1e-4, &setup.ranks)?;
+        if step + 1 == WARM_UP || step + 1 == WARM_UP + steps {
+            // Waits for the device.
+            loss = number(&outcome.loss)?;
+        }
+    }
+    let wall_s = begun.elapsed().as_secs_f64();
+    let samples = (steps * config.batch_size) as f64;
+    let report = serde_json::json!({
+        "tool": "pairmill",
+        "model": model,
+        "batch": config.batch_size,
+        "precision": precision,
+        "feed": how,
+        "samples_per_s": samples / wall_s,
+        "cpu_s_per_sample": (cpu_s() - cpu) / samples,
+        "wait_share": (setup.feed.waited() - waited).as_secs_f64() / wall_s,
+        "peak_bytes": memory::peak_bytes(setup.device).or_else(peak_resident_bytes),
+        "loss": loss,
+    });
+    println!("{report}");
+    Ok(())
+}
+
+/// User and system seconds of this process so far.
+fn cpu_s() -> f64 {
+    let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
+    let fields = stat.rsplit_once(')').map_or("", |(_, rest)| rest).split_whitespace();
+    let ticks: f64 = fields.skip(11).take(2).filter_map(|field| field.parse::<f64>().ok()).sum();
+    // USER_HZ is 100 on every Linux there is.
+    ticks / 100.0
+}

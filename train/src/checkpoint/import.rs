@@ -1,0 +1,260 @@
+//! Weights of other programs into a model, and a model's weights into a file for them. open_clip's names are ours, so
+//! exporting is writing; importing undoes what trainers wrap around names.
+
+use std::fs::File;
+use std::io::{BufWriter, Read};
+use std::path::Path;
+
+use pairmill_shards::atomic::AtomicFile;
+use tch::{Kind, Tensor};
+
+use super::pickle::PickleFile;
+use super::tensors::{self, Entry, TensorFile};
+use super::{CheckpointError, matching};
+use crate::weights::Weights;
+
+/// Put before every name by DistributedDataParallel and by `torch.compile`.
+const WRAPPERS: [&str; 2] = ["module.", "_orig_mod."];
+/// What OpenAI's TorchScript archives hold besides weights, and the mask that scripted models carry.
+const NOT_WEIGHTS: [&str; 4] = ["input_resolution", "context_length", "vocab_size", "attn_mask"];
+/// First parts of text tower names, which open_clip's models with a custom text tower put below `text.`.
+const TEXT_TOWER: [&str; 5] =
+    ["text_projection", "positional_embedding", "token_embedding.", "transformer.", "ln_final."];
+const TEXT: &str = "text.";
+
+/// All tensors of a model by name, sharing memory.
+pub fn named(weights: &Weights) -> Vec<(String, Tensor)> {
+    weights.all().into_iter().map(|weight| (weight.name, weight.tensor)).collect()
+}
+
+/// Overwrites the weights with those of `path`: safetensors, `torch.save` of a state dict (bare, or under `state_dict` as
+/// open_clip's checkpoints have it) or a TorchScript archive such as OpenAI's. The format is told from the bytes.
+///
+/// # Errors
+/// When the file is missing, damaged, of a refused kind, or another model's.
+pub fn import_weights(path: &Path, weights: &Weights) -> Result<(), CheckpointError> {
+    let mut file = WeightsFile::open(path)?;
+    let targets = named(weights);
+    let entries = renamed(file.entries(), &targets);
+    let pairs = matching::pair(&targets, &entries).map_err(|mismatch| CheckpointError::Mismatch {
+        path: path.to_path_buf(),
+        mismatch: mismatch.into(),
+    })?;
+    for (target, entry) in pairs {
+        matching::overwrite(target, &file.read(&entry.name)?)?;
+    }
+    Ok(())
+}
+
+/// Writes the weights as a safetensors file that open_clip loads (`create_model(NAME, pretrained=PATH)`), atomically.
+///
+/// # Errors
+/// When the file cannot be written.
+pub fn export_weights(weights: &Weights, path: &Path) -> Result<(), CheckpointError> {
+    let mut file = AtomicFile::create(path)?;
+    tensors::write(&named(weights), BufWriter::with_capacity(1 << 20, &mut file), path)?;
+    Ok(file.commit()?)
+}
+
+/// Turns a weights file of any kind we read into a safetensors file of fp32 weights, atomically, without knowing the
+/// model: wrappers around names go, and so does what is no weight. Holds all tensors at once.
+///
+/// # Errors
+/// When `from` is missing, damaged or of a refused kind, or `to` cannot be written.
+pub fn convert_weights(from: &Path, to: &Path) -> Result<(), CheckpointError> {
+    let mut file = WeightsFile::open(from)?;
+    let mut tensors = Vec::new();
+    for (name, entry) in renamed(file.entries(), &[]) {
+        let tensor = file.read(&entry.name)?;
+        let is_narrow = matches!(entry.kind, Kind::Half | Kind::BFloat16);
+        tensors.push((name, if is_narrow { tensor.f_to_kind(Kind::Float)? } else { tensor }));
+    }
+    let mut file = AtomicFile::create(to)?;
+    tensors::write(&tensors, BufWriter::with_capacity(1 << 20, &mut file), to)?;
+    Ok(file.commit()?)
+}
+
+/// A file with weights in it, of any kind we read.
+#[derive(Debug)]
+pub enum WeightsFile {
+    /// safetensors.
+    Safetensors(TensorFile),
+    /// A zip of `torch.save` or TorchScript.
+    Pickle(PickleFile),
+}
+
+impl WeightsFile {
+    /// Opens it, telling the kind from the first bytes.
+    ///
+    /// # Errors
+    /// When it is missing, damaged or of a refused kind.
+    pub fn open(path: &Path) -> Result<Self, CheckpointError> {
+        let mut first = Vec::new();
+        let file = File::open(path).map_err(|error| CheckpointError::read(path, error))?;
+        file.take(9).read_to_end(&mut first).map_err(|error| CheckpointError::read(path, error))?;
+        match first.as_slice() {
+            [b'P', b'K', ..] => PickleFile::open(path).map(Self::Pickle),
+            // A bare pickle begins with its protocol. A safetensors header may have such a length, but then opens here.
+            [0x80, 2..=5, rest @ ..] if rest.last() != Some(&b'{') => {
+                let error = super::pickle::PickleError::Legacy;
+                Err(CheckpointError::Pickle { path: path.to_path_buf(), error })
+            }
+            _ => TensorFile::open(path).map(Self::Safetensors),
+        }
+    }
+
+    /// What it holds.
+    pub fn entries(&self) -> &[Entry] {
+        match self {
+            Self::Safetensors(file) => file.entries(),
+            Self::Pickle(file) => file.entries(),
+        }
+    }
+
+    /// Reads one tensor, on the CPU.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn read(&mut self, name: &str) -> Result<Tensor, CheckpointError> {
+        match self {
+            Self::Safetensors(file) => file.read(name),
+            Self::Pickle(file) => file.read(name),
+        }
+    }
+}
+
+/// Each entry with the name it has in the model.
+fn renamed(entries: &[Entry], targets: &[(String, Tensor)]) -> Vec<(String, Entry)> {
+    let mut all: Vec<(String, Entry)> =
+        entries.iter().map(|entry| (entry.name.clone(), entry.clone())).collect();
+    while let Some(wrapper) = WRAPPERS
+        .iter()
+        .find(|wrapper| !all.is_empty() && all.iter().all(|(name, _)| name.starts_with(*wrapper)))
+    {
+        for (name, _) in &mut all {
+            name.drain(..wrapper.len());
+        }
+    }
+    let is_wanted = |name: &str| targets.iter().any(|(wanted, _)| wanted == name);
+    all.retain(|(name, _)| {
+        let last = name.rsplit('.').next().unwrap_or(name);
+        !NOT_WEIGHTS.contains(&last) || is_wanted(name)
+    });
+    let in_text_tower = |name: &str| TEXT_TOWER.iter().any(|part| name.starts_with(part));
+    for (name, _) in &mut all {
+        let other = match name.strip_prefix(TEXT) {
+            Some(plain) => plain.to_owned(),
+            None if in_text_tower(name) => format!("{TEXT}{name}"),
+            None => continue,
+        };
+        if !is_wanted(name) && is_wanted(&other) {
+            *name = other;
+        }
+    }
+    all
+}
+
+#[cfg(test)]
+mod tests {
+    use tch::{Device, no_grad};
+
+    use super::*;
+    use crate::weights::Init;
+
+    fn weights(names: &[&str]) -> Weights {
+        let weights = Weights::new(Device::Cpu);
+        for name in names {
+            let shape: &[i64] = if *name == "logit_scale" { &[] } else { &[2, 3] };
+            let _ = weights.root().parameter(name, shape, Init::Constant(0.0)).unwrap();
+        }
+        weights
+    }
+
+    fn fill(weights: &Weights, value: f64) {
+        for weight in weights.all() {
+            let _ = no_grad(|| weight.tensor.shallow_clone().fill_(value));
+        }
+    }
+
+    fn write(path: &Path, names: &[&str]) {
+        let tensor = |name: &str| {
+            let shape: &[i64] = if name.ends_with("logit_scale") { &[1] } else { &[2, 3] };
+            Tensor::full(shape, 7.0, (Kind::Half, Device::Cpu))
+        };
+        let named: Vec<_> = names.iter().map(|name| ((*name).to_owned(), tensor(name))).collect();
+        tensors::write(&named, File::create(path).unwrap(), path).unwrap();
+    }
+
+    #[test]
+    fn wrapped_half_precision_and_custom_text_names_find_their_place() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("w.safetensors");
+        let plain = ["visual.proj", "transformer.resblocks.0.w", "text_projection", "logit_scale"];
+        let custom = ["visual.proj", "text.transformer.resblocks.0.w", "text.text_projection", "logit_scale"];
+        let wrapped = plain.map(|name| format!("module._orig_mod.{name}"));
+        let openai = [&plain[..], &["input_resolution", "context_length", "vocab_size"]].concat();
+        let files: [&[&str]; 4] =
+            [&plain, &custom, &wrapped.iter().map(String::as_str).collect::<Vec<_>>(), &openai];
+        for file in files {
+            write(&path, file);
+            for model in [plain, custom] {
+                let weights = weights(&model);
+                import_weights(&path, &weights).unwrap();
+                for weight in weights.all() {
+                    assert_eq!(weight.tensor.kind(), Kind::Float);
+                    assert_eq!(weight.tensor.min().double_value(&[]), 7.0, "{file:?} into {}", weight.name);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn another_model_is_refused_and_nothing_is_changed() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("w.safetensors");
+        write(&path, &["visual.proj", "visual.extra"]);
+        let weights = weights(&["visual.proj", "logit_scale"]);
+        fill(&weights, 1.0);
+        let message = import_weights(&path, &weights).unwrap_err().to_string();
+        assert!(message.ends_with("1 missing: logit_scale; 1 unexpected: visual.extra"), "{message}");
+        assert!(weights.all().iter().all(|weight| weight.tensor.max().double_value(&[]) == 1.0));
+    }
+
+    #[test]
+    fn what_is_exported_comes_back_and_replaces_whole() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("out.safetensors");
+        let original = weights(&["visual.proj", "logit_scale"]);
+        fill(&original, 3.25);
+        export_weights(&original, &path).unwrap();
+        let other = weights(&["visual.proj", "logit_scale"]);
+        import_weights(&path, &other).unwrap();
+        assert!(other.all().iter().all(|weight| weight.tensor.min().double_value(&[]) == 3.25));
+        let names: Vec<_> =
+            std::fs::read_dir(folder.path()).unwrap().map(|e| e.unwrap().file_name()).collect();
+        assert_eq!(names, ["out.safetensors"]);
+    }
+
+    #[test]
+    fn files_that_hold_no_weights_say_so() {
+        let folder = tempfile::tempdir().unwrap();
+        let weights = weights(&["visual.proj"]);
+        let path = folder.path().join("w.pt");
+        let cases: [(&[u8], &str); 4] = [
+            (b"", "shorter than"),
+            (b"\x80\x02}q\x00.", "old format"),
+            (b"PK\x03\x04rubbish", "zip"),
+            (b"<html>not found</html>", "no safetensors file"),
+        ];
+        for (bytes, said) in cases {
+            std::fs::write(&path, bytes).unwrap();
+            let message = import_weights(&path, &weights).unwrap_err().to_string();
+            assert!(
+                message.contains("w.pt: ") && message.contains(said) && !message.contains('\n'),
+                "{message}"
+            );
+        }
+        let gone = import_weights(&folder.path().join("gone.pt"), &weights).unwrap_err().to_string();
+        assert!(gone.contains("gone.pt: there is no such file"), "{gone}");
+    }
+}

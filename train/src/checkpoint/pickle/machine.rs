@@ -1,0 +1,438 @@
+//! The pickle machine: a stack and a memo over an arena of values. Instructions are those that torch's picklers write
+//! (protocol 2, Python's `pickletools` documents them). Every value is made from at least one byte of the program, so
+//! memory is bounded by its length; values are indices, so a value inside itself costs nothing.
+
+use tch::Kind;
+
+use super::{PickleError, kind_of_storage};
+
+/// Place of a compound value in [`Values`].
+pub type Id = usize;
+
+/// A value; compound ones are in the arena.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Value {
+    /// None, booleans, floats: nothing that tensors are found by.
+    Plain,
+    /// A whole number.
+    Int(i64),
+    /// A name of the few that are known.
+    Class(Class),
+    /// Text, list, dict, ...
+    Compound(Id),
+}
+
+/// Names a pickle may use.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Class {
+    /// `collections.OrderedDict`
+    OrderedDict,
+    /// `torch._utils._rebuild_tensor_v2`
+    RebuildTensor,
+    /// `torch._utils._rebuild_parameter`
+    RebuildParameter,
+    /// `torch.FloatStorage` and its kin.
+    Storage(Kind),
+    /// Functions of `torch.jit._pickle` that give their first argument back with a type; `torch.device`, `torch.Size`.
+    First,
+    /// `__torch__.…`: a module of a TorchScript archive, here just its attributes.
+    Module,
+}
+
+impl Class {
+    fn named(module: &str, name: &str) -> Option<Self> {
+        Some(match (module, name) {
+            ("collections", "OrderedDict") => Self::OrderedDict,
+            ("torch._utils", "_rebuild_tensor_v2") => Self::RebuildTensor,
+            ("torch._utils", "_rebuild_parameter") => Self::RebuildParameter,
+            ("torch", "device" | "Size") => Self::First,
+            ("torch.jit._pickle", _) => Self::First,
+            ("torch", name) => Self::Storage(kind_of_storage(name)?),
+            _ if module == "__torch__" || module.starts_with("__torch__.") => Self::Module,
+            _ => return None,
+        })
+    }
+}
+
+/// Raw numbers in the zip.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Storage {
+    /// Name of the file below `data/`.
+    pub key: String,
+    /// Number format.
+    pub kind: Kind,
+    /// Number of numbers.
+    pub numel: i64,
+}
+
+/// A compound value.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Node {
+    /// Text.
+    Text(String),
+    /// A list or a tuple.
+    List(Vec<Value>),
+    /// A dict, or the attributes of a module, in order.
+    Dict(Vec<(Value, Value)>),
+    /// Where a tensor's numbers are.
+    Storage(Storage),
+    /// Storage (an id of one), offset, shape and stride.
+    Tensor { storage: Id, offset: i64, shape: Vec<i64>, stride: Vec<i64> },
+}
+
+/// All values of a pickle and the one it stands for.
+#[derive(Debug)]
+pub struct Values {
+    nodes: Vec<Node>,
+    /// What the pickle holds.
+    pub root: Value,
+}
+
+impl Values {
+    /// The compound behind a value, if it is one.
+    pub fn node(&self, value: Value) -> Option<&Node> {
+        match value {
+            Value::Compound(id) => self.nodes.get(id),
+            _ => None,
+        }
+    }
+
+    /// A storage by its id.
+    pub fn storage(&self, id: Id) -> Option<&Storage> {
+        match self.nodes.get(id) {
+            Some(Node::Storage(storage)) => Some(storage),
+            _ => None,
+        }
+    }
+}
+
+/// Runs a pickle.
+///
+/// # Errors
+/// When it is damaged or wants more than plain values and tensors.
+pub fn run(program: &[u8]) -> Result<Values, PickleError> {
+    let mut machine =
+        Machine { rest: program, nodes: Vec::new(), stack: Vec::new(), marks: Vec::new(), memo: Vec::new() };
+    loop {
+        if let Some(root) = machine.step()? {
+            return Ok(Values { nodes: machine.nodes, root });
+        }
+    }
+}
+
+struct Machine<'a> {
+    rest: &'a [u8],
+    nodes: Vec<Node>,
+    stack: Vec<Value>,
+    marks: Vec<usize>,
+    memo: Vec<Option<Value>>,
+}
+
+const ENDS: PickleError = PickleError::Damaged("it ends in the middle of an instruction");
+const EMPTY: PickleError = PickleError::Damaged("an instruction finds too little on the stack");
+const TYPE: PickleError = PickleError::Damaged("an instruction finds a value of the wrong type");
+
+impl<'a> Machine<'a> {
+    /// One instruction; the value of the whole at the end.
+    fn step(&mut self) -> Result<Option<Value>, PickleError> {
+        match self.u8()? {
+            0x80 => drop(self.u8()?), // PROTO
+            b'.' => return self.pop().map(Some),
+            b'(' => self.marks.push(self.stack.len()),
+            b'0' => drop(self.pop()?),
+            // None, True, False
+            b'N' | 0x88 | 0x89 => self.stack.push(Value::Plain),
+            b'G' => {
+                self.take(8)?;
+                self.stack.push(Value::Plain);
+            }
+            b'J' => {
+                let value = i32::from_le_bytes(self.array()?);
+                self.stack.push(Value::Int(value.into()));
+            }
+            b'K' => {
+                let value = self.u8()?;
+                self.stack.push(Value::Int(value.into()));
+            }
+            b'M' => {
+                let value = u16::from_le_bytes(self.array()?);
+                self.stack.push(Value::Int(value.into()));
+            }
+            0x8a => self.long()?,
+            b'X' => self.text(4)?,
+            0x8c => self.text(1)?,
+            // Bytes of Python 2's str, which is what its picklers wrote for text.
+            b'T' => self.text(4)?,
+            b'U' => self.text(1)?,
+            b']' | b')' => self.push(Node::List(Vec::new())),
+            b'}' => self.push(Node::Dict(Vec::new())),
+            b't' => {
+                let items = self.since_mark()?;
+                self.push(Node::List(items));
+            }
+            short @ 0x85..=0x87 => {
+                let count = usize::from(short - 0x84);
+                let start = self.stack.len().checked_sub(count).ok_or(EMPTY)?;
+                let items = self.above(start)?;
+                self.push(Node::List(items));
+            }
+            b'a' => {
+                let item = self.pop()?;
+                self.top_list()?.push(item);
+            }
+            b'e' => {
+                let items = self.since_mark()?;
+                self.top_list()?.extend(items);
+            }
+            b's' => {
+                let value = self.pop()?;
+                let key = self.pop()?;
+                self.top_dict()?.push((key, value));
+            }
+            b'u' => {
+                let items = self.since_mark()?;
+                let (pairs, []) = items.as_chunks::<2>() else {
+                    return Err(PickleError::Damaged("a dict with a key and no value"));
+                };
+                self.top_dict()?.extend(pairs.iter().map(|&[key, value]| (key, value)));
+            }
+            b'c' => {
+                let (module, name) = (self.line()?, self.line()?);
+                let class = Class::named(module, name)
+                    .ok_or_else(|| PickleError::Class(shown(&format!("{module}.{name}"))))?;
+                self.stack.push(Value::Class(class));
+            }
+            b'q' => {
+                let index = self.u8()?.into();
+                self.remember(index)?;
+            }
+            b'r' => {
+                let index = u32::from_le_bytes(self.array()?);
+                self.remember(index as usize)?;
+            }
+            0x94 => self.remember(self.memo.len())?,
+            b'h' => {
+                let index = self.u8()?.into();
+                self.recall(index)?;
+            }
+            b'j' => {
+                let index = u32::from_le_bytes(self.array()?);
+                self.recall(index as usize)?;
+            }
+            b'Q' => self.persistent()?,
+            // REDUCE and NEWOBJ: a class applied to a tuple
+            b'R' | 0x81 => self.apply()?,
+            b'b' => self.build()?,
+            other => return Err(PickleError::Opcode(other)),
+        }
+        Ok(None)
+    }
+
+    fn take(&mut self, count: usize) -> Result<&'a [u8], PickleError> {
+        let (taken, rest) = self.rest.split_at_checked(count).ok_or(ENDS)?;
+        self.rest = rest;
+        Ok(taken)
+    }
+
+    fn array<const N: usize>(&mut self) -> Result<[u8; N], PickleError> {
+        self.take(N)?.try_into().map_err(|_| ENDS)
+    }
+
+    fn u8(&mut self) -> Result<u8, PickleError> {
+        self.array::<1>().map(|[byte]| byte)
+    }
+
+    fn line(&mut self) -> Result<&'a str, PickleError> {
+        let end = self.rest.iter().position(|&byte| byte == b'\n').ok_or(ENDS)?;
+        let line = self.take(end + 1)?;
+        std::str::from_utf8(&line[..end]).map_err(|_| PickleError::Damaged("a name that is no text"))
+    }
+
+    /// Text with its length before it, in `width` bytes.
+    fn text(&mut self, width: usize) -> Result<(), PickleError> {
+        let length =
+            self.take(width)?.iter().rev().fold(0usize, |length, &byte| length << 8 | usize::from(byte));
+        let text = std::str::from_utf8(self.take(length)?)
+            .map_err(|_| PickleError::Damaged("text that is not UTF-8"))?;
+        self.push(Node::Text(text.to_owned()));
+        Ok(())
+    }
+
+    /// A whole number of any length; tensors need no more than 8 bytes.
+    fn long(&mut self) -> Result<(), PickleError> {
+        let length = self.u8()?.into();
+        let bytes = self.take(length)?;
+        let mut value = [if bytes.last().is_some_and(|&byte| byte >= 0x80) { 0xff } else { 0 }; 8];
+        let fits = length <= 8;
+        if fits {
+            value[..length].copy_from_slice(bytes);
+        }
+        self.stack.push(if fits { Value::Int(i64::from_le_bytes(value)) } else { Value::Plain });
+        Ok(())
+    }
+
+    fn push(&mut self, node: Node) {
+        self.stack.push(Value::Compound(self.nodes.len()));
+        self.nodes.push(node);
+    }
+
+    fn pop(&mut self) -> Result<Value, PickleError> {
+        if self.marks.last().is_some_and(|&mark| mark >= self.stack.len()) {
+            return Err(EMPTY);
+        }
+        self.stack.pop().ok_or(EMPTY)
+    }
+
+    fn above(&mut self, start: usize) -> Result<Vec<Value>, PickleError> {
+        if start > self.stack.len() || self.marks.last().is_some_and(|&mark| mark > start) {
+            return Err(EMPTY);
+        }
+        Ok(self.stack.split_off(start))
+    }
+
+    fn since_mark(&mut self) -> Result<Vec<Value>, PickleError> {
+        let mark = self.marks.pop().ok_or(EMPTY)?;
+        self.above(mark)
+    }
+
+    fn top(&mut self) -> Result<Option<&mut Node>, PickleError> {
+        match self.stack.last().ok_or(EMPTY)? {
+            Value::Compound(id) => Ok(self.nodes.get_mut(*id)),
+            _ => Ok(None),
+        }
+    }
+
+    fn top_list(&mut self) -> Result<&mut Vec<Value>, PickleError> {
+        match self.top()? {
+            Some(Node::List(list)) => Ok(list),
+            _ => Err(TYPE),
+        }
+    }
+
+    fn top_dict(&mut self) -> Result<&mut Vec<(Value, Value)>, PickleError> {
+        match self.top()? {
+            Some(Node::Dict(dict)) => Ok(dict),
+            _ => Err(TYPE),
+        }
+    }
+
+    fn remember(&mut self, index: usize) -> Result<(), PickleError> {
+        let value = *self.stack.last().ok_or(EMPTY)?;
+        // Picklers count up; a far-off index only asks for memory.
+        if index > self.memo.len() + 1 {
+            return Err(PickleError::Damaged("memo entries out of order"));
+        }
+        if index >= self.memo.len() {
+            self.memo.resize(index + 1, None);
+        }
+        self.memo[index] = Some(value);
+        Ok(())
+    }
+
+    fn recall(&mut self, index: usize) -> Result<(), PickleError> {
+        let value = self.memo.get(index).copied().flatten();
+        self.stack.push(value.ok_or(PickleError::Damaged("a memo entry that was never made"))?);
+        Ok(())
+    }
+
+    fn list_of(&self, value: Value) -> Result<&[Value], PickleError> {
+        match value {
+            Value::Compound(id) => match self.nodes.get(id) {
+                Some(Node::List(list)) => Ok(list),
+                _ => Err(TYPE),
+            },
+            _ => Err(TYPE),
+        }
+    }
+
+    fn text_of(&self, value: Value) -> Result<&str, PickleError> {
+        match value {
+            Value::Compound(id) => match self.nodes.get(id) {
+                Some(Node::Text(text)) => Ok(text),
+                _ => Err(TYPE),
+            },
+            _ => Err(TYPE),
+        }
+    }
+
+    /// `('storage', CLASS, KEY, DEVICE, NUMEL)`
+    fn persistent(&mut self) -> Result<(), PickleError> {
+        let id = self.pop()?;
+        let &[word, Value::Class(Class::Storage(kind)), key, _device, Value::Int(numel)] =
+            self.list_of(id)?
+        else {
+            return Err(PickleError::Damaged("a storage that is not described as one"));
+        };
+        if self.text_of(word)? != "storage" || numel < 0 {
+            return Err(PickleError::Damaged("a storage that is not described as one"));
+        }
+        let key = self.text_of(key)?.to_owned();
+        self.push(Node::Storage(Storage { key, kind, numel }));
+        Ok(())
+    }
+
+    fn apply(&mut self) -> Result<(), PickleError> {
+        let arguments = self.pop()?;
+        let Value::Class(class) = self.pop()? else { return Err(TYPE) };
+        let arguments = self.list_of(arguments)?.to_vec();
+        match class {
+            Class::OrderedDict if arguments.is_empty() => self.push(Node::Dict(Vec::new())),
+            // OrderedDict([(key, value), ...]), as older Pythons wrote it
+            Class::OrderedDict => {
+                let items = self.list_of(arguments[0])?.to_vec();
+                let pair = |&item: &Value| match self.list_of(item)? {
+                    &[key, value] => Ok((key, value)),
+                    _ => Err(TYPE),
+                };
+                let dict = items.iter().map(pair).collect::<Result<_, _>>()?;
+                self.push(Node::Dict(dict));
+            }
+            Class::Module => self.push(Node::Dict(Vec::new())),
+            Class::RebuildTensor => {
+                let [Value::Compound(storage), Value::Int(offset), shape, stride, ..] = arguments[..] else {
+                    return Err(PickleError::Damaged("a tensor that is not described as one"));
+                };
+                let tensor = Node::Tensor {
+                    storage,
+                    offset,
+                    shape: self.numbers(shape)?,
+                    stride: self.numbers(stride)?,
+                };
+                self.push(tensor);
+            }
+            Class::RebuildParameter | Class::First => {
+                self.stack.push(arguments.first().copied().unwrap_or(Value::Plain));
+            }
+            Class::Storage(_) => return Err(TYPE),
+        }
+        Ok(())
+    }
+
+    fn numbers(&self, list: Value) -> Result<Vec<i64>, PickleError> {
+        let number = |&value: &Value| if let Value::Int(number) = value { Ok(number) } else { Err(TYPE) };
+        self.list_of(list)?.iter().map(number).collect()
+    }
+
+    /// State put into an object: the attributes of a module. On a dict it is `_metadata`, which no weight depends on.
+    fn build(&mut self) -> Result<(), PickleError> {
+        let state = self.pop()?;
+        let attributes = match state {
+            Value::Compound(id) => match self.nodes.get(id) {
+                Some(Node::Dict(attributes)) => attributes.clone(),
+                _ => return Ok(()),
+            },
+            _ => return Ok(()),
+        };
+        if let Some(Node::Dict(dict)) = self.top()?
+            && dict.is_empty()
+        {
+            *dict = attributes;
+        }
+        Ok(())
+    }
+}
+
+/// Text from the file, short and in one line.
+fn shown(text: &str) -> String {
+    text.chars().filter(|c| !c.is_control()).take(80).collect()
+}

@@ -1,0 +1,189 @@
+//! `torch.save` and TorchScript files without Python and without trust. Both are a zip of raw storages and a pickle that
+//! says which tensors lie in them; a pickle is a program, and [`machine`] runs only the part of it that builds plain
+//! values. No class of the file is ever looked up or called: the few names that tensors need are an enum.
+//!
+//! What is not read: the format before PyTorch 1.6 (no zip), whole pickled modules, tensor subclasses.
+
+mod machine;
+mod tree;
+
+use std::fs::File;
+use std::io::{BufReader, Read};
+use std::path::{Path, PathBuf};
+
+use tch::{Kind, Tensor};
+use zip::ZipArchive;
+use zip::result::ZipError;
+
+use super::CheckpointError;
+use super::tensors::{Entry, tensor_of};
+use tree::StoredTensor;
+
+/// Largest pickle read. That of a ViT-H checkpoint with optimiser state is below 1 MiB.
+const MAX_PICKLE_BYTES: u64 = 64 << 20;
+
+/// One line of Python that turns any file torch can load into one we can.
+const CONVERT: &str = "python -c \"import sys,torch,safetensors.torch as s; d=torch.load(sys.argv[1],map_location='cpu'); \
+                       s.save_file({k:v.contiguous() for k,v in d.get('state_dict',d).items()},sys.argv[2])\" IN.pt OUT.safetensors";
+
+/// Why a `.pt` file is refused.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum PickleError {
+    /// No zip.
+    #[error("torch's old format from before 1.6, which is not read; convert it: {CONVERT}")]
+    Legacy,
+    /// The zip is damaged.
+    #[error("not a whole zip file ({0}); it was cut off or is something else")]
+    Zip(String),
+    /// A zip of something else.
+    #[error("a zip without data.pkl: not from torch.save or TorchScript")]
+    NotTorch,
+    /// The pickle wants a class we do not know.
+    #[error("its pickle names {0}, which is not read; convert it: {CONVERT}")]
+    Class(String),
+    /// An instruction outside the subset.
+    #[error("pickle instruction 0x{0:02x} is not read; convert it: {CONVERT}")]
+    Opcode(u8),
+    /// The pickle breaks a rule.
+    #[error("damaged pickle: {0}")]
+    Damaged(&'static str),
+    /// More than any model needs.
+    #[error("{0} is over the limit of what is read")]
+    TooLarge(&'static str),
+    /// Big-endian data.
+    #[error("written on a big-endian machine, which is not read; convert it: {CONVERT}")]
+    BigEndian,
+    /// A tensor reaches outside its storage, or the storage is not as long as promised.
+    #[error("damaged tensor {0}: it does not fit its storage")]
+    Tensor(String),
+}
+
+/// An open zip of tensors.
+pub struct PickleFile {
+    path: PathBuf,
+    zip: ZipArchive<BufReader<File>>,
+    /// Folder of all files in the zip, such as `archive`.
+    root: String,
+    stored: Vec<StoredTensor>,
+    entries: Vec<Entry>,
+    /// The storage read last: tensors that share one lie side by side.
+    last: Option<(String, Vec<u8>)>,
+}
+
+impl std::fmt::Debug for PickleFile {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("PickleFile")
+            .field("path", &self.path)
+            .field("entries", &self.entries)
+            .finish_non_exhaustive()
+    }
+}
+
+impl PickleFile {
+    /// Reads the pickle; no tensor data yet. Of a dict with a `state_dict`, as training checkpoints are, only that counts.
+    ///
+    /// # Errors
+    /// When the file is missing, damaged or of a refused kind.
+    pub fn open(path: &Path) -> Result<Self, CheckpointError> {
+        let refused = |error| CheckpointError::Pickle { path: path.to_path_buf(), error };
+        let file = File::open(path).map_err(|error| CheckpointError::read(path, error))?;
+        let zip_error = |error: ZipError| refused(PickleError::Zip(error.to_string()));
+        let mut zip = ZipArchive::new(BufReader::new(file)).map_err(zip_error)?;
+        let pickle = zip.file_names().flatten().find(|name| is_pickle(name)).map(|name| name.into_owned());
+        let pickle = pickle.ok_or_else(|| refused(PickleError::NotTorch))?;
+        let root = pickle.strip_suffix("/data.pkl").unwrap_or_default().to_owned();
+
+        if let Ok(order) = zip.by_name(&format!("{root}/byteorder")) {
+            let mut text = String::new();
+            // The zip may be cut off here; then so is what follows, and it says so.
+            let _ = order.take(16).read_to_string(&mut text);
+            if text == "big" {
+                return Err(refused(PickleError::BigEndian));
+            }
+        }
+        let member = zip.by_name(&pickle).map_err(zip_error)?;
+        if member.size() > MAX_PICKLE_BYTES {
+            return Err(refused(PickleError::TooLarge("the pickle")));
+        }
+        let mut program = Vec::new();
+        member
+            .take(MAX_PICKLE_BYTES)
+            .read_to_end(&mut program)
+            .map_err(|error| refused(PickleError::Zip(error.to_string())))?;
+        let stored = machine::run(&program).and_then(|values| tree::tensors(&values)).map_err(refused)?;
+        let entry = |tensor: &StoredTensor| Entry {
+            name: tensor.name.clone(),
+            shape: tensor.shape.clone(),
+            kind: tensor.storage.kind,
+        };
+        let entries = stored.iter().map(entry).collect();
+        Ok(Self { path: path.to_path_buf(), zip, root, stored, entries, last: None })
+    }
+
+    /// What it holds, in file order.
+    pub fn entries(&self) -> &[Entry] {
+        &self.entries
+    }
+
+    /// Reads one tensor, on the CPU, row-major.
+    ///
+    /// # Errors
+    /// When there is no such tensor, its storage is damaged, or memory runs out.
+    pub fn read(&mut self, name: &str) -> Result<Tensor, CheckpointError> {
+        let Some(tensor) = self.stored.iter().find(|tensor| tensor.name == name).cloned() else {
+            return Err(CheckpointError::damaged(&self.path, format!("no tensor {name}")));
+        };
+        let path = self.path.clone();
+        let misfit =
+            || CheckpointError::Pickle { path: path.clone(), error: PickleError::Tensor(name.into()) };
+        let StoredTensor { storage, shape, stride, offset, .. } = tensor;
+        if self.last.as_ref().is_none_or(|(key, _)| *key != storage.key) {
+            let bytes = self.storage(&storage.key)?;
+            self.last = Some((storage.key.clone(), bytes));
+        }
+        let bytes = self.last.as_ref().map_or(&[][..], |(_, bytes)| bytes);
+        let numel = i64::try_from(bytes.len() / storage.kind.elt_size_in_bytes()).map_err(|_| misfit())?;
+        if numel != storage.numel {
+            return Err(misfit());
+        }
+        let whole = tensor_of(bytes, &[numel], storage.kind).map_err(|_| misfit())?;
+        Ok(whole.f_as_strided(&shape, &stride, offset)?.f_contiguous()?)
+    }
+
+    fn storage(&mut self, key: &str) -> Result<Vec<u8>, CheckpointError> {
+        let path = self.path.clone();
+        let refused =
+            |what: String| CheckpointError::Pickle { path: path.clone(), error: PickleError::Zip(what) };
+        let name = format!("{}/data/{key}", self.root);
+        let mut member = self.zip.by_name(&name).map_err(|error| refused(format!("{name}: {error}")))?;
+        let mut bytes = Vec::new();
+        // Grows with what is there, not with what the header promises.
+        member.read_to_end(&mut bytes).map_err(|error| refused(format!("{name}: {error}")))?;
+        Ok(bytes)
+    }
+}
+
+/// `ROOT/data.pkl`
+fn is_pickle(name: &str) -> bool {
+    name.strip_suffix("/data.pkl").is_some_and(|root| !root.is_empty() && !root.contains('/'))
+}
+
+/// Number format of a storage class of torch, such as `FloatStorage`.
+fn kind_of_storage(class: &str) -> Option<Kind> {
+    Some(match class {
+        "FloatStorage" => Kind::Float,
+        "DoubleStorage" => Kind::Double,
+        "HalfStorage" => Kind::Half,
+        "BFloat16Storage" => Kind::BFloat16,
+        "LongStorage" => Kind::Int64,
+        "IntStorage" => Kind::Int,
+        "ShortStorage" => Kind::Int16,
+        "CharStorage" => Kind::Int8,
+        "ByteStorage" => Kind::Uint8,
+        "BoolStorage" => Kind::Bool,
+        _ => return None,
+    })
+}
+
+#[cfg(test)]
+mod tests;

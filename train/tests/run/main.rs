@@ -1,0 +1,14 @@
+//! `pairmill-train` as a user runs it: the binary on small shards of the miniature web, on the CPU.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stderr,
+    reason = "helpers of tests may fail"
+)]
+
+mod bad_input;
+mod harness;
+mod ranks;
+mod resume;
+mod tokenize;
