@@ -33,7 +33,9 @@ fn main() -> ExitCode {
         Command::Report(args) => report(&args),
         Command::Rows(args) => rows(&args),
         Command::Captions(args) => run_captions(&args),
-        Command::Gallery(args) => gallery::gallery(&args).and_then(|text| Ok(output::write(Path::new("-"), text.as_bytes())?)),
+        Command::Gallery(args) => {
+            gallery::gallery(&args).and_then(|text| Ok(output::write(Path::new("-"), text.as_bytes())?))
+        }
         Command::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Cli::command(), "pairmill-report", &mut script);
@@ -44,8 +46,12 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             let bad_input = error.chain().any(|cause| {
-                let is_captions = cause.downcast_ref::<CaptionsError>().is_some_and(CaptionsError::is_bad_input);
-                is_captions || cause.is::<GalleryError>() || cause.is::<LoadError>() || cause.is::<ResultsError>()
+                let is_captions =
+                    cause.downcast_ref::<CaptionsError>().is_some_and(CaptionsError::is_bad_input);
+                is_captions
+                    || cause.is::<GalleryError>()
+                    || cause.is::<LoadError>()
+                    || cause.is::<ResultsError>()
             });
             // One line: whoever reads logs or pipes gets the whole message.
             let _ = writeln!(io::stderr(), "error: {}", format!("{error:#}").replace('\n', " "));
@@ -167,7 +173,8 @@ fn run_captions(args: &CaptionsArgs) -> anyhow::Result<()> {
     let mut text = String::new();
     for source in &result.sources {
         let account = &source.account;
-        let distinct = source.words.as_ref().map_or_else(String::new, |w| format!(", {} distinct", w.num_distinct));
+        let distinct =
+            source.words.as_ref().map_or_else(String::new, |w| format!(", {} distinct", w.num_distinct));
         text.push_str(&format!(
             "{}: {account}; {} captions, {} words{distinct}\n",
             source.name, account.num_captions, account.num_words

@@ -65,7 +65,12 @@ pub struct CaptionsArgs {
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub seed: u64,
     /// What to measure
-    #[arg(long, value_name = "MEASURES", value_delimiter = ',', default_value = "words,ngrams,lengths,tokens,languages,duplicates")]
+    #[arg(
+        long,
+        value_name = "MEASURES",
+        value_delimiter = ',',
+        default_value = "words,ngrams,lengths,tokens,languages,duplicates"
+    )]
     pub measure: Vec<Measure>,
     /// Longest n-grams
     #[arg(long, value_name = "N", default_value_t = DEFAULT_NGRAMS, value_parser = ngrams)]

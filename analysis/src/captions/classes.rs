@@ -183,7 +183,9 @@ mod tests {
     #[test]
     fn names_are_sequences_of_whole_words() {
         let mut classes = Classes::default();
-        assert!(classes.add("pets".to_owned(), ["Maine_Coon", "pug", "Sphynx", ""].map(str::to_owned).to_vec()));
+        assert!(
+            classes.add("pets".to_owned(), ["Maine_Coon", "pug", "Sphynx", ""].map(str::to_owned).to_vec())
+        );
         assert!(!classes.add("none".to_owned(), vec!["12".to_owned()]));
         let mut tally = ClassTally::new(&classes);
         for caption in ["My Maine Coon, a MAINE-COON!", "a pugnacious main coon", "pug pug", "nothing"] {

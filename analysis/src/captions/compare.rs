@@ -63,7 +63,13 @@ pub fn compare(
                 }
                 let count = counts[source];
                 let count_elsewhere = counts.iter().sum::<u64>() - count;
-                heap.push(Ranked(DistinctiveWord { word: word.to_owned(), count, count_elsewhere, log_odds, z }));
+                heap.push(Ranked(DistinctiveWord {
+                    word: word.to_owned(),
+                    count,
+                    count_elsewhere,
+                    log_odds,
+                    z,
+                }));
                 if heap.len() > num_distinctive {
                     heap.pop();
                 }

@@ -47,7 +47,8 @@ fn chance_of_any(all: f64, df: f64, n: f64) -> f64 {
     let ln_none = if few <= MAX_FACTORS {
         (0..few as u64).map(|i| (-many / (all - i as f64)).ln_1p()).sum()
     } else {
-        ln_gamma(all - df + 1.0) - ln_gamma(all - df - n + 1.0) - ln_gamma(all + 1.0) + ln_gamma(all - n + 1.0)
+        ln_gamma(all - df + 1.0) - ln_gamma(all - df - n + 1.0) - ln_gamma(all + 1.0)
+            + ln_gamma(all - n + 1.0)
     };
     -f64::exp_m1(ln_none)
 }
@@ -88,8 +89,10 @@ mod tests {
         for (n, expected) in curve {
             let (mut sum, mut num) = (0.0, 0.0);
             for draw in (0_u32..32).filter(|d| u64::from(d.count_ones()) == n) {
-                let words: std::collections::BTreeSet<i32> =
-                    (0..5).filter(|c| draw >> c & 1 == 1).flat_map(|c| captions[c as usize].clone()).collect();
+                let words: std::collections::BTreeSet<i32> = (0..5)
+                    .filter(|c| draw >> c & 1 == 1)
+                    .flat_map(|c| captions[c as usize].clone())
+                    .collect();
                 sum += words.len() as f64;
                 num += 1.0;
             }
@@ -102,7 +105,11 @@ mod tests {
         let curve = growth(1_000_000_000, &BTreeMap::from([(1, 1_000_000_000), (1_000_000_000, 7)]));
         let at = |n| curve.iter().find(|p| p.0 == n).unwrap().1;
         // A word of one caption is in a draw of n with chance n / total.
-        assert!((at(1000) - 1007.0).abs() < 1e-3 && (at(500_000_000) / 500_000_007.0 - 1.0).abs() < 1e-5, "{}", at(1000));
+        assert!(
+            (at(1000) - 1007.0).abs() < 1e-3 && (at(500_000_000) / 500_000_007.0 - 1.0).abs() < 1e-5,
+            "{}",
+            at(1000)
+        );
         assert_eq!(at(1_000_000_000), 1_000_000_007.0);
     }
 }

@@ -75,7 +75,12 @@ impl Lengths {
         let quantile = |q: f64| {
             let wanted = (q * total as f64).ceil().max(1.0) as u64;
             let mut seen = 0;
-            self.iter().find(|(_, n)| { seen += n; seen >= wanted }).map(|(l, _)| l)
+            self.iter()
+                .find(|(_, n)| {
+                    seen += n;
+                    seen >= wanted
+                })
+                .map(|(l, _)| l)
         };
         Some(LengthSummary {
             mean: sum as f64 / total as f64,

@@ -17,7 +17,8 @@ use super::growth::growth;
 use super::lengths::Lengths;
 use super::read::plan;
 use super::result::{
-    CaptionsResult, Duplicates, GrowthPoint, LanguageShare, LengthTable, NgramTable, SourceResult, TextCount, WordTable,
+    CaptionsResult, Duplicates, GrowthPoint, LanguageShare, LengthTable, NgramTable, SourceResult, TextCount,
+    WordTable,
 };
 use super::sample::draw;
 use super::scan::scan;
@@ -103,7 +104,12 @@ fn boil_down(source: &Source, totals: &Totals, top: usize) -> Result<SourceResul
     let mut lengths = Vec::new();
     let mut add = |unit, counts: &Lengths, share_truncated| {
         let rows = counts.iter().collect();
-        lengths.extend(counts.summary().map(|summary| LengthTable { unit, summary, share_truncated, counts: rows }));
+        lengths.extend(counts.summary().map(|summary| LengthTable {
+            unit,
+            summary,
+            share_truncated,
+            counts: rows,
+        }));
     };
     if let Some([characters, words]) = &totals.lengths {
         add("characters", characters, None);
@@ -123,7 +129,8 @@ fn boil_down(source: &Source, totals: &Totals, top: usize) -> Result<SourceResul
         })
         .collect();
     languages.sort_by(|a, b| b.captions.cmp(&a.captions).then_with(|| a.language.cmp(&b.language)));
-    let duplicates = totals.captions.as_ref().map(|captions| duplicates(captions, num_captions, top)).transpose()?;
+    let duplicates =
+        totals.captions.as_ref().map(|captions| duplicates(captions, num_captions, top)).transpose()?;
     Ok(SourceResult {
         name: source.name.clone(),
         num_files: source.paths.len(),
@@ -178,7 +185,8 @@ fn write_words(
     num_captions: u64,
     top: Option<usize>,
 ) -> Result<(), CaptionsError> {
-    let create = |name: &str| Ok::<_, FileError>(csv::Writer::from_writer(AtomicFile::create(folder.join(name))?));
+    let create =
+        |name: &str| Ok::<_, FileError>(csv::Writer::from_writer(AtomicFile::create(folder.join(name))?));
     let mut counts = create("words.csv")?;
     let mut frequencies = create("document_frequencies.csv")?;
     let failed = |e: csv::Error| FileError::new(folder, FileAction::Write, std::io::Error::other(e));
@@ -200,7 +208,8 @@ fn write_words(
         })?,
     }
     for writer in [counts, frequencies] {
-        let mut file = writer.into_inner().map_err(|e| FileError::new(folder, FileAction::Write, e.into_error()))?;
+        let mut file =
+            writer.into_inner().map_err(|e| FileError::new(folder, FileAction::Write, e.into_error()))?;
         file.flush().map_err(|e| FileError::new(folder, FileAction::Write, e))?;
         file.commit()?;
     }

@@ -59,14 +59,26 @@ pub fn sections(result: &CaptionsResult) -> Vec<Section> {
 }
 
 fn lead(result: &CaptionsResult) -> String {
-    let drawn = result.sample.map_or_else(String::new, |n| format!(", at most {n} captions of each, seed {}", result.seed));
+    let drawn = result
+        .sample
+        .map_or_else(String::new, |n| format!(", at most {n} captions of each, seed {}", result.seed));
     format!("Words by the rule `{}`{drawn}.", result.word_rule)
 }
 
 fn overview(result: &CaptionsResult) -> Table {
     let columns = [
-        "source", "rows", "captions", "without", "blank", "words", "distinct words", "characters, median",
-        "tokens, median", "over 77 tokens, %", "redundant, %", "English, %",
+        "source",
+        "rows",
+        "captions",
+        "without",
+        "blank",
+        "words",
+        "distinct words",
+        "characters, median",
+        "tokens, median",
+        "over 77 tokens, %",
+        "redundant, %",
+        "English, %",
     ];
     let mut table = Table::new("Sources", &columns);
     for source in &result.sources {
@@ -104,7 +116,10 @@ fn source_section(n: usize, source: &SourceResult, result: &CaptionsResult) -> S
         blocks.push(figure(
             &format!("words-{n}"),
             &format!("Most frequent words of {}", source.name),
-            &format!("Rule `{}`; {} distinct words, {} of them once.", result.word_rule, words.num_distinct, words.num_once),
+            &format!(
+                "Rule `{}`; {} distinct words, {} of them once.",
+                result.word_rule, words.num_distinct, words.num_once
+            ),
             words.top.iter().take(DEFAULT_SHOWN).map(count_bar).collect(),
             "word",
             "count",
@@ -170,7 +185,8 @@ fn source_section(n: usize, source: &SourceResult, result: &CaptionsResult) -> S
 }
 
 fn growth_table(source: &SourceResult) -> Table {
-    let mut table = Table::new("Vocabulary growth: distinct words expected in random captions", &["captions", "words"]);
+    let mut table =
+        Table::new("Vocabulary growth: distinct words expected in random captions", &["captions", "words"]);
     for point in source.words.iter().flat_map(|w| &w.growth) {
         table.rows.push(vec![number(point.captions), Value::Number(point.words, 1)]);
     }
@@ -180,7 +196,8 @@ fn growth_table(source: &SourceResult) -> Table {
 fn overlap_table(result: &CaptionsResult) -> Table {
     let num_top = result.overlaps.first().map_or(0, |o| o.num_top);
     let top = format!("Jaccard of the top {num_top}");
-    let mut table = Table::new("Overlap", &["a", "b", "Jaccard of all words", &top, "Jensen–Shannon distance"]);
+    let mut table =
+        Table::new("Overlap", &["a", "b", "Jaccard of all words", &top, "Jensen–Shannon distance"]);
     for o in &result.overlaps {
         let cells = [o.jaccard, o.jaccard_top, o.js_distance].map(|x| Value::Number(x, 4));
         table.rows.push([o.a.as_str().into(), o.b.as_str().into()].into_iter().chain(cells).collect());
@@ -221,13 +238,17 @@ pub fn to_files(result: &CaptionsResult) -> Vec<(String, String)> {
         };
         let mut ngrams = Table::new("", &["n", "ngram", "count", "captions"]);
         for table in &source.ngrams {
-            let row = |t: &TextCount| vec![number(table.n as u64), t.text.as_str().into(), number(t.count), number(t.captions)];
+            let row = |t: &TextCount| {
+                vec![number(table.n as u64), t.text.as_str().into(), number(t.count), number(t.captions)]
+            };
             ngrams.rows.extend(table.top.iter().map(row));
         }
         add("ngrams", ngrams);
         let mut lengths = Table::new("", &["unit", "length", "captions"]);
         for table in &source.lengths {
-            lengths.rows.extend(table.counts.iter().map(|(l, n)| vec![table.unit.into(), number(*l), number(*n)]));
+            lengths
+                .rows
+                .extend(table.counts.iter().map(|(l, n)| vec![table.unit.into(), number(*l), number(*n)]));
         }
         add("lengths", lengths);
         let mut languages = Table::new("", &["language", "captions", "share"]);
@@ -244,7 +265,12 @@ pub fn to_files(result: &CaptionsResult) -> Vec<(String, String)> {
         let mut classes = Table::new("", &["task", "class", "mentions", "captions"]);
         for coverage in &source.coverage {
             classes.rows.extend(coverage.classes.iter().map(|c| {
-                vec![coverage.task.as_str().into(), c.class.as_str().into(), number(c.mentions), number(c.captions)]
+                vec![
+                    coverage.task.as_str().into(),
+                    c.class.as_str().into(),
+                    number(c.mentions),
+                    number(c.captions),
+                ]
             }));
         }
         add("classes", classes);
@@ -252,7 +278,12 @@ pub fn to_files(result: &CaptionsResult) -> Vec<(String, String)> {
     let mut distinctive = Table::new("", &["source", "word", "count", "count_elsewhere", "log_odds", "z"]);
     for d in &result.distinctive {
         distinctive.rows.extend(d.words.iter().map(|w| {
-            let numbers = [number(w.count), number(w.count_elsewhere), Value::Number(w.log_odds, 4), Value::Number(w.z, 3)];
+            let numbers = [
+                number(w.count),
+                number(w.count_elsewhere),
+                Value::Number(w.log_odds, 4),
+                Value::Number(w.z, 3),
+            ];
             [d.source.as_str().into(), w.word.as_str().into()].into_iter().chain(numbers).collect()
         }));
     }

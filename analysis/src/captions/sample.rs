@@ -3,8 +3,6 @@
 
 use std::collections::BinaryHeap;
 
-use arrow::array::Array;
-
 use super::error::CaptionsError;
 use super::read::{Batch, Piece};
 use super::scan::{Worker, scan};
@@ -51,10 +49,10 @@ impl Worker for Smallest {
             let rank = rank(self.seed, piece, row + n as u64);
             if self.ranks.len() < self.num {
                 self.ranks.push(rank);
-            } else if let Some(mut largest) = self.ranks.peek_mut() {
-                if rank < *largest {
-                    *largest = rank;
-                }
+            } else if let Some(mut largest) = self.ranks.peek_mut()
+                && rank < *largest
+            {
+                *largest = rank;
             }
         }
         Ok(())
@@ -69,10 +67,6 @@ pub fn draw(pieces: &[Piece], num: u64, seed: u64, num_threads: usize) -> Result
     let num = usize::try_from(num).unwrap_or(usize::MAX);
     let workers = (0..num_threads).map(|_| Smallest { seed, num, ranks: BinaryHeap::new() }).collect();
     let mut ranks: Vec<u64> = scan(pieces, workers)?.into_iter().flat_map(|w| w.ranks).collect();
-    let threshold = if ranks.len() <= num {
-        u64::MAX
-    } else {
-        *ranks.select_nth_unstable(num - 1).1
-    };
+    let threshold = if ranks.len() <= num { u64::MAX } else { *ranks.select_nth_unstable(num - 1).1 };
     Ok(Draw { seed, threshold })
 }

@@ -78,13 +78,15 @@ fn name_of(path: &Path, spec: &ShardSpec) -> String {
     let stem = path.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
     let stem = stem.split('.').next().unwrap_or_default();
     let is_shard = !stem.is_empty() && stem.bytes().all(|b| b.is_ascii_digit());
-    let from_folder = spec.names().iter().any(|n| Path::new(n).is_dir() && path.parent() == Some(Path::new(n)));
+    let from_folder =
+        spec.names().iter().any(|n| Path::new(n).is_dir() && path.parent() == Some(Path::new(n)));
     let folder = || {
         let absolute = std::path::absolute(path).ok()?;
         Some(absolute.parent()?.file_name()?.to_string_lossy().into_owned())
     };
     let name = if is_shard || from_folder { folder() } else { None };
-    name.filter(|n| is_name(n)).unwrap_or_else(|| if stem.is_empty() { "captions".to_owned() } else { stem.to_owned() })
+    name.filter(|n| is_name(n))
+        .unwrap_or_else(|| if stem.is_empty() { "captions".to_owned() } else { stem.to_owned() })
 }
 
 #[cfg(test)]
@@ -108,7 +110,10 @@ mod tests {
         let owned = |name: &str, n| (name.to_owned(), n);
         assert_eq!(names(&[at("")]).unwrap(), [owned("laion", 2)]);
         assert_eq!(names(&[at("00000.tar"), at("00001.tar")]).unwrap(), [owned("laion", 2)]);
-        assert_eq!(names(&[at("other.parquet"), at("00000.tar")]).unwrap(), [owned("other", 1), owned("laion", 1)]);
+        assert_eq!(
+            names(&[at("other.parquet"), at("00000.tar")]).unwrap(),
+            [owned("other", 1), owned("laion", 1)]
+        );
         let named = [format!("a={}", at("*.tar")), format!("a={}", at("other.parquet"))];
         assert_eq!(names(&named).unwrap(), [owned("a", 3)]);
         let error = names(&[at("none.tar")]).unwrap_err().to_string();

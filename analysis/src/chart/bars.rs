@@ -25,7 +25,8 @@ const MAX_LABEL: f64 = 240.0;
 /// Draws bars from top to bottom.
 pub fn bars(bars: &[Bar], description: &str) -> Drawing {
     let labels: Vec<String> = bars.iter().map(|b| cut(&b.label)).collect();
-    let widest = |texts: &mut dyn Iterator<Item = &str>| texts.map(|t| text_width(t, TEXT)).fold(0.0, f64::max);
+    let widest =
+        |texts: &mut dyn Iterator<Item = &str>| texts.map(|t| text_width(t, TEXT)).fold(0.0, f64::max);
     let left = widest(&mut labels.iter().map(String::as_str)) + GAP;
     let right = widest(&mut bars.iter().map(|b| b.text.as_str())) + GAP;
     let most = bars.iter().map(|b| b.value).fold(0.0, f64::max);
@@ -42,7 +43,14 @@ pub fn bars(bars: &[Bar], description: &str) -> Drawing {
         let line = top + ROW / 2.0 + 4.0;
         drawing.text(left - GAP, line, TEXT, label, Anchor::End, Paint::Ink);
         let hint = bar.hint.clone();
-        drawing.shapes.push(Shape::Rect { x: left, y: top + 3.0, w, h: ROW - 6.0, fill: Paint::Series(0), hint });
+        drawing.shapes.push(Shape::Rect {
+            x: left,
+            y: top + 3.0,
+            w,
+            h: ROW - 6.0,
+            fill: Paint::Series(0),
+            hint,
+        });
         drawing.text(left + w + GAP, line, TEXT, &bar.text, Anchor::Start, Paint::Soft);
     }
     drawing

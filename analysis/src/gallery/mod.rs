@@ -78,7 +78,10 @@ fn write_pages(args: &GalleryArgs) -> Result<String, GalleryError> {
                 columns: args.columns,
                 title: &source.name,
             };
-            let failed = |e: anyhow::Error| GalleryError::Sheet { name: source.name.clone(), reason: format!("{e:#}") };
+            let failed = |e: anyhow::Error| GalleryError::Sheet {
+                name: source.name.clone(),
+                reason: format!("{e:#}"),
+            };
             write_sheet(&request).map_err(failed)?;
             text.push_str(&format!("{}\n", out.display()));
         }

@@ -17,7 +17,8 @@ fn shared(name: &str) -> Option<PathBuf> {
 }
 
 fn write_lines(path: &Path, captions: &[&str]) -> String {
-    let lines: String = captions.iter().map(|c| serde_json::json!({ "caption": c }).to_string() + "\n").collect();
+    let lines: String =
+        captions.iter().map(|c| serde_json::json!({ "caption": c }).to_string() + "\n").collect();
     std::fs::write(path, lines).unwrap();
     path.display().to_string()
 }
@@ -32,16 +33,26 @@ fn succeed(args: &[&str]) -> String {
 #[test]
 fn real_captions_are_counted_as_python_counts_them() {
     let Some(table) = shared("laion_sample_3000.parquet") else { return };
-    let expected = std::fs::read_to_string(
-        Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/captions/laion_words.txt"),
-    )
-    .unwrap();
+    let expected =
+        std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/captions/laion_words.txt"))
+            .unwrap();
     let (head, top) = expected.split_once('\n').unwrap();
     let dir = tempfile::tempdir().unwrap();
     for threads in ["1", "3"] {
         let out = dir.path().join(threads);
         let (table, out) = (table.to_str().unwrap(), out.to_str().unwrap());
-        let args = ["captions", table, "--caption-col", "TEXT", "--measure", "words", "--threads", threads, "--out", out];
+        let args = [
+            "captions",
+            table,
+            "--caption-col",
+            "TEXT",
+            "--measure",
+            "words",
+            "--threads",
+            threads,
+            "--out",
+            out,
+        ];
         succeed(&args);
         let words = std::fs::read_to_string(Path::new(out).join("words.csv")).unwrap();
         let lines = words.strip_prefix("word,count\n").unwrap();
@@ -55,20 +66,35 @@ fn real_captions_are_counted_as_python_counts_them() {
 #[test]
 fn two_sources_are_measured_and_compared() {
     let dir = tempfile::tempdir().unwrap();
-    let cats = write_lines(&dir.path().join("c.jsonl"), &["a cat", "a black cat", "a cat", " ", "the Maine Coon"]);
-    let dogs = write_lines(&dir.path().join("d.jsonl"), &["a dog", "a brown dog runs", "ein Hund läuft schnell über die Wiese"]);
+    let cats =
+        write_lines(&dir.path().join("c.jsonl"), &["a cat", "a black cat", "a cat", " ", "the Maine Coon"]);
+    let dogs = write_lines(
+        &dir.path().join("d.jsonl"),
+        &["a dog", "a brown dog runs", "ein Hund läuft schnell über die Wiese"],
+    );
     let classes = dir.path().join("pets.txt");
     std::fs::write(&classes, "Maine_Coon\npug\n").unwrap();
     let out = dir.path().join("out");
     let (cats, dogs) = (format!("cats={cats}"), format!("dogs={dogs}"));
     let said = succeed(&[
-        "captions", &cats, &dogs, "--classes", classes.to_str().unwrap(), "--ngrams", "3", "--out", out.to_str().unwrap(),
+        "captions",
+        &cats,
+        &dogs,
+        "--classes",
+        classes.to_str().unwrap(),
+        "--ngrams",
+        "3",
+        "--out",
+        out.to_str().unwrap(),
     ]);
     assert!(said.contains("cats: 5 rows, 1 blank; 4 captions, 10 words, 6 distinct"), "{said}");
     let file = |name: &str| std::fs::read_to_string(out.join(name)).unwrap();
     assert!(file("cats/words.csv").starts_with("word,count\na,3\ncat,3\n"));
     assert!(file("cats/document_frequencies.csv").contains("\ncat,3,0.75\n"));
-    assert!(file("cats/ngrams.csv").contains("\n2,a cat,2,2\n") && file("cats/ngrams.csv").contains("\n3,a black cat,1,1\n"));
+    assert!(
+        file("cats/ngrams.csv").contains("\n2,a cat,2,2\n")
+            && file("cats/ngrams.csv").contains("\n3,a black cat,1,1\n")
+    );
     assert_eq!(file("cats/duplicates.csv"), "copies,caption\n2,a cat\n");
     assert_eq!(file("cats/classes.csv"), "task,class,mentions,captions\npets,Maine_Coon,1,1\npets,pug,0,0\n");
     assert!(file("dogs/languages.csv").contains("\ndeu,1,"), "{}", file("dogs/languages.csv"));
@@ -86,12 +112,24 @@ fn two_sources_are_measured_and_compared() {
 #[test]
 fn a_sample_is_exact_in_size_and_the_same_for_any_number_of_threads() {
     let dir = tempfile::tempdir().unwrap();
-    let captions: Vec<String> = (0..500).map(|n| format!("word{}", char::from(b'a' + (n % 26) as u8))).collect();
-    let input = write_lines(&dir.path().join("c.jsonl"), &captions.iter().map(String::as_str).collect::<Vec<_>>());
+    let captions: Vec<String> =
+        (0..500).map(|n| format!("word{}", char::from(b'a' + (n % 26) as u8))).collect();
+    let input =
+        write_lines(&dir.path().join("c.jsonl"), &captions.iter().map(String::as_str).collect::<Vec<_>>());
     let counts = |seed: &str, threads: &str| {
         let out = dir.path().join(format!("{seed}-{threads}"));
         let said = succeed(&[
-            "captions", &input, "--sample", "100", "--seed", seed, "--threads", threads, "--measure", "words", "--out",
+            "captions",
+            &input,
+            "--sample",
+            "100",
+            "--seed",
+            seed,
+            "--threads",
+            threads,
+            "--measure",
+            "words",
+            "--out",
             out.to_str().unwrap(),
         ]);
         assert!(said.contains("; 100 captions"), "{said}");
@@ -143,7 +181,16 @@ fn a_gallery_is_a_page_and_a_picture_for_each_source() {
     let pages: Vec<String> = ["a", "b"]
         .map(|out| {
             let out = dir.path().join(out);
-            succeed(&["gallery", path.to_str().unwrap(), "--num", "3", "--seed", "5", "--out", out.to_str().unwrap()]);
+            succeed(&[
+                "gallery",
+                path.to_str().unwrap(),
+                "--num",
+                "3",
+                "--seed",
+                "5",
+                "--out",
+                out.to_str().unwrap(),
+            ]);
             assert!(std::fs::read(out.join("dots.png")).unwrap().starts_with(b"\x89PNG"));
             std::fs::read_to_string(out.join("dots.html")).unwrap()
         })

@@ -90,10 +90,10 @@ impl Counted {
         self.each(|entry| {
             if heap.len() < num {
                 heap.push(entry.into());
-            } else if let Some(mut worst) = heap.peek_mut() {
-                if (entry.count, worst.word.as_str()) > (worst.count, entry.word) {
-                    *worst = entry.into();
-                }
+            } else if let Some(mut worst) = heap.peek_mut()
+                && (entry.count, worst.word.as_str()) > (worst.count, entry.word)
+            {
+                *worst = entry.into();
             }
         })?;
         Ok(heap.into_sorted_vec())
@@ -132,7 +132,9 @@ impl Counted {
         }
         while let Some(Reverse((entry, number))) = heap.pop() {
             take(Entry { word: &entry.word, count: entry.count, captions: entry.captions })?;
-            heap.extend(cursors[number].next_entry().map_err(|e| sorted.failed(e))?.map(|e| Reverse((e, number))));
+            heap.extend(
+                cursors[number].next_entry().map_err(|e| sorted.failed(e))?.map(|e| Reverse((e, number))),
+            );
         }
         Ok(())
     }

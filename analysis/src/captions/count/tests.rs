@@ -42,7 +42,9 @@ fn reference(captions: &[Vec<String>]) -> BTreeMap<String, (u64, u64)> {
 fn all(counted: &Counted) -> BTreeMap<String, (u64, u64)> {
     let mut found = BTreeMap::new();
     counted
-        .each(|e| assert_eq!(found.insert(e.word.to_owned(), (e.count, e.captions)), None, "{} twice", e.word))
+        .each(|e| {
+            assert_eq!(found.insert(e.word.to_owned(), (e.count, e.captions)), None, "{} twice", e.word)
+        })
         .unwrap();
     found
 }
@@ -88,7 +90,8 @@ fn the_order_of_output_is_that_of_counts_then_words() {
             })
             .unwrap();
         assert_eq!(found, expected, "budget {budget}");
-        let top: Vec<_> = counted.top(7).unwrap().into_iter().map(|e| (e.word, (e.count, e.captions))).collect();
+        let top: Vec<_> =
+            counted.top(7).unwrap().into_iter().map(|e| (e.word, (e.count, e.captions))).collect();
         assert_eq!(top, expected[..7]);
     }
 }

@@ -6,7 +6,8 @@ use std::path::Path;
 use crate::captions::error::CaptionsError;
 
 /// Names that captions go by, the likeliest first; case does not matter.
-const KNOWN: [&str; 6] = ["caption", "text", "title", "caption_reference_description", "description", "alt_text"];
+const KNOWN: [&str; 6] =
+    ["caption", "text", "title", "caption_reference_description", "description", "alt_text"];
 /// How alike two names are, of 1, to be suggested for one another.
 const NEAR: f64 = 0.7;
 /// Names listed in a message.
@@ -47,9 +48,7 @@ impl CaptionColumn {
                 column: wanted.to_owned(),
                 advice: advice(names, wanted),
             }),
-            (None, None) => {
-                Err(CaptionsError::WhichColumn { path: path.to_owned(), columns: listed(names) })
-            }
+            (None, None) => Err(CaptionsError::WhichColumn { path: path.to_owned(), columns: listed(names) }),
         }
     }
 }

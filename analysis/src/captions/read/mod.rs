@@ -140,9 +140,11 @@ impl Reader {
     /// When its file cannot be opened.
     pub fn open(piece: &Piece) -> Result<Self, CaptionsError> {
         Ok(match piece.format {
-            Format::Parquet => {
-                Self::Parquet(Box::new(ParquetReader::open(&piece.path, &piece.column, piece.row_groups.clone())?))
-            }
+            Format::Parquet => Self::Parquet(Box::new(ParquetReader::open(
+                &piece.path,
+                &piece.column,
+                piece.row_groups.clone(),
+            )?)),
             Format::Tar => Self::Tar(Box::new(CaptionTar::open(&piece.path, &piece.column)?)),
             format => Self::Text(Box::new(TextReader::open(&piece.path, format, &piece.column)?)),
         })

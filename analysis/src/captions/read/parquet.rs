@@ -45,7 +45,11 @@ pub(super) fn inspect(path: &Path, wanted: Option<&str>) -> Result<(CaptionColum
     };
     if !is_text {
         let found_type = held.to_string();
-        return Err(CaptionsError::ColumnType { path: path.to_owned(), column: found.name, found: found_type });
+        return Err(CaptionsError::ColumnType {
+            path: path.to_owned(),
+            column: found.name,
+            found: found_type,
+        });
     }
     Ok((found, metadata.metadata().num_row_groups()))
 }
@@ -89,7 +93,8 @@ impl ParquetReader {
         let mask = ProjectionMask::roots(metadata.parquet_schema(), roots);
         let options = ArrowReaderOptions::new().with_schema(Arc::new(views));
         let failed = |e: parquet::errors::ParquetError| table_error(path, e);
-        let metadata = ArrowReaderMetadata::try_new(Arc::clone(metadata.metadata()), options).map_err(failed)?;
+        let metadata =
+            ArrowReaderMetadata::try_new(Arc::clone(metadata.metadata()), options).map_err(failed)?;
         let mut builder = ParquetRecordBatchReaderBuilder::new_with_metadata(file, metadata)
             .with_projection(mask)
             .with_batch_size(BATCH_ROWS);
@@ -104,8 +109,10 @@ impl ParquetReader {
         let Some(batch) = self.batches.next() else { return Ok(None) };
         let path = &self.path;
         let batch = batch.map_err(|e| table_error(path, e))?;
-        let column = batch.column_by_name(&self.name).ok_or_else(|| table_error(path, "the column is gone"))?;
-        let succeeded = self.has_status.then(|| succeeded(&batch)).transpose().map_err(|e| table_error(path, e))?;
+        let column =
+            batch.column_by_name(&self.name).ok_or_else(|| table_error(path, "the column is gone"))?;
+        let succeeded =
+            self.has_status.then(|| succeeded(&batch)).transpose().map_err(|e| table_error(path, e))?;
         let (column, num_failed) = match &succeeded {
             Some(mask) if mask.true_count() < mask.len() => {
                 let kept = filter(column, mask).map_err(|e| table_error(path, e))?;

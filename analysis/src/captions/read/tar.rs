@@ -39,8 +39,11 @@ impl CaptionTar {
                     captions.append_value(text);
                 }
                 None => {
-                    let json = sample.metadata().and_then(|m| serde_json::from_slice::<serde_json::Value>(m).ok());
-                    captions.append_option(json.as_ref().and_then(|j| j.get(&self.field)).and_then(|c| c.as_str()));
+                    let json =
+                        sample.metadata().and_then(|m| serde_json::from_slice::<serde_json::Value>(m).ok());
+                    captions.append_option(
+                        json.as_ref().and_then(|j| j.get(&self.field)).and_then(|c| c.as_str()),
+                    );
                 }
             }
         }

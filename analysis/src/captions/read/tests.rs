@@ -2,18 +2,19 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, DictionaryArray, Int64Array, LargeStringArray, RecordBatch, StringArray};
-use arrow::datatypes::Int32Type;
-use pairmill_shards::tar::TarWriter;
 use ::parquet::arrow::ArrowWriter;
 use ::parquet::file::properties::WriterProperties;
+use arrow::array::{ArrayRef, DictionaryArray, Int64Array, LargeStringArray, RecordBatch, StringArray};
+use arrow::datatypes::Int32Type;
+use pairmill_shards::tar::TarWriter;
 
 use super::*;
 
 fn write_parquet(path: &Path, columns: &[(&str, ArrayRef)], rows_per_group: usize) {
     let batch = RecordBatch::try_from_iter(columns.iter().map(|(n, c)| (*n, Arc::clone(c)))).unwrap();
     let properties = WriterProperties::builder().set_max_row_group_row_count(Some(rows_per_group)).build();
-    let mut writer = ArrowWriter::try_new(File::create(path).unwrap(), batch.schema(), Some(properties)).unwrap();
+    let mut writer =
+        ArrowWriter::try_new(File::create(path).unwrap(), batch.schema(), Some(properties)).unwrap();
     writer.write(&batch).unwrap();
     writer.close().unwrap();
 }
@@ -53,9 +54,11 @@ fn every_format_gives_the_same_captions() {
     }
     std::fs::write(at("a.csv"), "id,TEXT\n1,\"a \"\"red\"\" cat\"\n2,\"Straße, nass\"\n3,x\n").unwrap();
     std::fs::write(at("a.tsv"), "TEXT\tid\n\"a \"\"red\"\" cat\"\t1\nStraße, nass\t2\nx\t3\n").unwrap();
-    let json: String = texts.iter().map(|t| serde_json::json!({"id": 1, "TEXT": t}).to_string() + "\n\n").collect();
+    let json: String =
+        texts.iter().map(|t| serde_json::json!({"id": 1, "TEXT": t}).to_string() + "\n\n").collect();
     std::fs::write(at("a.jsonl"), &json).unwrap();
-    let mut gz = flate2::write::GzEncoder::new(File::create(at("b.jsonl.gz")).unwrap(), flate2::Compression::fast());
+    let mut gz =
+        flate2::write::GzEncoder::new(File::create(at("b.jsonl.gz")).unwrap(), flate2::Compression::fast());
     std::io::Write::write_all(&mut gz, json.as_bytes()).unwrap();
     gz.finish().unwrap();
     for name in ["a.parquet", "b.parquet", "c.parquet", "a.csv", "a.tsv", "a.jsonl", "b.jsonl.gz"] {

@@ -43,10 +43,16 @@ fn delimited(input: Bytes, format: Format, has_header: bool) -> csv::Reader<Byte
 }
 
 /// The column of captions.
-pub(super) fn inspect(path: &Path, format: Format, wanted: Option<&str>) -> Result<CaptionColumn, CaptionsError> {
+pub(super) fn inspect(
+    path: &Path,
+    format: Format,
+    wanted: Option<&str>,
+) -> Result<CaptionColumn, CaptionsError> {
     if format == Format::JsonLines {
         let mut lines = JsonLines { path: path.to_owned(), input: open(path)?, number: 0, line: Vec::new() };
-        let Some(first) = lines.next_object()? else { return Ok(CaptionColumn::named(wanted.unwrap_or("caption"))) };
+        let Some(first) = lines.next_object()? else {
+            return Ok(CaptionColumn::named(wanted.unwrap_or("caption")));
+        };
         let names: Vec<&str> = first.keys().map(String::as_str).collect();
         return CaptionColumn::find(path, &names, wanted);
     }

@@ -97,7 +97,7 @@ fn lower_block(from: &[u8; 64], to: &mut [u8; 64]) -> u64 {
     let (to, _) = to.as_chunks_mut::<8>();
     let mut mask = 0;
     for (n, (from, to)) in from.iter().zip(to).enumerate() {
-        let lower = u64::from_le_bytes(*from) | ONES * 0x20;
+        let lower = u64::from_le_bytes(*from) | (ONES * 0x20);
         *to = lower.to_le_bytes();
         // Bit 7 of each byte: not below 'a', and not above 'z'. No sum leaves its byte, since all are below 128.
         let from_a = lower + ONES * (0x80 - 0x61);

@@ -20,18 +20,52 @@ static TAGGER: LazyLock<Shared<BrillTagger<FreqDict>>> = LazyLock::new(harper_br
 
 /// Plurals that no ending tells, and words that only look like plurals. Sorted.
 const IRREGULAR: &[(&str, &str)] = &[
-    ("bus", "bus"), ("calves", "calf"), ("canvas", "canvas"), ("children", "child"), ("christmas", "christmas"),
-    ("clothes", "clothes"), ("feet", "foot"), ("gas", "gas"), ("geese", "goose"), ("glasses", "glasses"),
-    ("halves", "half"), ("jeans", "jeans"), ("knives", "knife"), ("leaves", "leaf"), ("lens", "lens"),
-    ("lives", "life"), ("loaves", "loaf"), ("men", "man"), ("mice", "mouse"), ("news", "news"), ("oxen", "ox"),
-    ("people", "people"), ("scissors", "scissors"), ("series", "series"), ("sheep", "sheep"),
-    ("shelves", "shelf"), ("species", "species"), ("teeth", "tooth"), ("thieves", "thief"),
-    ("trousers", "trousers"), ("wives", "wife"), ("wolves", "wolf"), ("women", "woman"),
+    ("bus", "bus"),
+    ("calves", "calf"),
+    ("canvas", "canvas"),
+    ("children", "child"),
+    ("christmas", "christmas"),
+    ("clothes", "clothes"),
+    ("feet", "foot"),
+    ("gas", "gas"),
+    ("geese", "goose"),
+    ("glasses", "glasses"),
+    ("halves", "half"),
+    ("jeans", "jeans"),
+    ("knives", "knife"),
+    ("leaves", "leaf"),
+    ("lens", "lens"),
+    ("lives", "life"),
+    ("loaves", "loaf"),
+    ("men", "man"),
+    ("mice", "mouse"),
+    ("news", "news"),
+    ("oxen", "ox"),
+    ("people", "people"),
+    ("scissors", "scissors"),
+    ("series", "series"),
+    ("sheep", "sheep"),
+    ("shelves", "shelf"),
+    ("species", "species"),
+    ("teeth", "tooth"),
+    ("thieves", "thief"),
+    ("trousers", "trousers"),
+    ("wives", "wife"),
+    ("wolves", "wolf"),
+    ("women", "woman"),
 ];
 
 /// Endings of plurals and what they become, longest first: WordNet's rules for nouns.
-const ENDINGS: &[(&str, &str)] =
-    &[("ches", "ch"), ("shes", "sh"), ("sses", "ss"), ("xes", "x"), ("zes", "z"), ("ies", "y"), ("men", "man"), ("s", "")];
+const ENDINGS: &[(&str, &str)] = &[
+    ("ches", "ch"),
+    ("shes", "sh"),
+    ("sses", "ss"),
+    ("xes", "x"),
+    ("zes", "z"),
+    ("ies", "y"),
+    ("men", "man"),
+    ("s", ""),
+];
 
 /// The rule, with the sentence and the singulars it remembers.
 #[derive(Debug, Default)]
@@ -59,7 +93,10 @@ impl Nouns {
         let tags = TAGGER.tag_sentence(sentence);
         for (word, _) in sentence.iter().zip(tags).filter(|(_, tag)| *tag == Some(UPOS::NOUN)) {
             let mut letters = word.chars();
-            if letters.next().is_none_or(|c| !c.is_alphabetic()) || letters.next().is_none() || is_stop_word(word) {
+            if letters.next().is_none_or(|c| !c.is_alphabetic())
+                || letters.next().is_none()
+                || is_stop_word(word)
+            {
                 continue;
             }
             if let Some(singular) = self.singulars.get(word) {

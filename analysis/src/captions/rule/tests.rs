@@ -33,7 +33,8 @@ fn words_follow_unicode_boundaries_without_stop_words() {
 
 #[test]
 fn nouns_are_singular_and_without_person() {
-    let found = words("nouns", "Two women with flowers and a person sit on benches near the leaves of old trees");
+    let found =
+        words("nouns", "Two women with flowers and a person sit on benches near the leaves of old trees");
     for noun in ["woman", "flower", "bench", "leaf", "tree"] {
         assert!(found.iter().any(|w| w == noun), "{noun} in {found:?}");
     }
@@ -44,9 +45,14 @@ fn nouns_are_singular_and_without_person() {
 
 #[test]
 fn singulars() {
-    for (plural, expected) in
-        [("cats", "cat"), ("glass", "glass"), ("boxes", "box"), ("cities", "city"), ("people", "people"), ("men", "man")]
-    {
+    for (plural, expected) in [
+        ("cats", "cat"),
+        ("glass", "glass"),
+        ("boxes", "box"),
+        ("cities", "city"),
+        ("people", "people"),
+        ("men", "man"),
+    ] {
         assert_eq!(nouns::singular(plural), expected);
     }
 }
