@@ -135,7 +135,7 @@ fn export(args: &ExportArgs) -> anyhow::Result<ExitCode> {
     let found = checkpoint::Checkpoint::find(&args.checkpoint)?;
     let architecture = model::Architecture::find(&found.state.architecture).map_err(TrainError::from)?;
     let clip = model::Clip::new(&architecture, tch::Device::Cpu).map_err(TrainError::from)?;
-    checkpoint::import_weights(&found.path, clip.weights())?;
+    checkpoint::import_weights(&found.model(), clip.weights())?;
     checkpoint::export_weights(clip.weights(), &args.output)?;
     say(&format!("{}: {} of step {}\n", args.output.display(), found.state.architecture, found.state.step))
         .map(|()| ExitCode::SUCCESS)

@@ -396,6 +396,11 @@ impl Checkpoint {
         Err(CheckpointError::None { path: path.to_path_buf() })
     }
 
+    /// Its weights.
+    pub fn model(&self) -> PathBuf {
+        self.path.join(MODEL)
+    }
+
     /// Whether a run of `architecture` and `config` can go on from here. `free` names settings that may have changed.
     ///
     /// # Errors

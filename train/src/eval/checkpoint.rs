@@ -43,7 +43,7 @@ pub fn evaluate(request: &Request<'_>, launch: &Launch) -> Result<Vec<Metric>, T
     let device = device::choose(request.device, launch)?;
     let ranks = Ranks::connect(launch, device)?;
     let model = Clip::new(&architecture, device)?;
-    import_weights(&found.path, model.weights())?;
+    import_weights(&found.model(), model.weights())?;
     let tokenizer = Tokenizer::new().map_err(|error| TorchError(error.to_string()))?;
     // The run's own choices, where it made some: how captions are cut and which members are read.
     let setting = |key: &str| found.state.config.pointer(key).cloned();

@@ -157,7 +157,9 @@ pub fn prepare(config: &TrainConfig, folder: &Path, launch: &Launch) -> Result<S
     if checkpoint.is_none()
         && let Some(path) = &config.init_from
     {
-        import_weights(path, model.weights())?;
+        // A run's folder or a checkpoint stands for the weights in it.
+        let file = if path.is_dir() { Checkpoint::find(path)?.model() } else { path.clone() };
+        import_weights(&file, model.weights())?;
     }
     if device.is_cuda() {
         model.channels_last()?;

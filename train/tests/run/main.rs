@@ -8,6 +8,7 @@
 )]
 
 mod bad_input;
+mod evaluate;
 mod harness;
 mod ranks;
 mod resume;
