@@ -67,6 +67,10 @@ pub fn draw(pieces: &[Piece], num: u64, seed: u64, num_threads: usize) -> Result
     let num = usize::try_from(num).unwrap_or(usize::MAX);
     let workers = (0..num_threads).map(|_| Smallest { seed, num, ranks: BinaryHeap::new() }).collect();
     let mut ranks: Vec<u64> = scan(pieces, workers)?.into_iter().flat_map(|w| w.ranks).collect();
-    let threshold = if ranks.len() <= num { u64::MAX } else { *ranks.select_nth_unstable(num - 1).1 };
+    // A full heap says nothing of how many it refused, so only a short list means that there are no more.
+    let threshold = match num.checked_sub(1) {
+        Some(last) if ranks.len() >= num => *ranks.select_nth_unstable(last).1,
+        _ => u64::MAX,
+    };
     Ok(Draw { seed, threshold })
 }
