@@ -38,8 +38,8 @@ impl Config {
         if args.memory < MIN_MEMORY_MB {
             return Err(CaptionsError::Usage(format!("--memory takes at least {MIN_MEMORY_MB} (MiB)")));
         }
-        if args.threads == Some(0) || args.top == Some(0) {
-            return Err(CaptionsError::Usage("--threads and --top take at least 1".to_owned()));
+        if args.threads == Some(0) || args.top == Some(0) || args.sample == Some(0) {
+            return Err(CaptionsError::Usage("--threads, --top and --sample take at least 1".to_owned()));
         }
         let mut measures = args.measure.clone();
         measures.sort_unstable();
