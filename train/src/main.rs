@@ -66,7 +66,7 @@ fn run(args: &RunArgs) -> anyhow::Result<ExitCode> {
         let schedule = outline.schedule;
         say(&format!(
             "data       {}\nmodel      {}\nsteps      {} of {} samples, {} an epoch\nrate       {} after {} steps\nrun        {}\noutput     {}{}\n",
-            outline.data,
+            outline.dataset.describe(),
             config.model,
             schedule.total_steps,
             config.batch_size,

@@ -51,8 +51,10 @@ pub struct Setup {
 /// What a run would be, without touching libtorch: for `--dry-run`.
 #[derive(Debug)]
 pub struct Outline {
-    /// The data in words.
-    pub data: String,
+    /// The data, found and counted.
+    pub dataset: Dataset,
+    /// What would be measured on the way.
+    pub tasks: Vec<ZeroShotTask>,
     /// Samples of one pass.
     pub samples: u64,
     /// Whole batches of an epoch.
@@ -116,15 +118,15 @@ pub fn outline(config: &TrainConfig, folder: &Path, launch: &Launch) -> Result<O
     if steps_per_epoch == 0 {
         return Err(crate::feed::FeedError::NoBatch { samples, batch: config.batch_size as u64 }.into());
     }
-    for task in &config.eval.zero_shot {
-        ZeroShotTask::read(task)?;
-    }
+    let tasks =
+        config.eval.zero_shot.iter().map(|path| ZeroShotTask::read(path)).collect::<Result<_, _>>()?;
     let (resume_step, conflict) = match resumable(config, folder) {
         Ok(found) => (found.map(|checkpoint| checkpoint.state.step), None),
         Err(error) => (None, Some(error.to_string())),
     };
     Ok(Outline {
-        data: dataset.describe(),
+        dataset,
+        tasks,
         samples,
         steps_per_epoch,
         schedule: config.schedule(steps_per_epoch),
@@ -141,8 +143,6 @@ pub fn prepare(config: &TrainConfig, folder: &Path, launch: &Launch) -> Result<S
     // Everything that can be wrong with the input comes first, so nothing is started in vain.
     let outline = outline(config, folder, launch)?;
     let architecture = config.architecture()?;
-    let tasks =
-        config.eval.zero_shot.iter().map(|path| ZeroShotTask::read(path)).collect::<Result<_, _>>()?;
     let checkpoint = resumable(config, folder)?;
     let device = device::choose(config.runtime.device, launch)?;
 
@@ -177,8 +177,6 @@ pub fn prepare(config: &TrainConfig, folder: &Path, launch: &Launch) -> Result<S
     let side = u32::try_from(architecture.image_size()).unwrap_or(0);
     let loader_config = loader_config(config, ranks.rank(), ranks.world(), side)?;
     let tokenizer = Tokenizer::new().map_err(|error| crate::torch::TorchError(error.to_string()))?;
-    let dataset =
-        Dataset::open(&config.data.sources, &config.data.samples).map_err(crate::feed::FeedError::from)?;
     let buffers = PixelBuffer::pool(loader_config.prefetch, loader_config.image_bytes(), device)?;
     let encode = encode(&tokenizer, config.data.truncation);
     let started = match &checkpoint {
@@ -190,9 +188,9 @@ pub fn prepare(config: &TrainConfig, folder: &Path, launch: &Launch) -> Result<S
                         what: format!("the loader's position: {error}"),
                     }
                 })?;
-            Loader::resume(dataset, &loader_config, encode, buffers, &state)
+            Loader::resume(outline.dataset, &loader_config, encode, buffers, &state)
         }
-        None => Loader::start(dataset, &loader_config, encode, buffers),
+        None => Loader::start(outline.dataset, &loader_config, encode, buffers),
     };
     let loader = started.map_err(crate::feed::FeedError::from)?;
     let feed = Feed::new(loader, &loader_config, device)?;
@@ -205,7 +203,7 @@ pub fn prepare(config: &TrainConfig, folder: &Path, launch: &Launch) -> Result<S
         steps_per_epoch: outline.steps_per_epoch,
         done: checkpoint.as_ref().map_or(0, |checkpoint| checkpoint.state.step),
         tokenizer,
-        tasks,
+        tasks: outline.tasks,
         resumed: checkpoint,
     })
 }
