@@ -24,7 +24,7 @@ train RECIPE SHARDS OUT *ARGS:
 # One page from result rows: `just report results.parquet --out report.html`
 [group('use')]
 report *ARGS:
-    cargo run --release --quiet -p pairmill-analysis -- report {{ ARGS }}
+    cargo run --release --quiet --bin pairmill-report -- report {{ ARGS }}
 
 # Build the release binary BIN (pairmill-ingest, -shards, -train, -report or -world) and print its path last
 [group('use')]

@@ -24,7 +24,7 @@ done
 cd "$root"
 echo "building" >&2
 cargo build --release --quiet --bin pairmill-ingest --bin pairmill-world
-cargo build --release --quiet -p pairmill-loader --examples
+cargo build --release --quiet --example load --example scan
 
 work=$cache/bench-loader
 mkdir -p "$work"

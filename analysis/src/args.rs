@@ -6,6 +6,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use pairmill_shards::results::Protocol;
 
 use crate::captions::CaptionsArgs;
+use crate::data::DataArgs;
 use crate::gallery::GalleryArgs;
 use crate::load::{self, LoadError, Results};
 use crate::transfer::Rule;
@@ -145,15 +146,23 @@ pub enum ReportFormat {
 
 /// `report`.
 #[derive(Debug, Args)]
-#[command(after_help = "  pairmill-report report paper_results.tsv --out report.html\n  \
-                        pairmill-report report results.parquet --format md --out docs/results.md")]
+#[command(
+    after_help = "Results, sources, or both:\n  \
+                  pairmill-report report paper_results.tsv --out report.html\n  \
+                  pairmill-report report --captions laion --captions yfcc=shards/yfcc --sample 1M --out data.html\n  \
+                  pairmill-report report results.parquet --captions laion --format md --out docs/results.md",
+    mut_arg("results", |results| results.required(false).required_unless_present("inputs"))
+)]
 pub struct ReportArgs {
     /// The rows.
     #[command(flatten)]
     pub study: StudyArgs,
-    /// Title of the page
-    #[arg(long, default_value = "What transferred")]
-    pub title: String,
+    /// The sources.
+    #[command(flatten)]
+    pub data: DataArgs,
+    /// Title of the page [default: by what is on it]
+    #[arg(long)]
+    pub title: Option<String>,
     /// Form [default: by the ending of --out, html otherwise]
     #[arg(long, value_enum)]
     pub format: Option<ReportFormat>,

@@ -13,6 +13,7 @@ use pairmill_analysis::args::{
     TransferArgs,
 };
 use pairmill_analysis::captions::{CaptionsArgs, CaptionsError, captions};
+use pairmill_analysis::data::{self, DataError};
 use pairmill_analysis::gallery::{self, GalleryError};
 use pairmill_analysis::load::LoadError;
 use pairmill_analysis::report::{
@@ -48,7 +49,9 @@ fn main() -> ExitCode {
             let bad_input = error.chain().any(|cause| {
                 let is_captions =
                     cause.downcast_ref::<CaptionsError>().is_some_and(CaptionsError::is_bad_input);
+                let is_data = cause.downcast_ref::<DataError>().is_some_and(DataError::is_bad_input);
                 is_captions
+                    || is_data
                     || cause.is::<GalleryError>()
                     || cause.is::<LoadError>()
                     || cause.is::<ResultsError>()
@@ -138,19 +141,36 @@ fn write_findings(
 }
 
 fn report(args: &ReportArgs) -> anyhow::Result<()> {
-    let results = args.study.load()?;
-    let study = study_of(&results, &args.study);
-    let mut all = sections(&study);
-    all.push(provenance(&study, args.study.seed));
-    let lineup = &study.lineup;
-    let lead = format!(
-        "{} values of {} sources on {} tasks, {} protocol.",
-        results.rows.len(),
-        lineup.sources.len(),
-        lineup.tasks.len(),
-        results.protocol
-    );
-    let report = Report { title: args.title.clone(), lead, sections: all };
+    let data = data::sections(&args.data, args.study.seed)?;
+    let only_data = args.study.results.is_empty();
+    let (mut all, mut end, lead) = if only_data {
+        let lead = "What became of the rows of each source, and what its captions say.".to_owned();
+        let end = Section {
+            id: "provenance".to_owned(),
+            title: "Provenance".to_owned(),
+            lead: String::new(),
+            blocks: Vec::new(),
+        };
+        (Vec::new(), end, lead)
+    } else {
+        let results = args.study.load()?;
+        let study = study_of(&results, &args.study);
+        let lineup = &study.lineup;
+        let lead = format!(
+            "{} values of {} sources on {} tasks, {} protocol.",
+            results.rows.len(),
+            lineup.sources.len(),
+            lineup.tasks.len(),
+            results.protocol
+        );
+        (sections(&study), provenance(&study, args.study.seed), lead)
+    };
+    all.extend(data.sections);
+    end.blocks.extend(data.provenance);
+    all.push(end);
+    let title = if only_data { "What the data hold" } else { "What transferred" };
+    let title = args.title.clone().unwrap_or_else(|| title.to_owned());
+    let report = Report { title, lead, sections: all };
     let is_md = args.out.extension().is_some_and(|e| e.eq_ignore_ascii_case("md"));
     match args.format.unwrap_or(if is_md { ReportFormat::Md } else { ReportFormat::Html }) {
         ReportFormat::Html => output::write(&args.out, to_html(&report).as_bytes())?,
@@ -160,7 +180,7 @@ fn report(args: &ReportArgs) -> anyhow::Result<()> {
                 args.out.file_stem().and_then(|s| s.to_str()).filter(|s| *s != "-").unwrap_or("figures");
             let folder = format!("{stem}_figures");
             if args.out.as_os_str() != "-" {
-                output::write_figures(&all_figures(&study), &args.out.with_file_name(&folder))?;
+                output::write_linked(&report.sections, &args.out.with_file_name(&folder))?;
             }
             output::write(&args.out, to_markdown(&report, &format!("{folder}/")).as_bytes())?;
         }

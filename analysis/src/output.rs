@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use pairmill_shards::atomic::{FileAction, FileError, write_atomic};
 
 use crate::chart::{PngError, Theme, to_png};
+use crate::report::{Block, FigureBlock, Section};
 use crate::transfer::Figure;
 
 /// Why something was not written.
@@ -44,18 +45,38 @@ pub fn write_figures(figures: &[Figure], folder: &Path) -> Result<Vec<&'static s
     std::fs::create_dir_all(folder).map_err(|e| FileError::new(folder, FileAction::Create, e))?;
     let mut names = Vec::new();
     for figure in figures {
-        let svg = figure.block.drawing.to_svg(Theme::File);
-        let png = to_png(&figure.block.drawing)?;
-        let csv = figure.block.table.to_csv();
-        for &name in figure.file_names {
-            let path = |ext: &str| -> PathBuf { folder.join(format!("{name}.{ext}")) };
-            write_atomic(path("csv"), csv.as_bytes())?;
-            write_atomic(path("svg"), svg.as_bytes())?;
-            write_atomic(path("png"), &png)?;
-            names.push(name);
-        }
+        write_figure(&figure.block, figure.file_names, folder)?;
+        names.extend(figure.file_names);
     }
     Ok(names)
+}
+
+/// Writes the figures of `sections`, each under its anchor, where [`to_markdown`](crate::report::to_markdown) links
+/// to.
+///
+/// # Errors
+/// As [`write_figures`].
+pub fn write_linked(sections: &[Section], folder: &Path) -> Result<(), OutputError> {
+    std::fs::create_dir_all(folder).map_err(|e| FileError::new(folder, FileAction::Create, e))?;
+    for block in sections.iter().flat_map(|section| &section.blocks) {
+        if let Block::Figure(figure) = block {
+            write_figure(figure, &[&figure.id], folder)?;
+        }
+    }
+    Ok(())
+}
+
+fn write_figure(figure: &FigureBlock, names: &[&str], folder: &Path) -> Result<(), OutputError> {
+    let svg = figure.drawing.to_svg(Theme::File);
+    let png = to_png(&figure.drawing)?;
+    let csv = figure.table.to_csv();
+    for name in names {
+        let path = |ext: &str| -> PathBuf { folder.join(format!("{name}.{ext}")) };
+        write_atomic(path("csv"), csv.as_bytes())?;
+        write_atomic(path("svg"), svg.as_bytes())?;
+        write_atomic(path("png"), &png)?;
+    }
+    Ok(())
 }
 
 /// Whether standard output is a terminal that wants bold and colour.

@@ -31,6 +31,13 @@ pub enum Measure {
     Duplicates,
 }
 
+impl Measure {
+    /// Everything there is.
+    pub fn all() -> Vec<Self> {
+        Self::value_variants().to_vec()
+    }
+}
+
 /// `captions`.
 #[derive(Debug, Args)]
 #[command(
@@ -86,8 +93,11 @@ pub struct CaptionsArgs {
     pub threads: Option<usize>,
 }
 
-/// A number with k, M or G behind it.
-fn number(text: &str) -> Result<u64, String> {
+/// A number with k, M or G behind it, such as `500k`.
+///
+/// # Errors
+/// When it is not one above 0.
+pub fn number(text: &str) -> Result<u64, String> {
     let (digits, factor) = match text.as_bytes().last() {
         Some(b'k' | b'K') => (&text[..text.len() - 1], 1_000),
         Some(b'm' | b'M') => (&text[..text.len() - 1], 1_000_000),

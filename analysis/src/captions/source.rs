@@ -41,6 +41,19 @@ impl fmt::Display for Input {
     }
 }
 
+impl Input {
+    /// The folders among what was typed.
+    pub fn folders(&self) -> Vec<PathBuf> {
+        self.spec.names().iter().map(PathBuf::from).filter(|path| path.is_dir()).collect()
+    }
+
+    /// The name of the source that `folder` is part of: the user's, else the folder's.
+    pub fn name_of(&self, folder: &Path) -> String {
+        let own = || Some(std::path::absolute(folder).ok()?.file_name()?.to_string_lossy().into_owned());
+        self.name.clone().or_else(own).unwrap_or_else(|| folder.display().to_string())
+    }
+}
+
 /// Names become folders, so they hold nothing that a path gives a meaning.
 fn is_name(name: &str) -> bool {
     !name.is_empty() && !name.starts_with('.') && !name.contains(['/', '\\', ':', '*', '?', '[', '{'])

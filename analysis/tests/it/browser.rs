@@ -18,7 +18,7 @@ const PROBE: &str = r##"
   if (document.documentElement.scrollWidth > document.documentElement.clientWidth) bad.push("page scrolls sideways");
   document.querySelectorAll("figure").forEach(function (figure) {
     var svg = figure.querySelector("svg"), frame = svg.getBoundingClientRect(), boxes = [];
-    if (frame.width < 100 || frame.height < 100) bad.push(figure.id + ": no room");
+    if (frame.width < 100 || frame.height < 20) bad.push(figure.id + ": no room");
     svg.querySelectorAll("text").forEach(function (t) {
       var b = t.getBoundingClientRect();
       if (b.left < frame.left - 1 || b.right > frame.right + 1 || b.top < frame.top - 1 || b.bottom > frame.bottom + 1)
@@ -43,8 +43,10 @@ const PROBE: &str = r##"
   // Every colour of a figure must follow the theme; cells of heat-maps are the same in both.
   function colours() {
     return [getComputedStyle(document.body).backgroundColor].concat(["text", "line", "path"].map(function (name) {
-      var shape = document.querySelector("figure svg " + name), style = getComputedStyle(shape);
-      return name === "line" ? style.stroke : style.fill;
+      return document.querySelector("figure svg " + name);
+    }).filter(Boolean).map(function (shape) {
+      var style = getComputedStyle(shape);
+      return shape.tagName === "line" ? style.stroke : style.fill;
     }));
   }
   root.dataset.theme = "light";
@@ -142,4 +144,14 @@ fn made_up_results_look_right() {
 fn the_papers_results_look_right() {
     let Some(path) = crate::paper::path() else { return };
     look("paper", &page(&load(&[path], Protocol::AsPublished, None).unwrap()), &["light", "dark"]);
+}
+
+#[test]
+fn a_page_of_sources_looks_right() {
+    let dir = tempfile::tempdir().unwrap();
+    let (path, folder) = (dir.path().join("page.html"), crate::captions::made_by_img2dataset());
+    let args = ["report", "--captions", &folder, "--out", path.to_str().unwrap()];
+    let output = crate::cli::run(&args);
+    assert!(output.status.success(), "{}", crate::cli::text(&output.stderr));
+    look("sources", &std::fs::read_to_string(path).unwrap(), &[]);
 }

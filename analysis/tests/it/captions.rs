@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use pairmill_analysis::data::Funnel;
 use pairmill_shards::tar::TarWriter;
 use sha2::{Digest, Sha256};
 
@@ -198,4 +199,47 @@ fn a_gallery_is_a_page_and_a_picture_for_each_source() {
     assert_eq!(pages[0], pages[1]);
     assert_eq!(pages[0].matches("<figure>").count(), 3);
     assert!(pages[0].contains("3 of 5 samples, seed 5") && pages[0].contains("caption &lt;"));
+}
+
+/// 14 rows in 2 shards, 7 images: `shards/tests/fixtures/img2dataset-1.47` (its README says how it was made).
+pub fn made_by_img2dataset() -> String {
+    let path =
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("../shards/tests/fixtures/img2dataset-1.47/webdataset");
+    path.display().to_string()
+}
+
+#[test]
+fn a_page_of_sources_accounts_for_every_row() {
+    let folder = made_by_img2dataset();
+    let funnel = Funnel::of("web", Path::new(&folder)).unwrap().unwrap();
+    let lost: u64 = funnel.steps.iter().map(|s| s.rows).sum();
+    assert_eq!((funnel.rows, funnel.kept, lost), (14, 7, 7));
+    assert_eq!(funnel.steps[0].name, "http_4xx");
+    assert_eq!(funnel.made_by, "another tool");
+
+    let dir = tempfile::tempdir().unwrap();
+    let table = write_lines(&dir.path().join("other.jsonl"), &["a cat", "a dog"]);
+    let out = dir.path().join("page.md");
+    let (web, other) = (format!("web={folder}"), format!("other={table}"));
+    let args = ["report", "--captions", &web, "--captions", &other, "--out", out.to_str().unwrap()];
+    succeed(&args);
+    let page = std::fs::read_to_string(&out).unwrap();
+    assert!(page.starts_with("# What the data hold\n"), "{page}");
+    assert!(
+        page.contains("### From rows to images: web") && page.contains("What sets other apart"),
+        "{page}"
+    );
+    for link in page.split("](").skip(1).map(|rest| rest.split(')').next().unwrap()) {
+        assert!(dir.path().join(link).exists(), "{link}");
+    }
+    let csv = std::fs::read_to_string(dir.path().join("page_figures/funnel-0.csv")).unwrap();
+    assert!(csv.starts_with("step,rows,meaning\nrows,14,") && csv.contains("\nimages,7,"), "{csv}");
+
+    for usage in
+        [&["report", "--out", "page.html"][..], &["report", "--sample", "5", "x.tsv", "--out", "p.html"]]
+    {
+        assert_eq!(run(usage).status.code(), Some(2), "{usage:?}");
+    }
+    let refusal = refused(&["report", "--captions", "nowhere/*.tar", "--out", "page.html"]);
+    assert!(refusal.contains("nowhere"), "{refusal}");
 }
