@@ -37,7 +37,7 @@ if [ ! -e "$work/made-$rows" ]; then
         "$work/rows.parquet"
     ingest_to() {
         "$target/release/pairmill-ingest" run --url-list "$work/rows.parquet" --caption-col caption \
-            --output-folder "$work/shards-$1" --number-sample-per-shard 500 --allow-private-addresses --quiet "${@:2}"
+            --output-folder "$work/shards-$1" --output-format webdataset --number-sample-per-shard 500 --allow-private-addresses --quiet "${@:2}"
     }
     ingest_to original --disable-all-reencoding
     ingest_to 256 --image-size 256 --resize-mode keep_ratio
