@@ -17,6 +17,7 @@ pub mod markup;
 pub mod outcomes;
 pub mod random;
 pub mod results;
+pub mod rewrite;
 pub mod sample;
 pub mod spec;
 pub mod stats;

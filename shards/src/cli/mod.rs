@@ -10,6 +10,7 @@ pub mod head;
 mod image_table;
 pub mod index;
 mod output;
+pub mod reshard;
 pub mod stat;
 pub mod verify;
 
@@ -26,12 +27,13 @@ use crate::tar::EndMarker;
 #[command(
     name = "pairmill-shards",
     version,
-    about = "Look at, check, index and convert image-text shards",
+    about = "Look at, check, index, convert, subset and reshard image-text shards",
     after_help = "SHARDS are folders, files, globs or webdataset patterns:\n  \
                   pairmill-shards head 'laion/{00000..00012}.tar'\n  \
                   pairmill-shards cat laion --key 000070042 --ext jpg > cat.jpg\n  \
                   pairmill-shards index laion\n  \
-                  pairmill-shards convert laion laion-parquet"
+                  pairmill-shards convert laion laion-parquet\n  \
+                  pairmill-shards subset laion --size 2.7M --seed 0 --out laion-2.7M"
 )]
 pub struct Cli {
     #[command(subcommand)]
@@ -48,6 +50,10 @@ enum Command {
     Index(index::IndexArgs),
     /// Turn tar shards into Parquet image shards, or back
     Convert(convert::ConvertArgs),
+    /// Keep so many samples, drawn by a seed or the first ones, as new shards
+    Subset(reshard::SubsetArgs),
+    /// The same samples in other shards: merged, cut at another size, shuffled over all
+    Reshard(reshard::ReshardArgs),
     /// Put random samples and their captions on one page, HTML or PNG
     ContactSheet(contact_sheet::ContactSheetArgs),
     /// Count: rows, successes, failures by class, bytes, image sizes, captions, failing hosts
@@ -129,6 +135,8 @@ fn run(command: Command, out: &mut Output) -> anyhow::Result<ExitCode> {
         Command::Cat(args) => cat::cat(&args, out)?,
         Command::Index(args) => index::index(&args, out)?,
         Command::Convert(args) => convert::convert(&args, out)?,
+        Command::Subset(args) => reshard::subset(&args, out)?,
+        Command::Reshard(args) => reshard::reshard(&args, out)?,
         Command::ContactSheet(args) => contact_sheet::contact_sheet(&args, out)?,
         Command::Stat(args) => stat::stat(&args, out)?,
         Command::Verify(args) => {

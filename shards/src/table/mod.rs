@@ -16,7 +16,6 @@ pub use row::{ImageSize, RowOutcome, sample_json};
 pub use schema::{HashKind, RESERVED_COLUMNS, SidecarOptions, SidecarSchema};
 #[cfg(feature = "cli")]
 pub(crate) use schema::{image_metadata, image_struct_fields};
-#[cfg(feature = "cli")]
 pub(crate) use writer::shard_properties;
 pub use writer::{IMAGE_ROW_GROUP_ROWS, SIDECAR_ROW_GROUP_ROWS, SidecarWriter};
 

@@ -131,6 +131,11 @@ impl<W: Write> TarWriter<W> {
         &self.index
     }
 
+    /// Forgets the spans written so far: for one who wants the tar and no index, in memory that does not grow with it.
+    pub fn clear_index(&mut self) {
+        self.index = TarIndex::default();
+    }
+
     /// Appends one sample: `members` are (extension, bytes) in any order; they are written sorted by extension.
     ///
     /// # Errors

@@ -1,0 +1,81 @@
+//! What can be wrong with shards that are to be rewritten, each in one line that says what to do.
+
+use std::path::PathBuf;
+
+use crate::atomic::FileError;
+use crate::folder::PAIRMILL_FOLDER;
+use crate::index::IndexError;
+use crate::table::TableError;
+use crate::tar::{TarError, TarWriteError};
+
+/// Why shards cannot be rewritten.
+#[derive(Debug, thiserror::Error)]
+pub enum RewriteError {
+    /// Nothing to read.
+    #[error("no tar was given; name shards or a folder that holds them")]
+    NoInputs,
+    /// The output is where the input is.
+    #[error("{}: the output is an input's own folder; give another", folder.display())]
+    OwnFolder {
+        /// The folder.
+        folder: PathBuf,
+    },
+    /// The output holds another run's shards.
+    #[error("{}: holds {what}; give another folder, or empty this one", folder.display())]
+    Taken {
+        /// The folder.
+        folder: PathBuf,
+        /// What it holds.
+        what: &'static str,
+    },
+    /// The record of a run cannot be understood.
+    #[error("{}: not a record of subset or reshard ({problem}); empty the folder", path.display())]
+    Record {
+        /// The file in `_pairmill`.
+        path: PathBuf,
+        /// What the parser said.
+        problem: String,
+    },
+    /// A sample that its sidecar does not know.
+    #[error("{}: sample {key} has no success of its own in {}; run `pairmill-shards verify`", tar.display(), table.display())]
+    NoRow {
+        /// The tar.
+        tar: PathBuf,
+        /// The sidecar.
+        table: PathBuf,
+        /// The sample.
+        key: String,
+    },
+    /// A member that cannot stand in a new shard.
+    #[error("{}: {source}", tar.display())]
+    Sample {
+        /// The tar it is from, or the new one.
+        tar: PathBuf,
+        /// What is wrong.
+        source: TarWriteError,
+    },
+    /// A damaged bucket: the disk under the output.
+    #[error("{}: a temporary file was changed while it was used; give the command again", path.display())]
+    Bucket {
+        /// The bucket.
+        path: PathBuf,
+    },
+    /// A damaged tar.
+    #[error(transparent)]
+    Tar(#[from] TarError),
+    /// A damaged sidecar, or a new one that cannot be written.
+    #[error(transparent)]
+    Table(#[from] TableError),
+    /// An index of the new shards.
+    #[error(transparent)]
+    Index(#[from] IndexError),
+    /// A file or folder.
+    #[error(transparent)]
+    File(#[from] FileError),
+}
+
+impl RewriteError {
+    pub(super) const OTHER_SHARDS: &'static str = "shards that this command did not write";
+    pub(super) const OTHER_RUN: &'static str = "shards of other inputs or other settings";
+    pub(super) const RECORD_FOLDER: &'static str = PAIRMILL_FOLDER;
+}

@@ -1,0 +1,81 @@
+//! What a folder of rewritten shards is made of, so that only the same command goes on in it.
+
+use std::fs;
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+use super::{Choice, RewriteConfig, RewriteError};
+use crate::atomic::{FileAction, FileError, write_atomic};
+use crate::folder::DatasetFolder;
+
+/// In `_pairmill`.
+const FILE_NAME: &str = "rewrite.json";
+
+/// Inputs and settings.
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Record {
+    inputs: Vec<Input>,
+    choice: String,
+    shuffle: Option<u64>,
+    samples_per_shard: u64,
+    oom_shard_count: u32,
+}
+
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Input {
+    name: String,
+    bytes: u64,
+}
+
+impl Record {
+    pub(super) fn of(config: &RewriteConfig) -> Self {
+        let input = |path: &std::path::PathBuf| Input {
+            name: path.display().to_string(),
+            bytes: fs::metadata(path).map_or(0, |found| found.len()),
+        };
+        Self {
+            inputs: config.inputs.iter().map(input).collect(),
+            choice: match config.choice {
+                Choice::All => "all".to_owned(),
+                Choice::Prefix { size } => format!("the first {size}"),
+                Choice::Subset { size, seed } => format!("{size} by seed {seed}"),
+            },
+            shuffle: config.shuffle,
+            samples_per_shard: config.layout.samples_per_shard(),
+            oom_shard_count: config.layout.oom_shard_count(),
+        }
+    }
+
+    /// Writes the record into an empty folder, or finds the same one there.
+    pub(super) fn claim(&self, output: &Path) -> Result<(), RewriteError> {
+        let folder = output.join(RewriteError::RECORD_FOLDER);
+        fs::create_dir_all(&folder).map_err(|e| FileError::new(&folder, FileAction::Create, e))?;
+        let path = folder.join(FILE_NAME);
+        match fs::read(&path) {
+            Ok(bytes) => {
+                let found: Self = serde_json::from_slice(&bytes)
+                    .map_err(|e| RewriteError::Record { path: path.clone(), problem: e.to_string() })?;
+                if found != *self {
+                    return Err(RewriteError::Taken {
+                        folder: output.to_owned(),
+                        what: RewriteError::OTHER_RUN,
+                    });
+                }
+                Ok(())
+            }
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
+                if !DatasetFolder::scan(output)?.is_empty() {
+                    return Err(RewriteError::Taken {
+                        folder: output.to_owned(),
+                        what: RewriteError::OTHER_SHARDS,
+                    });
+                }
+                let text = serde_json::to_string_pretty(self)
+                    .map_err(|e| RewriteError::Record { path: path.clone(), problem: e.to_string() })?;
+                Ok(write_atomic(path, text.as_bytes())?)
+            }
+            Err(e) => Err(FileError::new(path, FileAction::Read, e).into()),
+        }
+    }
+}
