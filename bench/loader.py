@@ -159,10 +159,10 @@ def write(args, lines, missing, versions, loads):
             f"Load average before and after: {loads[0]:.1f}, {loads[1]:.1f}. One worker thread each; CPU is user + system of",
             "all threads, medians over the runs, which alternate; files come from the page cache. Loading is read, decode,",
             "RandomResizedCrop 224 bicubic (0.9–1.0 of the area), batches of 64; open_clip also normalises to floats, which",
-            "we leave to the device; DALI and SPDL resize without tokenising; SPDL without a random crop.", ""]
+            "we leave to the device. Pairmill always tokenises; DALI and SPDL do not; SPDL has no random crop.", ""]
     for name, words in SETS.items():
         chosen = [line for line in lines if line["set"] == name]
-        text += [f"## {words}", "", *table(chosen, "load", "load: webdataset + open_clip"), "",
+        text += [f"## {words}", "", *table(chosen, "load", "load: webdataset + open_clip, tokenised"), "",
                  *table(chosen, "scan", "scan: webdataset"), ""]
     if missing:
         text += ["Did not run here: " + ", ".join(sorted(job.split(": ")[1] for job in missing)) + ".", ""]

@@ -1,16 +1,33 @@
 //! `load SHARDS SAMPLES [batch=64] [threads=1] [planes=false]`: runs the loader over that many samples as
-//! training would, 224 pixels, and prints its statistics as JSON. `bench/loader.sh` measures it.
+//! training would, 224 pixels and 77 token ids, and prints its statistics as JSON. `bench/loader.sh` measures it.
 #![allow(clippy::print_stdout, reason = "an example that is run by the bench")]
 
+use std::cell::RefCell;
 use std::error::Error;
 use std::sync::Arc;
 
 use pairmill_loader::{
     Dataset, DatasetConfig, Encode, HeapBuffer, ImageTransform, Loader, LoaderConfig, SourceSpec,
 };
+use pairmill_tokens::{Encoder, Tokenizer, Truncation};
 
 fn option(args: &[String], name: &str) -> Option<String> {
     args.iter().find_map(|arg| arg.strip_prefix(name)?.strip_prefix('=').map(str::to_owned))
+}
+
+/// CLIP token ids as open_clip has them, an encoder a thread.
+fn tokenise() -> Result<Encode, Box<dyn Error>> {
+    thread_local! {
+        static ENCODER: RefCell<Option<Encoder>> = const { RefCell::new(None) };
+    }
+    let tokenizer = Tokenizer::new()?;
+    Ok(Arc::new(move |caption, ids| {
+        let Some(row) = ids.first_chunk_mut() else { return };
+        ENCODER.with_borrow_mut(|encoder| {
+            let encoder = encoder.get_or_insert_with(|| tokenizer.encoder());
+            encoder.tokenize_into(caption, Truncation::default(), row);
+        });
+    }))
 }
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -30,7 +47,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         image,
         ..LoaderConfig::default()
     };
-    let encode: Encode = Arc::new(|_, _| {});
+    let encode = tokenise()?;
     let mut loader = Loader::start(dataset, &config, encode, HeapBuffer::pool(&config))?;
     while let Some(batch) = loader.next()? {
         loader.recycle(batch.images);

@@ -31,7 +31,7 @@ pub const DEFAULT_TOP: usize = 1000;
 const NUM_DISTINCTIVE: usize = 100;
 /// Bytes an entry takes after counting, about.
 const ENTRY_BYTES: usize = 64;
-const UNSURE: &str = "unsure";
+const NO_LETTERS: &str = "none";
 
 /// Measures `sources`. Every word goes to `words.csv` in the folder that `folder_of` names for its source, since the
 /// result holds only the most frequent; temporary files go to `out`.
@@ -123,7 +123,7 @@ fn boil_down(source: &Source, totals: &Totals, top: usize) -> Result<SourceResul
         .iter()
         .flatten()
         .map(|(language, &captions)| LanguageShare {
-            language: language.unwrap_or(UNSURE).to_owned(),
+            language: language.unwrap_or(NO_LETTERS).to_owned(),
             captions,
             share: share(captions),
         })

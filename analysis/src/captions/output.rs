@@ -145,7 +145,7 @@ fn source_section(n: usize, source: &SourceResult, result: &CaptionsResult) -> S
         blocks.push(figure(
             &format!("languages-{n}"),
             "Languages",
-            "ISO 639-3 codes; `unsure` where the detector is, as it is for most short captions of names.",
+            "ISO 639-3 codes, as whichlang guesses among 16 languages; names and product codes are guesses too. `none`: no letters.",
             source.languages.iter().take(DEFAULT_SHOWN).map(bar).collect(),
             "language",
             "percent",

@@ -83,7 +83,7 @@ pub struct NgramTable {
 /// A share of the captions.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct LanguageShare {
-    /// ISO 639-3, or `unsure`.
+    /// ISO 639-3, or `none` for captions without letters.
     pub language: String,
     /// Captions.
     pub captions: u64,

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use arrow::array::Array;
 use pairmill_tokens::Encoder;
+use whichlang::detect_language;
 
 use super::args::Measure;
 use super::classes::{ClassTally, Classes};
@@ -118,8 +119,9 @@ impl<'c> Tally<'c> {
             lengths.add(encoder.count(caption));
         }
         if let Some(languages) = &mut self.languages {
-            let found = whatlang::detect(caption).filter(whatlang::Info::is_reliable);
-            *languages.entry(found.map(|f| f.lang().code())).or_insert(0) += 1;
+            // The detector always answers; of digits and signs alone it cannot know.
+            let found = caption.chars().any(char::is_alphabetic).then(|| detect_language(caption));
+            *languages.entry(found.map(|lang| lang.three_letter_code())).or_insert(0) += 1;
         }
         if let Some(counter) = &mut self.caption_counter {
             counter.next_caption()?;
