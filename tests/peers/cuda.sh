@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # cuda.sh: the CUDA half of the trainer on a machine without a GPU. Loads libtorch_cuda (over stubs of CUDA's libraries)
 # and then the half, every symbol bound at once; holds the trainer's declarations of NCCL against the real header, and
-# the functions it takes from NCCL against the real library. Needs a C++ compiler, readelf and 200 MB for NCCL's wheel.
+# the functions that both take from NCCL against the real library. Needs a C++ compiler, readelf and 200 MB for NCCL's wheel.
 set -euo pipefail
 export LC_ALL=C
 here=$(cd "$(dirname "$0")" && pwd)
@@ -34,7 +34,7 @@ cargo build --quiet --manifest-path "$root/Cargo.toml" --workspace --example cud
 half=$(find "${CARGO_TARGET_DIR:-$root/target}/debug/build" -name libpairmill_cuda.so -size +0 -printf '%T@ %p\n' | sort -n | tail -n 1 | cut -d' ' -f2-)
 [ -n "$half" ] || { echo "cuda.sh: the CUDA half was not built" >&2; exit 1; }
 symbols() { readelf -W --dyn-syms "$1" | awk -v want="$2" '($7 == "UND") == (want == "open") {sub(/@.*/, "", $8); print $8}' | sort -u; }
-symbols "$half" open | grep '^nccl' >"$work/wanted" || true
+{ symbols "$half" open; symbols "$libtorch/lib/libtorch_cuda.so" open; } | grep '^nccl' | sort -u >"$work/wanted"
 symbols "$real/lib/libnccl.so.2" defined >"$work/defined"
 missing=$(comm -23 "$work/wanted" "$work/defined")
 [ -z "$missing" ] || { echo "cuda.sh: NCCL has no ${missing//$'\n'/ }" >&2; exit 1; }
