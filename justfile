@@ -44,6 +44,11 @@ test *ARGS:
 test-peers *ARGS:
     tests/peers/run.sh {{ ARGS }}
 
+# The trainer's CUDA half loaded without a GPU, and its view of NCCL against the real one (200 MB of NCCL's wheel)
+[group('test')]
+test-cuda-half:
+    tests/peers/cuda.sh
+
 # Fuzz one target of a crate, seeded with its attacks/; without a target, list them (nightly Rust and cargo-fuzz)
 [group('test')]
 fuzz CRATE="shards" TARGET="" SECONDS="60":

@@ -20,10 +20,7 @@ fn main() -> Result<(), Box<dyn Error>> {
 
     compiler(&includes)
         .include(format!("{SHIM}/gloo_stub"))
-        .files(
-            ["tensors.cpp", "distributed.cpp", "pickle.cpp", "recompute.cpp"]
-                .map(|file| format!("{SHIM}/{file}")),
-        )
+        .files(["tensors.cpp", "distributed.cpp", "recompute.cpp"].map(|file| format!("{SHIM}/{file}")))
         .try_compile("pairmill_shim")?;
     println!("cargo:rustc-link-lib=dylib=torch_cpu");
     println!("cargo:rustc-link-lib=dylib=c10");
@@ -54,11 +51,9 @@ fn cuda_half(torch: &Path, includes: &[PathBuf]) -> Result<(), Box<dyn Error>> {
     }
     let mut build = compiler(includes);
     build.include(&cuda);
-    // NCCL's process group wants the headers of more libraries; all of them come with a full install of PyTorch.
-    let nccl = nvidia.join("nccl/include");
-    if nccl.join("nccl.h").is_file() && cuda.join("cusparse.h").is_file() {
-        build.include(&nccl).define("PAIRMILL_NCCL", None);
-    }
+    // NCCL's process group wants the headers of more libraries. A full install of PyTorch has them; otherwise the
+    // declarations in cuda_stub, which come last, do.
+    build.include(nvidia.join("nccl/include")).include(format!("{SHIM}/cuda_stub"));
     let status = build
         .get_compiler()
         .to_command()

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::augment::ImageTransform;
 use crate::error::LoaderError;
+use crate::remote::RemoteConfig;
 
 /// Shards whose samples are shuffled together.
 pub const DEFAULT_WINDOW_SHARDS: usize = 16;
@@ -19,7 +20,7 @@ pub const DEFAULT_CONTEXT_LENGTH: usize = 77;
 #[serde(deny_unknown_fields)]
 pub struct SourceSpec {
     /// Folders, globs and brace patterns of tars or Parquet image shards, joined by `::`
-    /// ([`pairmill_shards::spec::ShardSpec`]).
+    /// ([`pairmill_shards::spec::ShardSpec`]); or `http(s)://` URLs of them, also with braces.
     pub shards: String,
     /// Share of the samples among the sources, on any scale; without one, the source's own number of samples.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -80,7 +81,8 @@ pub enum BlankCaptions {
 #[serde(rename_all = "snake_case")]
 pub enum Counts {
     /// From a file beside it, `NNNNN.tar.idx`, `NNNNN.idx` or `NNNNN_stats.json`; without one, by scanning. A count
-    /// that turns out wrong is an error when the shard is opened.
+    /// that turns out wrong is an error when the shard is opened. For shards by URL, `sizes.json` of their folder comes
+    /// first, and scanning one means fetching it.
     #[default]
     Beside,
     /// By scanning every shard, which also finds every damaged one before the first batch.
@@ -106,6 +108,8 @@ pub struct DatasetConfig {
     /// Folder for the unpacked rows of Parquet shards, one window's worth; the system's temporary folder by default.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub scratch: Option<PathBuf>,
+    /// How shards by URL are fetched and kept.
+    pub remote: RemoteConfig,
 }
 
 impl Default for DatasetConfig {
@@ -118,6 +122,7 @@ impl Default for DatasetConfig {
             counts: Counts::default(),
             lenient_end: false,
             scratch: None,
+            remote: RemoteConfig::default(),
         }
     }
 }

@@ -10,7 +10,8 @@ use sha2::{Digest, Sha256};
 
 use crate::config::{DatasetConfig, SourceSpec};
 use crate::error::LoaderError;
-use crate::shard;
+use crate::remote::{self, Remote};
+use crate::shard::{self, OpenShard};
 
 /// Hexadecimal digits of a fingerprint.
 const FINGERPRINT_DIGITS: usize = 16;
@@ -26,6 +27,8 @@ struct Inner {
     config: DatasetConfig,
     sources: Vec<Source>,
     fingerprint: String,
+    /// Fetches shards; only where a source has URLs.
+    remote: Option<Remote>,
 }
 
 /// One source.
@@ -44,8 +47,10 @@ pub struct Source {
 /// One shard.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ShardInfo {
-    /// The file.
+    /// The file; for a shard by URL, where it lies once it is fetched.
     pub path: PathBuf,
+    /// Where it is fetched from, unless it is a local file.
+    pub url: Option<String>,
     /// Where its count comes from, in words.
     pub counted: String,
 }
@@ -59,10 +64,29 @@ impl Dataset {
         if sources.is_empty() {
             return Err(LoaderError::NoSource);
         }
-        let sources: Vec<Source> =
-            sources.iter().map(|spec| Source::open(spec, config)).collect::<Result<_, _>>()?;
+        let specs = sources.iter().map(|source| Ok((source, source.shards.parse::<ShardSpec>()?)));
+        let specs: Vec<_> = specs.collect::<Result<_, LoaderError>>()?;
+        let has_urls = specs.iter().any(|(_, spec)| spec.names().iter().any(|name| remote::is_url(name)));
+        let remote = if has_urls { Some(Remote::new(&config.remote)?) } else { None };
+        let sources: Vec<Source> = specs
+            .into_iter()
+            .map(|(source, spec)| Source::open(source, &spec, config, remote.as_ref()))
+            .collect::<Result<_, _>>()?;
         let fingerprint = fingerprint(&sources);
-        Ok(Self(Arc::new(Inner { config: config.clone(), sources, fingerprint })))
+        Ok(Self(Arc::new(Inner { config: config.clone(), sources, fingerprint, remote })))
+    }
+
+    /// Opens shards of a source by number, fetching those by URL side by side.
+    pub(crate) fn open_shards(&self, source: usize, numbers: &[u32]) -> Result<Vec<OpenShard>, LoaderError> {
+        let shards = &self.0.sources[source].shards;
+        let infos: Vec<&ShardInfo> = numbers.iter().map(|number| &shards[*number as usize]).collect();
+        match &self.0.remote {
+            // A source has URLs or files, not both.
+            Some(remote) if infos.iter().any(|info| info.url.is_some()) => {
+                remote.open_all(&infos, self.config())
+            }
+            _ => infos.into_iter().map(|info| OpenShard::open(&info.path, self.config())).collect(),
+        }
     }
 
     /// What is read from each sample.
@@ -96,16 +120,26 @@ impl Dataset {
 }
 
 impl Source {
-    fn open(spec: &SourceSpec, config: &DatasetConfig) -> Result<Self, LoaderError> {
-        let paths = spec.shards.parse::<ShardSpec>()?.resolve_first_of(&["tar", "parquet"])?;
-        let counted = count_all(&paths, config)?;
+    fn open(
+        spec: &SourceSpec,
+        shards: &ShardSpec,
+        config: &DatasetConfig,
+        remote: Option<&Remote>,
+    ) -> Result<Self, LoaderError> {
+        let places: Vec<(PathBuf, Option<String>)> = match (remote::urls(shards)?, remote) {
+            (Some(urls), Some(remote)) => {
+                urls.into_iter().map(|url| (remote.path(&url), Some(url))).collect()
+            }
+            _ => shards.resolve_first_of(&["tar", "parquet"])?.into_iter().map(|path| (path, None)).collect(),
+        };
+        let counted = count_all(&places, config, remote)?;
         let mut source = Self {
             spec: spec.clone(),
-            shards: Vec::with_capacity(paths.len()),
-            counts: Vec::with_capacity(paths.len()),
+            shards: Vec::with_capacity(places.len()),
+            counts: Vec::with_capacity(places.len()),
             num_samples: 0,
         };
-        for (path, (count, counted)) in paths.into_iter().zip(counted) {
+        for ((path, url), (count, counted)) in places.into_iter().zip(counted) {
             let rule = "a shard of fewer than 4,294,967,296 samples";
             let value = count.to_string();
             source.counts.push(u32::try_from(count).map_err(|_| LoaderError::Option {
@@ -113,7 +147,7 @@ impl Source {
                 value,
                 rule,
             })?);
-            source.shards.push(ShardInfo { path, counted });
+            source.shards.push(ShardInfo { path, url, counted });
             source.num_samples += count as u64;
         }
         if source.num_samples == 0 {
@@ -133,17 +167,24 @@ impl Source {
 type Counted = (usize, String);
 
 /// Counts shards side by side. The first error in the order of the shards is the one that is returned.
-fn count_all(paths: &[PathBuf], config: &DatasetConfig) -> Result<Vec<Counted>, LoaderError> {
+fn count_all(
+    places: &[(PathBuf, Option<String>)],
+    config: &DatasetConfig,
+    remote: Option<&Remote>,
+) -> Result<Vec<Counted>, LoaderError> {
     let threads = std::thread::available_parallelism().map_or(1, usize::from).min(MAX_COUNTERS);
     let next = AtomicUsize::new(0);
     let mut counted: Vec<(usize, Result<Counted, LoaderError>)> = std::thread::scope(|scope| {
         let count = || {
             let mut mine = Vec::new();
-            while let Some((at, path)) = {
+            while let Some((at, (path, url))) = {
                 let at = next.fetch_add(1, Ordering::Relaxed);
-                paths.get(at).map(|path| (at, path))
+                places.get(at).map(|place| (at, place))
             } {
-                let result = shard::count(path, config);
+                let result = match (url, remote) {
+                    (Some(url), Some(remote)) => remote.count(url, path, config),
+                    _ => shard::count(path, config),
+                };
                 let failed = result.is_err();
                 mine.push((at, result));
                 if failed {
@@ -152,12 +193,12 @@ fn count_all(paths: &[PathBuf], config: &DatasetConfig) -> Result<Vec<Counted>, 
             }
             mine
         };
-        let workers: Vec<_> = (0..threads.min(paths.len())).map(|_| scope.spawn(count)).collect();
+        let workers: Vec<_> = (0..threads.min(places.len())).map(|_| scope.spawn(count)).collect();
         workers.into_iter().flat_map(|worker| worker.join().unwrap_or_default()).collect()
     });
     counted.sort_by_key(|(at, _)| *at);
     let counts: Vec<_> = counted.into_iter().map(|(_, result)| result).collect::<Result<_, _>>()?;
-    match counts.len() == paths.len() {
+    match counts.len() == places.len() {
         true => Ok(counts),
         false => Err(LoaderError::Thread("that counted shards has died")),
     }

@@ -75,6 +75,24 @@ pub enum LoaderError {
         /// The system's reason.
         source: std::io::Error,
     },
+    /// A URL that names no shard, or a file behind one that cannot be used.
+    #[error("{url}: {problem}")]
+    Url {
+        /// The URL.
+        url: String,
+        /// What is wrong.
+        problem: String,
+    },
+    /// A shard could not be fetched.
+    #[error("cannot fetch {url}: {problem}")]
+    Fetch {
+        /// The URL.
+        url: String,
+        /// The last HTTP status, where the server gave one.
+        status: Option<u16>,
+        /// What went wrong, and how often it was tried.
+        problem: String,
+    },
     /// A shard does not hold what was counted.
     #[error("{} has {found} samples, but {counted} were counted ({origin}); it changed, or that file is stale: delete it or count by scanning", path.display())]
     Count {

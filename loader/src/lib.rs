@@ -1,6 +1,6 @@
 //! Shards to batches in memory: the trainer's feed. It knows `shards` and `pixels`, and no libtorch.
 //!
-//! In flow order: [`Dataset::open`] finds the shards of every source and counts their samples; [`order`] says which
+//! In flow order: [`Dataset::open`] finds the shards of every source, files or URLs, and counts their samples; [`order`] says which
 //! sample stands at which position of an epoch, a pure function of (seed, epoch, position); a planner thread opens
 //! windows of shards and hands out positions; workers read, decode, cut and tokenise, each sample straight into its
 //! slot of a buffer the caller has lent; [`Loader::next`] delivers whole batches in order. Samples stay encoded until
@@ -39,6 +39,7 @@ mod error;
 mod feed;
 mod loader;
 pub mod order;
+mod remote;
 mod sample;
 mod shard;
 mod skipped;
@@ -56,6 +57,7 @@ pub use dataset::{Dataset, ShardInfo, Source};
 pub use error::LoaderError;
 pub use feed::Encode;
 pub use loader::Loader;
+pub use remote::{DEFAULT_CACHE_BYTES, DEFAULT_CONNECTIONS, RemoteConfig};
 pub use skipped::{BadReason, SkippedSample};
 pub use state::LoaderState;
 pub use stats::LoaderStats;

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 use pairmill_shards::tar::{EndMarker, MappedTar};
 
+pub(crate) use self::beside::names as beside_names;
 use self::rows::Rows;
 use crate::config::{Counts, DatasetConfig};
 use crate::error::LoaderError;

@@ -3,7 +3,8 @@
 #
 # Real input through pairmill-ingest, then every peer over the result: JPEGs served from localhost with web captions, as
 # tars and as Parquet shards. Without names, all of: webdataset open_clip tokenizer huggingface dali energon img2dataset
-# verify pixels (what the trainer's decoder makes of the pictures, against torchvision over PIL) weights tensorboard.
+# verify pixels (what the trainer's decoder makes of the pictures, against torchvision over PIL) weights tensorboard cuda
+# (the trainer's CUDA half, loaded without a GPU).
 # One line per check, a table at the end, exit status 1 if any differs. Work goes to $PAIRMILL_CACHE/peer-work.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
@@ -24,14 +25,14 @@ while [ $# -gt 0 ]; do
     --captions) captions=$2 && shift ;;
     --keep) keep=1 ;;
     -*)
-        sed -n '2,7s/^# \{0,1\}//p' "$0" >&2
+        sed -n '2,8s/^# \{0,1\}//p' "$0" >&2
         exit 2
         ;;
     *) peers+=("$1") ;;
     esac
     shift
 done
-[ ${#peers[@]} -gt 0 ] || peers=(webdataset open_clip tokenizer huggingface dali energon img2dataset verify pixels weights tensorboard)
+[ ${#peers[@]} -gt 0 ] || peers=(webdataset open_clip tokenizer huggingface dali energon img2dataset verify pixels weights tensorboard cuda)
 for input in "$images" "$captions"; do
     if [ ! -e "$input" ]; then
         echo "SKIPPED: no $input; give --images FOLDER and --captions PARQUET (a TEXT column)" >&2
@@ -46,7 +47,7 @@ for peer in "${peers[@]}"; do
     # webdataset is tested in both lines: 0.2.86 lives in open_clip's venv.
     webdataset) venvs+=(webdataset open_clip) ;;
     tokenizer | weights) venvs+=(open_clip) ;;
-    img2dataset | verify) ;;
+    img2dataset | verify | cuda) ;;
     pixels) venvs+=(open_clip) ;;
     *) venvs+=("$peer") ;;
     esac
@@ -171,6 +172,7 @@ for peer in "${peers[@]}"; do
     pixels) check pixels read_pixels ;;
     weights) check weights check_weights ;;
     tensorboard) check tensorboard read_tensorboard ;;
+    cuda) check cuda "$here/cuda.sh" ;;
     esac
 done
 

@@ -146,9 +146,12 @@ pub struct ExportArgs {
 pub struct ImportArgs {
     /// Weights of open_clip or OpenAI: .safetensors, or .pt as torch.save or TorchScript wrote it
     pub weights: PathBuf,
-    /// Architecture they are of, such as RN50-quickgelu
+    /// Architecture they are of, such as RN50-quickgelu, or a file
     #[arg(long)]
     pub model: String,
+    /// Side of the pictures the new weights are for, in pixels: a ViT's position embeddings are resized to it
+    #[arg(long, value_name = "PIXELS")]
+    pub image_size: Option<u32>,
     /// The .safetensors file to write
     pub output: PathBuf,
 }

@@ -9,6 +9,7 @@ use crate::launch::LaunchError;
 use crate::model::{ArchitectureError, ModelError};
 use crate::optim::OptimError;
 use crate::torch::TorchError;
+use crate::torch::memory::FailedAllocation;
 
 /// What ends a training run.
 #[derive(Debug, thiserror::Error)]
@@ -61,6 +62,20 @@ pub enum TrainError {
         /// What libtorch or the driver say.
         why: String,
     },
+    /// The device or the machine has no more memory.
+    #[error(
+        "out of memory on the {place}{wanted}; {kept}; to need less: {advice}",
+        place = if allocation.on_gpu { "GPU" } else { "CPU" },
+        wanted = allocation.size.as_ref().map_or(String::new(), |size| format!(", {size} more were wanted")),
+    )]
+    OutOfMemory {
+        /// What could not be had.
+        allocation: FailedAllocation,
+        /// What is left of the run.
+        kept: String,
+        /// Settings that would help.
+        advice: String,
+    },
     /// libtorch.
     #[error(transparent)]
     Torch(#[from] TorchError),
@@ -73,6 +88,14 @@ impl From<tch::TchError> for TrainError {
 }
 
 impl TrainError {
+    /// The same error, with what stays and what helps where it is want of memory, wherever that was met.
+    pub fn with_memory_advice(self, kept: impl FnOnce() -> String, advice: impl FnOnce() -> String) -> Self {
+        match FailedAllocation::of(&self.to_string()) {
+            Some(allocation) => Self::OutOfMemory { allocation, kept: kept(), advice: advice() },
+            None => self,
+        }
+    }
+
     /// Whether other input or flags would help: exit code 2, against 1 for what went wrong by itself.
     pub fn is_bad_input(&self) -> bool {
         match self {
@@ -82,7 +105,8 @@ impl TrainError {
             | Self::Task(_)
             | Self::Label { .. }
             | Self::Checkpoint(_)
-            | Self::NoCuda { .. } => true,
+            | Self::NoCuda { .. }
+            | Self::OutOfMemory { .. } => true,
             Self::Feed(FeedError::Loader(_) | FeedError::NoBatch { .. }) | Self::Model(_) => true,
             Self::Feed(FeedError::Torch(_))
             | Self::Optim(_)

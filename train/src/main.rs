@@ -142,11 +142,17 @@ fn export(args: &ExportArgs) -> anyhow::Result<ExitCode> {
 }
 
 fn import(args: &ImportArgs) -> anyhow::Result<ExitCode> {
-    let architecture = model::Architecture::find(&args.model).map_err(TrainError::from)?;
+    let mut architecture = model::Architecture::find(&args.model).map_err(TrainError::from)?;
+    if let Some(pixels) = args.image_size {
+        architecture = architecture.with_image_size(pixels.into()).map_err(TrainError::from)?;
+    }
     let clip = model::Clip::new(&architecture, tch::Device::Cpu).map_err(TrainError::from)?;
-    checkpoint::import_weights(&args.weights, clip.weights())?;
+    let resized = checkpoint::import_weights(&args.weights, clip.weights())?;
     checkpoint::export_weights(clip.weights(), &args.output)?;
-    say(&format!("{}: {}\n", args.output.display(), args.model)).map(|()| ExitCode::SUCCESS)
+    let resized = resized.map_or(String::new(), |checkpoint::Resized { from, to }| {
+        format!(", position embeddings resized from {from}×{from} to {to}×{to} patches")
+    });
+    say(&format!("{}: {}{resized}\n", args.output.display(), args.model)).map(|()| ExitCode::SUCCESS)
 }
 
 fn curve(args: &CurveArgs) -> anyhow::Result<ExitCode> {

@@ -45,24 +45,21 @@ impl OpenWindow {
         if let Some(before) = before.filter(|before| before.source == source) {
             open.extend(before.numbers.iter().copied().zip(before.shards.iter().cloned()));
         }
-        let mut shards = Vec::with_capacity(window.shards.len());
+        let mut wanted: Vec<u32> = Vec::with_capacity(window.shards.len());
         for number in &window.shards {
-            let shard = match open.get(number) {
-                Some(shard) => Arc::clone(shard),
-                None => {
-                    let info = &from.shards[*number as usize];
-                    let shard = Arc::new(OpenShard::open(&info.path, dataset.config())?);
-                    let counted = from.counts[*number as usize] as usize;
-                    if shard.len() != counted {
-                        let (path, found, origin) = (info.path.clone(), shard.len(), info.counted.clone());
-                        return Err(LoaderError::Count { path, found, counted, origin });
-                    }
-                    open.insert(*number, Arc::clone(&shard));
-                    shard
-                }
-            };
-            shards.push(shard);
+            if !open.contains_key(number) && !wanted.contains(number) {
+                wanted.push(*number);
+            }
         }
+        for (number, shard) in wanted.iter().zip(dataset.open_shards(source, &wanted)?) {
+            let (info, counted) = (&from.shards[*number as usize], from.counts[*number as usize] as usize);
+            if shard.len() != counted {
+                let (path, found, origin) = (info.path.clone(), shard.len(), info.counted.clone());
+                return Err(LoaderError::Count { path, found, counted, origin });
+            }
+            open.insert(*number, Arc::new(shard));
+        }
+        let shards = window.shards.iter().filter_map(|number| open.get(number).map(Arc::clone)).collect();
         let order = WindowOrder::new(window, &from.counts, config.order, config.seed, source as u64, pass.0);
         Ok(Self { source, pass: pass.0, start: window.start, order, numbers: window.shards.clone(), shards })
     }

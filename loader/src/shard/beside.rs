@@ -7,6 +7,18 @@ use pairmill_shards::index::{dali, energon};
 
 use crate::error::LoaderError;
 
+/// The files that may give the count of a shard, in the order they are asked.
+pub(crate) fn names(path: &Path) -> Vec<PathBuf> {
+    let is_tar = path.extension().is_some_and(|ext| ext == "tar");
+    let indexes = is_tar.then(|| [energon::path_for(path), dali::path_for(path)]);
+    indexes.into_iter().flatten().chain([stats_path(path)]).collect()
+}
+
+fn stats_path(path: &Path) -> PathBuf {
+    let stem = path.file_stem().unwrap_or_default().to_string_lossy();
+    path.with_file_name(format!("{stem}_stats.json"))
+}
+
 /// The count that a file beside `path` gives, and that file; `None` where there is none.
 pub(super) fn count(path: &Path) -> Result<Option<(usize, PathBuf)>, LoaderError> {
     let is_tar = path.extension().is_some_and(|ext| ext == "tar");
@@ -29,8 +41,7 @@ pub(super) fn count(path: &Path) -> Result<Option<(usize, PathBuf)>, LoaderError
             };
         }
     }
-    let stem = path.file_stem().unwrap_or_default().to_string_lossy();
-    let file = path.with_file_name(format!("{stem}_stats.json"));
+    let file = stats_path(path);
     if !file.exists() {
         return Ok(None);
     }

@@ -174,7 +174,7 @@ fn bad_input_is_one_clear_line_each() {
         (open_error(missing.to_str().unwrap()), "there is no shard"),
         (open_error(empty.path().to_str().unwrap()), "holds no .tar file"),
         (open_error(none.path().to_str().unwrap()), "has no samples: its 2 shards are empty"),
-        (open_error("https://example.org/00000.tar"), "not a local path"),
+        (open_error("s3://bucket/00000.tar"), "not a local path"),
         (run_error(config(0)), "batch_size is 0"),
         (run_error(config(5)), "an epoch has 4 samples, less than one global batch of 5"),
         (run_error(LoaderConfig { rank: 1, ..config(2) }), "rank is 1; it must be below world"),

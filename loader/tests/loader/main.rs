@@ -10,6 +10,7 @@
 mod bad;
 mod exactly_once;
 mod parquet;
+mod remote;
 mod resume;
 mod shards;
 mod sources;

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use pairmill_shards::atomic::{FileAction, FileError, write_atomic};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use tch::Tensor;
+use tch::{Device, Tensor};
 
 use super::state::{self, State, differences};
 use super::tensors::{self, TensorFile};
@@ -23,8 +23,11 @@ use crate::weights::Weights;
 pub const MODEL: &str = "model.safetensors";
 /// Moments and step counts of the optimiser.
 pub const OPTIMIZER: &str = "optimizer.safetensors";
-/// libtorch's generator.
+/// libtorch's generators.
 pub const RNG: &str = "rng.safetensors";
+/// Names in it.
+const CPU: &str = "cpu";
+const CUDA: &str = "cuda";
 /// Everything else; written last.
 pub const STATE: &str = "state.json";
 /// A text file beside the checkpoints with the name of the newest.
@@ -169,7 +172,7 @@ impl Checkpoints {
         at(Point::ModelWritten)?;
         write_synced(&temp.join(OPTIMIZER), &optimizer.state())?;
         at(Point::OptimizerWritten)?;
-        write_synced(&temp.join(RNG), &[("cpu".to_owned(), rng::state()?)])?;
+        write_synced(&temp.join(RNG), &generators(weights.device())?)?;
         write_atomic(temp.join(STATE), &json(state, &path)?)?;
         sync(&temp)?;
         at(Point::StateWritten)?;
@@ -420,7 +423,7 @@ impl Checkpoint {
         Ok(())
     }
 
-    /// Loads weights, optimiser and generator, in place. The rest of the state is the caller's to take up.
+    /// Loads weights, optimiser and generators, in place. The rest of the state is the caller's to take up.
     ///
     /// # Errors
     /// When a file is missing, cut short or another model's.
@@ -428,7 +431,12 @@ impl Checkpoint {
         restore_file(&self.path.join(MODEL), &import::named(weights))?;
         restore_file(&self.path.join(OPTIMIZER), &optimizer.state())?;
         let mut file = TensorFile::open(&self.path.join(RNG))?;
-        Ok(rng::set_state(&file.read("cpu")?)?)
+        rng::set_state(Device::Cpu, &file.read(CPU)?)?;
+        // A run may go on on another kind of device: the seed has set its generator then.
+        if weights.device().is_cuda() && file.entries().iter().any(|entry| entry.name == CUDA) {
+            rng::set_state(weights.device(), &file.read(CUDA)?)?;
+        }
+        Ok(())
     }
 
     /// Loads the weights alone, as an evaluation or a run that starts from them wants.
@@ -438,6 +446,15 @@ impl Checkpoint {
     pub fn restore_weights(&self, weights: &Weights) -> Result<(), CheckpointError> {
         restore_file(&self.path.join(MODEL), &import::named(weights))
     }
+}
+
+/// States of the generators a run on `device` draws from, by name.
+fn generators(device: Device) -> Result<Vec<(String, Tensor)>, CheckpointError> {
+    let mut states = vec![(CPU.to_owned(), rng::state(Device::Cpu)?)];
+    if device.is_cuda() {
+        states.push((CUDA.to_owned(), rng::state(device)?));
+    }
+    Ok(states)
 }
 
 /// Names as they are, for our own files.

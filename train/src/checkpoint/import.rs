@@ -9,6 +9,7 @@ use pairmill_shards::atomic::AtomicFile;
 use tch::{Kind, Tensor};
 
 use super::pickle::PickleFile;
+use super::positions::{self, Resized};
 use super::tensors::{self, Entry, TensorFile};
 use super::{CheckpointError, matching};
 use crate::weights::Weights;
@@ -29,21 +30,38 @@ pub fn named(weights: &Weights) -> Vec<(String, Tensor)> {
 
 /// Overwrites the weights with those of `path`: safetensors, `torch.save` of a state dict (bare, or under `state_dict` as
 /// open_clip's checkpoints have it) or a TorchScript archive such as OpenAI's. The format is told from the bytes.
+/// Position embeddings of a ViT for pictures of another size are resized as open_clip does, and the change returned.
 ///
 /// # Errors
 /// When the file is missing, damaged, of a refused kind, or another model's.
-pub fn import_weights(path: &Path, weights: &Weights) -> Result<(), CheckpointError> {
+pub fn import_weights(path: &Path, weights: &Weights) -> Result<Option<Resized>, CheckpointError> {
     let mut file = WeightsFile::open(path)?;
     let targets = named(weights);
-    let entries = renamed(file.entries(), &targets);
+    let mut entries = renamed(file.entries(), &targets);
+    let positions = targets.iter().find(|(name, _)| name == positions::NAME);
+    let mut resized = None;
+    if let Some((_, target)) = positions
+        && let Some((_, entry)) = entries.iter_mut().find(|(name, _)| name == positions::NAME)
+    {
+        resized = Resized::between(&entry.shape, &target.size());
+        if resized.is_some() {
+            entry.shape = target.size();
+        }
+    }
     let pairs = matching::pair(&targets, &entries).map_err(|mismatch| CheckpointError::Mismatch {
         path: path.to_path_buf(),
         mismatch: mismatch.into(),
     })?;
     for (target, entry) in pairs {
-        matching::overwrite(target, &file.read(&entry.name)?)?;
+        let tensor = file.read(&entry.name)?;
+        match resized {
+            Some(change) if tensor.size() != entry.shape => {
+                matching::overwrite(target, &change.apply(&tensor)?)?;
+            }
+            _ => matching::overwrite(target, &tensor)?,
+        }
     }
-    Ok(())
+    Ok(resized)
 }
 
 /// Writes the weights as a safetensors file that open_clip loads (`create_model(NAME, pretrained=PATH)`), atomically.

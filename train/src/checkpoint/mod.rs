@@ -8,6 +8,7 @@ pub mod folder;
 pub mod import;
 pub mod matching;
 pub mod pickle;
+pub mod positions;
 pub mod state;
 pub mod tensors;
 
@@ -19,6 +20,7 @@ use pairmill_shards::atomic::{FileAction, FileError};
 pub use folder::{Best, Checkpoint, Checkpoints, Direction, Keep, Name};
 pub use import::{convert_weights, export_weights, import_weights};
 pub use matching::Mismatch;
+pub use positions::Resized;
 pub use state::{Difference, State};
 
 use crate::torch::TorchError;

@@ -36,6 +36,12 @@ pub struct Request<'a> {
 /// # Errors
 /// When the checkpoint, a task or shards cannot be used.
 pub fn evaluate(request: &Request<'_>, launch: &Launch) -> Result<Vec<Metric>, TrainError> {
+    let smaller = || format!("a --batch-size below {}", request.batch_size);
+    load_and_evaluate(request, launch)
+        .map_err(|error| error.with_memory_advice(|| "the checkpoint stays".to_string(), smaller))
+}
+
+fn load_and_evaluate(request: &Request<'_>, launch: &Launch) -> Result<Vec<Metric>, TrainError> {
     let tasks: Vec<_> =
         request.zero_shot.iter().map(|path| ZeroShotTask::read(path)).collect::<Result<_, _>>()?;
     let found = Checkpoint::find(request.checkpoint)?;

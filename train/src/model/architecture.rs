@@ -227,6 +227,19 @@ impl Architecture {
         }
     }
 
+    /// The same for square pictures of another size.
+    ///
+    /// # Errors
+    /// When the image tower cannot take them.
+    pub fn with_image_size(mut self, pixels: i64) -> Result<Self, ArchitectureError> {
+        match &mut self.visual {
+            VisualArchitecture::Resnet(resnet) => resnet.image_size = pixels,
+            VisualArchitecture::Transformer(vit) => vit.image_size = pixels,
+        }
+        self.validate()?;
+        Ok(self)
+    }
+
     /// Checks that the numbers fit each other and stay within what anyone has trained.
     ///
     /// # Errors

@@ -13,6 +13,17 @@ use super::{TorchError, check, ffi};
 /// The CUDA half of the shim, a shared object; empty when it was built without CUDA's headers.
 static CUDA_HALF: &[u8] = include_bytes!(env!("PAIRMILL_CUDA_HALF"));
 
+/// All functions of the CUDA half.
+pub const FUNCTIONS: [&CStr; 7] = [
+    c"pmc_last_error",
+    c"pmc_group_nccl",
+    c"pmc_graph_new",
+    c"pmc_graph_free",
+    c"pmc_graph_begin",
+    c"pmc_graph_end",
+    c"pmc_graph_replay",
+];
+
 /// What became of CUDA in this process.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Cuda {
@@ -87,16 +98,16 @@ impl Half {
     /// Address of one of its functions.
     ///
     /// # Errors
-    /// When it has none of that name: NCCL's are there only when its header was, at build time.
+    /// When it has none of that name.
     pub(super) fn function(self, name: &CStr) -> Result<NonNull<libc::c_void>, TorchError> {
         // SAFETY: a live handle and a C string.
         NonNull::new(unsafe { libc::dlsym(self.handle, name.as_ptr()) })
             .ok_or_else(|| TorchError(format!("this binary was built without {}", name.to_string_lossy())))
     }
 
-    /// Whether it has a function of this name.
-    pub fn has(self, name: &CStr) -> bool {
-        self.function(name).is_ok()
+    /// Those of [`FUNCTIONS`] that it lacks.
+    pub fn missing(self) -> Vec<&'static CStr> {
+        FUNCTIONS.into_iter().filter(|name| self.function(name).is_err()).collect()
     }
 
     /// The message of its last failure on this thread.
@@ -113,3 +124,6 @@ impl Half {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

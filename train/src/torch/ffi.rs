@@ -3,9 +3,6 @@
 use libc::{c_char, c_double, c_int, c_void};
 use torch_sys::C_tensor;
 
-/// Called once per tensor of a pickle, with its dotted name.
-pub type Named = extern "C" fn(context: *mut c_void, name: *const c_char, tensor: *mut C_tensor);
-
 /// A part of a model: owned input to owned output, null after `pm_fail`.
 pub type Part = extern "C" fn(context: *mut c_void, input: *mut C_tensor, again: c_int) -> *mut C_tensor;
 
@@ -46,8 +43,8 @@ unsafe extern "C" {
 
     pub fn pm_autocast(device: c_int, enabled: c_int, dtype: c_int) -> c_int;
     pub fn pm_set_flags(cudnn_benchmark: c_int, tf32: c_int, deterministic: c_int) -> c_int;
-    pub fn pm_rng_state() -> *mut C_tensor;
-    pub fn pm_set_rng_state(state: *mut C_tensor) -> c_int;
+    pub fn pm_rng_state(device: c_int, index: c_int) -> *mut C_tensor;
+    pub fn pm_set_rng_state(device: c_int, index: c_int, state: *mut C_tensor) -> c_int;
 
     pub fn pm_stream_from_pool(device: c_int, index: c_int) -> *mut c_void;
     pub fn pm_stream_current(device: c_int, index: c_int) -> *mut c_void;
@@ -98,8 +95,6 @@ unsafe extern "C" {
     pub fn pm_buckets_arm(buckets: *mut c_void) -> c_int;
     pub fn pm_buckets_finish(buckets: *mut c_void) -> c_int;
     pub fn pm_barrier(group: *mut c_void) -> c_int;
-
-    pub fn pm_read_pickle(path: *const c_char, context: *mut c_void, each: Named) -> c_int;
 
     pub fn pm_fail(message: *const c_char);
     pub fn pm_recomputed(

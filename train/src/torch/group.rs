@@ -75,7 +75,7 @@ impl Group {
     /// Connects over NCCL, each rank with the CUDA device `index` of its machine.
     ///
     /// # Errors
-    /// As [`Group::gloo`], and when this binary was built without NCCL's header.
+    /// As [`Group::gloo`], and when this binary was built without CUDA's headers.
     pub fn nccl(rendezvous: &Rendezvous, index: usize) -> Result<Self, TorchError> {
         type Connect = extern "C" fn(*mut c_void, libc::c_int, libc::c_int, libc::c_int, i64) -> *mut c_void;
         let half = super::cuda::load_half()?;

@@ -33,6 +33,37 @@ pub fn peak_bytes(device: Device) -> Option<u64> {
     u64::try_from(unsafe { ffi::pm_peak_bytes(libc::c_int::try_from(index).ok()?) }).ok()
 }
 
+/// What libtorch, CUDA and its libraries say when memory runs out, in lower case. Errors come over as text only.
+const OUT_OF_MEMORY: [&str; 5] =
+    ["out of memory", "defaultcpuallocator", "cannot allocate memory", "_status_alloc_failed", "bad_alloc"];
+/// What stands before the size that was asked for, in lower case; the CPU's and CUDA's allocator agree.
+const ASKED_FOR: &str = "tried to allocate ";
+
+/// An allocation that failed, as its message tells.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FailedAllocation {
+    /// Whether it was the GPU's memory.
+    pub on_gpu: bool,
+    /// What was asked for, such as `2.00 GiB`; libraries of CUDA's do not say.
+    pub size: Option<String>,
+}
+
+impl FailedAllocation {
+    /// The allocation behind a message; `None` for any other error.
+    pub fn of(message: &str) -> Option<Self> {
+        let lower = message.to_ascii_lowercase();
+        if !OUT_OF_MEMORY.iter().any(|words| lower.contains(words)) {
+            return None;
+        }
+        let size = lower.find(ASKED_FOR).and_then(|at| {
+            let rest = message.get(at + ASKED_FOR.len()..)?;
+            let end = rest.find(". ").unwrap_or(rest.len());
+            Some(rest.get(..end)?.trim_end_matches('.').to_string())
+        });
+        Some(Self { on_gpu: ["cuda", "cublas", "cudnn", "nccl"].iter().any(|l| lower.contains(l)), size })
+    }
+}
+
 /// Bytes in host memory that are a tensor too, so that what the loader fills goes to the device without another copy
 /// in between; pinned where the device can then read them by itself.
 #[derive(Debug)]

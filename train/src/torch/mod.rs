@@ -17,7 +17,6 @@ pub mod gradients;
 pub mod group;
 pub mod layout;
 pub mod memory;
-pub mod pickle;
 pub mod recompute;
 pub mod rng;
 pub mod stream;

@@ -1,31 +1,43 @@
 //! libtorch's random numbers: seed them, keep their state in a checkpoint.
 
-use tch::{Kind, Tensor};
+use tch::{Device, Kind, Tensor};
 
-use super::{TorchError, check, ffi, own, raw};
+use super::autocast::device_type;
+use super::{TorchError, check, ffi, length, own, raw};
 
 /// Seeds the generators of every device.
 pub fn seed(seed: i64) {
     tch::manual_seed(seed);
 }
 
-/// State of the CPU generator: 5,056 bytes, a tensor of u8.
+/// State of the default generator of `device`, a tensor of u8 on the CPU: 5,056 bytes for the CPU's, 16 for CUDA's.
 ///
 /// # Errors
-/// When libtorch refuses.
-pub fn state() -> Result<Tensor, TorchError> {
-    // SAFETY: returns an owned tensor.
-    own(unsafe { ffi::pm_rng_state() })
+/// When libtorch has no such device or generator.
+pub fn state(device: Device) -> Result<Tensor, TorchError> {
+    let (kind, index) = numbers(device)?;
+    // SAFETY: plain numbers; returns an owned tensor.
+    own(unsafe { ffi::pm_rng_state(kind, index) })
 }
 
-/// Puts the CPU generator where [`state`] found it.
+/// Puts the generator of `device` where [`state`] found it.
 ///
 /// # Errors
-/// When the tensor is no generator state.
-pub fn set_state(state: &Tensor) -> Result<(), TorchError> {
+/// When the tensor is no state of such a generator.
+pub fn set_state(device: Device, state: &Tensor) -> Result<(), TorchError> {
     if state.kind() != Kind::Uint8 {
         return Err(TorchError(format!("a generator state holds bytes, not {:?}", state.kind())));
     }
-    // SAFETY: reads a live tensor.
-    check(unsafe { ffi::pm_set_rng_state(raw(state)) }).map(drop)
+    let (kind, index) = numbers(device)?;
+    // SAFETY: plain numbers and a live tensor, which is read.
+    check(unsafe { ffi::pm_set_rng_state(kind, index, raw(state)) }).map(drop)
+}
+
+/// libtorch's device type and index.
+fn numbers(device: Device) -> Result<(libc::c_int, libc::c_int), TorchError> {
+    let index = match device {
+        Device::Cuda(index) => length(index)?,
+        _ => 0,
+    };
+    Ok((device_type(device), index))
 }

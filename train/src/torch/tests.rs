@@ -79,11 +79,12 @@ fn autocast_holds_until_dropped_and_nests() {
 #[test]
 fn the_generator_can_be_put_back() {
     rng::seed(7);
-    let state = rng::state().unwrap();
+    let state = rng::state(Device::Cpu).unwrap();
     let first = Tensor::rand([5], CPU);
-    rng::set_state(&state).unwrap();
+    rng::set_state(Device::Cpu, &state).unwrap();
     assert_eq!(Tensor::rand([5], CPU), first);
-    assert!(rng::set_state(&Tensor::zeros([3], CPU)).is_err());
+    assert!(rng::set_state(Device::Cpu, &Tensor::zeros([3], CPU)).is_err());
+    assert!(rng::state(Device::Cuda(99)).is_err(), "no such device");
 }
 
 #[test]
@@ -102,8 +103,33 @@ fn slots_write_into_the_tensor_and_come_back_only_together() {
 
 #[test]
 fn a_message_is_one_line() {
-    let error = pickle::read(std::path::Path::new("/nowhere/weights.pt")).unwrap_err();
+    let error = rng::set_state(Device::Cpu, &Tensor::zeros([3], (Kind::Uint8, Device::Cpu))).unwrap_err();
     assert!(!error.to_string().contains('\n') && error.to_string().starts_with("libtorch: "), "{error}");
+}
+
+#[test]
+fn want_of_memory_is_told_from_other_errors() {
+    use memory::FailedAllocation;
+    // What libtorch really says, of a petabyte.
+    let error = TorchError::from(Tensor::f_empty([1 << 48], CPU).unwrap_err());
+    let bytes = Some("1125899906842624 bytes".to_string());
+    assert_eq!(
+        FailedAllocation::of(&error.0),
+        Some(FailedAllocation { on_gpu: false, size: bytes }),
+        "{error}"
+    );
+    // What it says on GPUs, from its source and NVIDIA's.
+    let gpu = |size: Option<&str>| Some(FailedAllocation { on_gpu: true, size: size.map(str::to_string) });
+    let caching =
+        "CUDA out of memory. Tried to allocate 2.50 GiB. GPU 0 has a total capacity of 79.10 GiB of which";
+    assert_eq!(FailedAllocation::of(caching), gpu(Some("2.50 GiB")));
+    assert_eq!(FailedAllocation::of("CUDA error: out of memory"), gpu(None));
+    let handle = "CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`";
+    assert_eq!(FailedAllocation::of(handle), gpu(None));
+    // Any other error stays what it is.
+    let shapes = TorchError::from(Tensor::zeros([2], CPU).f_add(&Tensor::zeros([3], CPU)).unwrap_err());
+    assert_eq!(FailedAllocation::of(&shapes.0), None);
+    assert_eq!(FailedAllocation::of("CUDA error: an illegal memory access was encountered"), None);
 }
 
 /// Two ranks in two threads of one process.

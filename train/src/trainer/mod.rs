@@ -17,7 +17,7 @@ use self::setup::Setup;
 use self::step::StepOutcome;
 use crate::checkpoint::folder::CHECKPOINTS;
 use crate::checkpoint::state::FORMAT;
-use crate::checkpoint::{Checkpoints, Name, State};
+use crate::checkpoint::{Checkpoint, Checkpoints, Name, State};
 use crate::config::TrainConfig;
 use crate::error::TrainError;
 use crate::eval::{self, EvalSetup, Metric};
@@ -25,6 +25,7 @@ use crate::feed::DeviceBatch;
 use crate::launch::Launch;
 use crate::log::progress::peak_resident_bytes;
 use crate::log::{Diverged, EvalLine, StepLine, StepWindow, Target, TrainLog};
+use crate::optim::Precision;
 use crate::ranks::number;
 use crate::torch::memory::peak_bytes;
 
@@ -55,11 +56,44 @@ pub fn run(
     quiet: bool,
     stop: &AtomicBool,
 ) -> Result<Report, TrainError> {
+    prepare_and_train(config, folder, launch, quiet, stop)
+        .map_err(|error| error.with_memory_advice(|| kept(folder), || smaller(config)))
+}
+
+fn prepare_and_train(
+    config: &TrainConfig,
+    folder: &Path,
+    launch: &Launch,
+    quiet: bool,
+    stop: &AtomicBool,
+) -> Result<Report, TrainError> {
     let mut setup = setup::prepare(config, folder, launch)?;
     let writer =
         if setup.ranks.is_first() { Some(Writer::open(config, folder, &setup, quiet)?) } else { None };
     let mut run = Run { config, writer, setup: &mut setup, metrics: Vec::new(), window: Window::default() };
     run.train(stop)
+}
+
+/// What is left of a run that ended in the middle.
+fn kept(folder: &Path) -> String {
+    match Checkpoint::find(folder) {
+        Ok(checkpoint) => format!("the checkpoint {} stays", checkpoint.path.display()),
+        Err(_) => "no checkpoint was written yet".to_string(),
+    }
+}
+
+/// Settings that make a step need less memory, those first that change nothing else.
+fn smaller(config: &TrainConfig) -> String {
+    let mut advice = vec![format!("--set accum_freq={} (now {})", config.accum_freq * 2, config.accum_freq)];
+    if !config.recompute {
+        advice.push("--set recompute=true".to_string());
+    }
+    if config.precision == Precision::Fp32 {
+        advice.push("--precision amp_bf16".to_string());
+    }
+    advice.push(format!("a --batch-size below {}", config.batch_size));
+    advice.push("fewer runtime.prefetch".to_string());
+    advice.join(", ")
 }
 
 /// What rank 0 writes.

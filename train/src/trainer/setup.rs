@@ -21,7 +21,8 @@ use crate::ranks::Ranks;
 use crate::torch::rng;
 
 /// Settings that may change between a run and its resumption. The schedule is kept in the checkpoint itself.
-pub const FREE: [&str; 5] = ["runtime", "log", "checkpoint", "eval", "init_from"];
+pub const FREE: [&str; 7] =
+    ["runtime", "log", "checkpoint", "eval", "init_from", "data.samples.remote", "data.samples.scratch"];
 
 /// A run that is ready to step.
 #[derive(Debug)]

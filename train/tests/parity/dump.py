@@ -16,7 +16,7 @@ import numpy as np
 import open_clip
 import torch
 from open_clip.loss import ClipLoss
-from open_clip.model import CLIP
+from open_clip.model import CLIP, resize_pos_embed
 from open_clip_train.scheduler import cosine_lr
 from reference import digest, pixels, tokens, weight
 from safetensors.numpy import save_file
@@ -31,10 +31,10 @@ LARGE_BATCH = 2
 TRAIN_STEPS, TRAIN_WARMUP, TRAIN_LR, TRAIN_BATCH, TRAIN_BATCHES = 100, 10, 5e-4, 8, 4
 
 
-def from_file(path: Path) -> CLIP:
-    """open_clip's model of one of our architecture files."""
+def from_file(path: Path, **other: int) -> CLIP:
+    """open_clip's model of one of our architecture files, its image tower with some settings of its own."""
     a = tomllib.loads(path.read_text())
-    vision = {key: value for key, value in a["visual"].items() if key != "kind"}
+    vision = {key: value for key, value in a["visual"].items() if key != "kind"} | other
     return CLIP(a["embed_dim"], vision, a["text"], quick_gelu=a["activation"] == "quick_gelu")
 
 
@@ -137,6 +137,18 @@ def initial(model: CLIP) -> np.ndarray:
     )
 
 
+def resized(path: Path, sizes: list[int]) -> dict[str, np.ndarray]:
+    """Position embeddings of the formula's weights as open_clip fits them to pictures of other sizes."""
+    model = from_file(path)
+    fill(model)
+    out = {}
+    for size in sizes:
+        state = model.state_dict()
+        resize_pos_embed(state, from_file(path, image_size=size))
+        out[str(size)] = state["visual.positional_embedding"].contiguous().numpy()
+    return out
+
+
 def main() -> None:
     torch.manual_seed(1)
     FIXTURES.mkdir(exist_ok=True)
@@ -160,6 +172,8 @@ def main() -> None:
             out["losses"] = train(model)
         save_file(out, FIXTURES / f"{name}.safetensors")
         print(name, {key: value.shape for key, value in out.items() if "." not in key}, out.get("loss"))
+    if not wanted or "resized" in wanted:
+        save_file(resized(HERE / "vit_micro.toml", [16, 40]), FIXTURES / "resized.safetensors")
     if not wanted:
         shapes = {}
         for name in ("RN50", "RN101", "RN50x4", "ViT-B-32", "ViT-B-16"):

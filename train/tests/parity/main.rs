@@ -13,6 +13,7 @@ mod formula;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use pairmill_train::checkpoint::{Resized, export_weights, import_weights};
 use pairmill_train::model::{Activation, Architecture, Clip, Mode, trimmed};
 use pairmill_train::objective::clip::{Contrastive, clamp_logit_scale};
 use pairmill_train::objective::features::{Alone, FeatureCache};
@@ -322,4 +323,36 @@ fn layout_and_padding_change_no_feature() {
         near("channels-last", &turned, &image, FEATURE);
         near("trimmed", &cut, &text, 1e-6);
     }
+}
+
+#[test]
+fn position_embeddings_for_another_image_size_are_open_clips() {
+    let expected = fixture("resized");
+    let name = "visual.positional_embedding";
+    let folder = tempfile::tempdir().unwrap();
+    let weights_of = |architecture: &str| {
+        let path = folder.path().join(format!("{architecture}.safetensors"));
+        export_weights(filled(&micro(architecture)).weights(), &path).unwrap();
+        path
+    };
+    let file = weights_of("vit_micro");
+    for (pixels, to) in [(16, 2), (40, 5)] {
+        let clip = Clip::new(&micro("vit_micro").with_image_size(pixels).unwrap(), Device::Cpu).unwrap();
+        assert_eq!(import_weights(&file, clip.weights()).unwrap(), Some(Resized { from: 3, to }));
+        for weight in clip.weights().all() {
+            let theirs = match weight.name == name {
+                true => expected[&pixels.to_string()].shallow_clone(),
+                false => formula::weight(&weight.name, &weight.tensor.size()),
+            };
+            near(&weight.name, &weight.tensor, &theirs, if weight.name == name { 1e-7 } else { 0.0 });
+        }
+    }
+    let clip = Clip::new(&micro("vit_micro"), Device::Cpu).unwrap();
+    assert_eq!(import_weights(&file, clip.weights()).unwrap(), None, "nothing to resize");
+    // open_clip resizes no attention pool, and neither do we.
+    let other = micro("rn_micro");
+    let larger = other.image_size() * 2;
+    let clip = Clip::new(&other.with_image_size(larger).unwrap(), Device::Cpu).unwrap();
+    let message = import_weights(&weights_of("rn_micro"), clip.weights()).unwrap_err().to_string();
+    assert!(message.contains("visual.attnpool.positional_embedding"), "{message}");
 }

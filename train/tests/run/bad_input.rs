@@ -1,8 +1,9 @@
 //! Bad input is one line, exit code 2, and leaves nothing behind.
 
 use std::fs;
+use std::process::Command;
 
-use crate::harness::{Bench, pairmill_train};
+use crate::harness::{Bench, checkpoints, pairmill_train, succeed};
 
 #[test]
 fn each_is_one_line_that_names_what_to_do() {
@@ -43,6 +44,40 @@ fn each_is_one_line_that_names_what_to_do() {
         assert!(message.contains(expected) && message.lines().count() == 1, "{words:?}: {message}");
         assert!(!bench.path(&format!("out{index}")).exists(), "{words:?} left a folder");
     }
+}
+
+#[test]
+fn want_of_memory_says_what_stays_and_what_helps() {
+    let bench = Bench::new(1, 16);
+    // A batch of more bytes than an address can count: the loader's first buffer cannot be had on any machine.
+    let huge = "batch_size=17179869184";
+    let said = |command: &mut Command| {
+        let output = command.output().unwrap();
+        let message = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(2), "{message}");
+        let line = message.lines().last().unwrap().to_string();
+        assert!(line.starts_with("error: out of memory on the CPU, 211106232532992 bytes more"), "{message}");
+        line
+    };
+
+    let mut fresh = pairmill_train();
+    fresh.args(["run", "clip-vit-tiny", "--device", "cpu", "--set", huge]);
+    fresh.args(["--set", "data.epoch_samples=17179869184", "--data"]).arg(bench.path("data"));
+    let line = said(fresh.arg("--out").arg(bench.path("fresh")));
+    for words in
+        ["no checkpoint was written", "accum_freq=2 (now 1)", "recompute=true", "amp_bf16", "--batch-size"]
+    {
+        assert!(line.contains(words), "{words}: {line}");
+    }
+    assert!(!bench.path("fresh").exists());
+
+    // In the middle of a run: the evaluation after the second step, when the first one's checkpoint is there.
+    let mut run = bench.run("out", &["--duration", "2", "--set", "checkpoint.every=1", "--quiet"]);
+    let validation = format!("eval.validation={:?}", bench.path("data").to_str().unwrap());
+    let line = said(run.args(["--set", &format!("eval.{huge}"), "--set", &validation]));
+    assert!(line.contains("checkpoints/step-00000001 stays"), "{line}");
+    assert_eq!(checkpoints(&bench.path("out")), ["latest", "step-00000001"]);
+    succeed(&mut bench.run("out", &["--duration", "2", "--quiet"]));
 }
 
 #[test]

@@ -5,17 +5,12 @@
 
 #include <ATen/ATen.h>
 #include <ATen/cuda/CUDAGraph.h>
-#include <c10/cuda/CUDACachingAllocator.h>
-#include <c10/cuda/CUDAGuard.h>
 #include <c10/cuda/CUDAStream.h>
-#ifdef PAIRMILL_NCCL
 #include <torch/csrc/distributed/c10d/PrefixStore.hpp>
 #include <torch/csrc/distributed/c10d/ProcessGroupNCCL.hpp>
-#endif
 
 extern "C" {
 const char* pmc_last_error() { return last_error.c_str(); }
-#ifdef PAIRMILL_NCCL
 void* pmc_group_nccl(void* store, int rank, int world, int device, int64_t timeout_ms) {
   using BackendPtr = c10::intrusive_ptr<c10d::Backend>;
   using StorePtr = c10::intrusive_ptr<c10d::Store>;
@@ -25,7 +20,6 @@ void* pmc_group_nccl(void* store, int rank, int world, int device, int64_t timeo
         auto group = c10::make_intrusive<c10d::ProcessGroupNCCL>(s, rank, world, options);
         group->eagerConnectSingleDevice(c10::Device(c10::kCUDA, device)); return new BackendPtr(group););
 }
-#endif
 // CUDA graphs. Capture must run on a side stream (pm_stream_enter).
 void* pmc_graph_new() { GUARD(nullptr, return new at::cuda::CUDAGraph();); }
 void pmc_graph_free(void* g) { delete static_cast<at::cuda::CUDAGraph*>(g); }

@@ -3,7 +3,7 @@
 #include "error.h"
 
 #include <ATen/ATen.h>
-#include <ATen/CPUGeneratorImpl.h>
+#include <ATen/Context.h>
 #include <ATen/DeviceAccelerator.h>
 #include <ATen/autocast_mode.h>
 #include <ATen/detail/CUDAHooksInterface.h>
@@ -21,6 +21,11 @@ static std::vector<Tensor> list(Tensor* const* tensors, int n) {
   copies.reserve(n);
   for (int i = 0; i < n; ++i) copies.push_back(*tensors[i]);
   return copies;
+}
+
+static at::Generator default_generator(int device, int index) {
+  return at::globalContext().defaultGenerator(
+      at::Device(static_cast<at::DeviceType>(device), static_cast<c10::DeviceIndex>(index)));
 }
 
 extern "C" {
@@ -101,13 +106,13 @@ int pm_set_flags(int cudnn_benchmark, int tf32, int deterministic) {
         context.setAllowTF32CuDNN(tf32); context.setAllowTF32CuBLAS(tf32);
         context.setDeterministicAlgorithms(deterministic, /*warn_only=*/true); return 0;);
 }
-// State of the CPU generator (5056 bytes) and back.
-Tensor* pm_rng_state() {
-  GUARD(nullptr, auto generator = at::detail::getDefaultCPUGenerator(); std::lock_guard lock(generator.mutex());
+// State of a device's default generator (5056 bytes on the CPU, 16 on CUDA, always in host memory) and back.
+Tensor* pm_rng_state(int device, int index) {
+  GUARD(nullptr, auto generator = default_generator(device, index); std::lock_guard lock(generator.mutex());
         return new Tensor(generator.get_state()););
 }
-int pm_set_rng_state(Tensor* state) {
-  GUARD(-1, auto generator = at::detail::getDefaultCPUGenerator(); std::lock_guard lock(generator.mutex());
+int pm_set_rng_state(int device, int index, Tensor* state) {
+  GUARD(-1, auto generator = default_generator(device, index); std::lock_guard lock(generator.mutex());
         generator.set_state(*state); return 0;);
 }
 

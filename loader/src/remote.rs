@@ -1,0 +1,252 @@
+//! Shards by URL: each is fetched whole into a bounded folder of the cache and then is a file like any other. The window
+//! that is opened ahead is fetched ahead, several shards at a time.
+//!
+//! Whoever opens a shard holds its lock, a hidden file beside it, from before it is fetched until it is open. So of
+//! several processes one fetches and the others wait, and nothing is deleted between fetched and opened. An open shard
+//! may be deleted: its bytes stay until it is closed.
+
+mod cache;
+mod fetch;
+
+use std::collections::{BTreeMap, HashMap};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use pairmill_shards::index::sizes;
+use pairmill_shards::spec::ShardSpec;
+use serde::{Deserialize, Serialize};
+
+use self::cache::Cache;
+use self::fetch::{Fetched, Fetcher};
+use crate::config::{Counts, DatasetConfig};
+use crate::dataset::ShardInfo;
+use crate::error::LoaderError;
+use crate::shard::{self, OpenShard};
+
+/// Bytes the cache may hold.
+pub const DEFAULT_CACHE_BYTES: u64 = 50_000_000_000;
+/// Shards that are fetched at a time.
+pub const DEFAULT_CONNECTIONS: usize = 4;
+/// Largest file beside a shard that is fetched: an index of millions of samples.
+const MAX_BESIDE_BYTES: u64 = 64 << 20;
+
+/// How shards by URL are fetched and kept.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct RemoteConfig {
+    /// Folder for fetched shards; `pairmill/shards` in the user's cache folder (`XDG_CACHE_HOME` or `~/.cache`) without.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cache: Option<PathBuf>,
+    /// Bytes it may hold; those used longest ago go first. Open shards (two windows of each source) are counted only
+    /// while they have a name, so the disk may hold that much more.
+    pub cache_bytes: u64,
+    /// Shards fetched at a time.
+    pub connections: usize,
+}
+
+impl Default for RemoteConfig {
+    fn default() -> Self {
+        Self { cache: None, cache_bytes: DEFAULT_CACHE_BYTES, connections: DEFAULT_CONNECTIONS }
+    }
+}
+
+/// Samples per shard of a folder, `None` where it has no `sizes.json`.
+type Sizes = Option<Arc<BTreeMap<String, u64>>>;
+
+/// Fetches shards and keeps them. Shared by the threads of a dataset.
+#[derive(Debug)]
+pub(crate) struct Remote {
+    cache: Cache,
+    fetcher: Fetcher,
+    connections: usize,
+    sizes: Mutex<HashMap<String, Sizes>>,
+}
+
+/// Whether a name is a URL that can be fetched.
+pub(crate) fn is_url(name: &str) -> bool {
+    name.starts_with("http://") || name.starts_with("https://")
+}
+
+/// The URLs a specification stands for, in the order written; `None` when it stands for files.
+pub(crate) fn urls(spec: &ShardSpec) -> Result<Option<Vec<String>>, LoaderError> {
+    let remote = spec.names().iter().filter(|name| is_url(name)).count();
+    if remote == 0 {
+        return Ok(None);
+    }
+    let url =
+        |url: &String, problem: &str| LoaderError::Url { url: url.clone(), problem: problem.to_owned() };
+    if let Some(local) = spec.names().iter().find(|name| !is_url(name)) {
+        return Err(url(local, "URLs and files in one source; make them two"));
+    }
+    if let Some(glob) =
+        spec.names().iter().find(|name| name.contains(['*', '[']) || file_name(name).is_none())
+    {
+        return Err(url(
+            glob,
+            "a URL must name one .tar or .parquet; servers list no folders, so write a range",
+        ));
+    }
+    Ok(Some(spec.names().to_vec()))
+}
+
+/// URL of the folder, and name of the file within it.
+fn split(url: &str) -> (&str, &str) {
+    let path = url.split(['?', '#']).next().unwrap_or(url);
+    path.rfind('/').map_or(("", path), |at| (&path[..at], &path[at + 1..]))
+}
+
+/// The name, where it is that of a shard and of nothing outside the folder.
+fn file_name(url: &str) -> Option<&str> {
+    let (folder, name) = split(url);
+    let stem = name.strip_suffix(".tar").or_else(|| name.strip_suffix(".parquet"))?;
+    (folder.len() > "https:/".len() && !stem.is_empty() && !name.starts_with('.')).then_some(name)
+}
+
+/// The URL of another file of the same folder, under the same `?query`.
+fn beside(url: &str, name: &str) -> String {
+    let (folder, own) = split(url);
+    format!("{folder}/{name}{}", &url[folder.len() + 1 + own.len()..])
+}
+
+impl Remote {
+    pub fn new(config: &RemoteConfig) -> Result<Self, LoaderError> {
+        if config.connections == 0 {
+            let value = "0".to_owned();
+            return Err(LoaderError::Option { option: "remote.connections", value, rule: "at least 1" });
+        }
+        Ok(Self {
+            cache: Cache::new(config.cache.as_deref(), config.cache_bytes)?,
+            fetcher: Fetcher::new(),
+            connections: config.connections,
+            sizes: Mutex::default(),
+        })
+    }
+
+    /// Where the shard of a URL lies once it is fetched.
+    pub fn path(&self, url: &str) -> PathBuf {
+        let (folder, name) = split(url);
+        self.cache.path(folder, name)
+    }
+
+    /// Opens a shard, fetching it first if need be.
+    pub fn open(&self, url: &str, path: &Path, config: &DatasetConfig) -> Result<OpenShard, LoaderError> {
+        self.with_shard(url, path, || OpenShard::open(path, config))
+    }
+
+    /// Opens several shards side by side. The first error in their order is the one that is returned.
+    pub fn open_all(
+        &self,
+        infos: &[&ShardInfo],
+        config: &DatasetConfig,
+    ) -> Result<Vec<OpenShard>, LoaderError> {
+        let mut opened = Vec::with_capacity(infos.len());
+        for some in infos.chunks(self.connections) {
+            let results: Vec<_> = std::thread::scope(|scope| {
+                let open =
+                    |info: &ShardInfo| self.open(info.url.as_deref().unwrap_or_default(), &info.path, config);
+                let threads: Vec<_> = some.iter().map(|info| scope.spawn(move || open(info))).collect();
+                threads.into_iter().map(std::thread::ScopedJoinHandle::join).collect()
+            });
+            for result in results {
+                opened.push(result.map_err(|_| LoaderError::Thread("that fetched shards has died"))??);
+            }
+        }
+        Ok(opened)
+    }
+
+    /// Samples of a shard, and where that is known from: `sizes.json` of its folder, a file beside it, or else the shard
+    /// itself, which is fetched for that.
+    pub fn count(
+        &self,
+        url: &str,
+        path: &Path,
+        config: &DatasetConfig,
+    ) -> Result<(usize, String), LoaderError> {
+        if config.counts == Counts::Beside {
+            let (_, name) = split(url);
+            if let Some(count) = self.sizes(url, path)?.and_then(|sizes| sizes.get(name).copied()) {
+                return Ok((
+                    usize::try_from(count).unwrap_or(usize::MAX),
+                    format!("by {}", sizes::FILE_NAME),
+                ));
+            }
+            for file in shard::beside_names(path) {
+                let name = file.file_name().unwrap_or_default().to_string_lossy();
+                if self.fetcher.small(&beside(url, &name), &file, MAX_BESIDE_BYTES)? {
+                    return shard::count(path, config);
+                }
+            }
+        }
+        let by_scanning = DatasetConfig { counts: Counts::Scan, ..config.clone() };
+        self.with_shard(url, path, || shard::count(path, &by_scanning))
+    }
+
+    /// `sizes.json` beside a shard, asked for once.
+    fn sizes(&self, url: &str, path: &Path) -> Result<Sizes, LoaderError> {
+        let (folder, _) = split(url);
+        let mut known = self.sizes.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(sizes) = known.get(folder) {
+            return Ok(sizes.clone());
+        }
+        let file = path.with_file_name(sizes::FILE_NAME);
+        let sizes = match self.fetcher.small(&beside(url, sizes::FILE_NAME), &file, MAX_BESIDE_BYTES)? {
+            true => Some(Arc::new(sizes::read(&file).map_err(|error| LoaderError::Url {
+                url: beside(url, sizes::FILE_NAME),
+                problem: error.to_string(),
+            })?)),
+            false => None,
+        };
+        known.insert(folder.to_owned(), sizes.clone());
+        Ok(sizes)
+    }
+
+    /// Runs `then` while the shard is there and cannot go.
+    fn with_shard<T>(
+        &self,
+        url: &str,
+        path: &Path,
+        then: impl FnOnce() -> Result<T, LoaderError>,
+    ) -> Result<T, LoaderError> {
+        let held = self.cache.hold(path)?;
+        if !path.exists()
+            && let Fetched::Missing(status) = self.fetcher.whole(url, path, u64::MAX)?
+        {
+            return Err(LoaderError::Fetch {
+                url: url.to_owned(),
+                status: Some(status),
+                problem: fetch::words(status),
+            });
+        }
+        held.touch(path);
+        let result = then();
+        drop(held);
+        self.cache.shrink(path)?;
+        result
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn urls_name_one_shard_each() {
+        let spec = |text: &str| urls(&text.parse().unwrap());
+        assert_eq!(spec("data/{0..1}.tar").unwrap(), None);
+        let two = spec("https://h/a/{08..09}.tar?key=1").unwrap().unwrap();
+        assert_eq!(two, ["https://h/a/08.tar?key=1", "https://h/a/09.tar?key=1"]);
+        assert_eq!(split(&two[0]), ("https://h/a", "08.tar"));
+        assert_eq!(beside(&two[0], "sizes.json"), "https://h/a/sizes.json?key=1");
+        for (text, words) in [
+            ("http://h/a/", "must name one"),
+            ("http://h/a/*.tar", "must name one"),
+            ("http://h/a/.tar", "must name one"),
+            ("http://a.tar", "must name one"),
+            ("http://h/a.zip", "must name one"),
+            ("http://h/0.tar::b/1.tar", "make them two"),
+        ] {
+            let message = spec(text).unwrap_err().to_string();
+            assert!(message.contains(words), "{text}: {message}");
+        }
+    }
+}
