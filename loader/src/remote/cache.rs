@@ -2,12 +2,16 @@
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use sha2::{Digest, Sha256};
 
 use crate::error::LoaderError;
 
+/// End of the names of files that are being fetched.
+pub(super) const PART: &str = ".part";
+/// Silence after which such a file is a killed process's: longer than any pause and time-out of a transfer.
+const ABANDONED: Duration = Duration::from_secs(3600);
 /// Bytes of a folder's hash that name it.
 const NAME_BYTES: usize = 8;
 
@@ -61,7 +65,8 @@ impl Cache {
         Ok(Held { _lock: lock })
     }
 
-    /// Deletes the shards used longest ago until the rest fits, but not `newest` and none that is held.
+    /// Deletes the shards used longest ago until the rest fits, but not `newest` and none that is held; and what killed
+    /// processes left half fetched.
     pub fn shrink(&self, newest: &Path) -> Result<(), LoaderError> {
         let mut shards = self.shards().map_err(|source| failed("list", &self.folder, source))?;
         let mut total: u64 = shards.iter().map(|(_, bytes, _)| bytes).sum();
@@ -90,6 +95,10 @@ impl Cache {
                 let path = entry?.path();
                 let hidden = path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"."));
                 let is_shard = path.extension().is_some_and(|ext| ext == "tar" || ext == "parquet");
+                if hidden && path.to_string_lossy().ends_with(PART) && is_abandoned(&path) {
+                    let _ = fs::remove_file(&path);
+                    continue;
+                }
                 // Another process may delete it meanwhile.
                 if let (false, true, Ok(meta)) = (hidden, is_shard, fs::metadata(&path)) {
                     found.push((meta.modified().unwrap_or(SystemTime::UNIX_EPOCH), meta.len(), path));
@@ -98,6 +107,11 @@ impl Cache {
         }
         Ok(found)
     }
+}
+
+fn is_abandoned(path: &Path) -> bool {
+    let silent = fs::metadata(path).and_then(|meta| meta.modified()).ok().and_then(|at| at.elapsed().ok());
+    silent.is_some_and(|silent| silent > ABANDONED)
 }
 
 fn lock_path(path: &Path) -> PathBuf {

@@ -9,6 +9,7 @@ use tempfile::NamedTempFile;
 use ureq::http::{Response, StatusCode, header};
 use ureq::{Agent, Body};
 
+use super::cache::PART;
 use crate::error::LoaderError;
 
 /// Attempts in a row that bring nothing.
@@ -73,7 +74,7 @@ impl Fetcher {
         let folder = path.parent().unwrap_or(Path::new("."));
         let mut part = tempfile::Builder::new()
             .prefix(".")
-            .suffix(".part")
+            .suffix(PART)
             .tempfile_in(folder)
             .map_err(|source| file("write in", folder, source))?;
         // What tells this file from a later one under the same URL.
