@@ -189,6 +189,9 @@ impl Card {
                 grouped(rows)
             );
         }
+        if self.subset.shuffle {
+            let _ = writeln!(text, "\nShuffled with seed {}.", self.subset.seed);
+        }
         let _ = writeln!(text, "\n| file | bytes | SHA-256 |\n|---|---:|---|");
         for HashedInput { name, bytes, sha256 } in &self.inputs {
             let _ = writeln!(text, "| {} | {} | `{sha256}` |", name.replace('|', "\\|"), grouped(*bytes));

@@ -276,16 +276,6 @@ pub enum ConfigError {
 }
 
 impl Config {
-    /// Reads a TOML file; settings it does not name keep their defaults.
-    ///
-    /// # Errors
-    /// When the file cannot be read, is not TOML, or names an unknown setting.
-    pub fn read(path: &Path) -> Result<Self, ConfigError> {
-        let text = std::fs::read_to_string(path)
-            .map_err(|source| ConfigError::Read { path: path.to_owned(), source })?;
-        Self::parse(&text).map_err(|message| ConfigError::Toml { path: path.to_owned(), message })
-    }
-
     /// The config that a source begins from: its manners over the defaults, tars instead of loose files.
     pub fn of_source(source: Source) -> Self {
         let manners = source.manners();
@@ -320,10 +310,11 @@ impl Config {
         config
     }
 
-    /// Reads a TOML file over the config of `source`, or of the source that the file names, or the defaults.
+    /// Reads a TOML file over the config of `source`, or of the source that the file names, or the defaults; settings
+    /// it does not name stay.
     ///
     /// # Errors
-    /// As [`Self::read`].
+    /// When the file cannot be read, is not TOML, or names an unknown setting.
     pub fn read_over(source: Option<Source>, path: Option<&Path>) -> Result<Self, ConfigError> {
         let Some(path) = path else {
             return Ok(source.map_or_else(Self::default, Self::of_source));
@@ -345,7 +336,7 @@ impl Config {
 
     /// Whether rows are dropped before they are cut into shards.
     pub fn is_filtered(&self) -> bool {
-        self.source.name.is_some() || self.filter.is_on() || self.subset.is_on()
+        self.source.name.is_some() || self.filter.is_on() || self.subset.leaves_out() || self.subset.shuffle
     }
 
     /// Parses TOML; the error is one line.

@@ -15,10 +15,10 @@ use pairmill_shards::status::FailureClass;
 use crate::card::{Card, InputHashes};
 use crate::config::Config;
 use crate::error::IngestError;
-use crate::filter::{FilteredRows, Funnel, Sieve, looked_at};
+use crate::filter::{FilteredRows, Funnel, ShuffledRows, Sieve, looked_at};
 use crate::metrics::MetricsFile;
 use crate::output::{InputStamp, OutputFolder, segments};
-use crate::pipeline::{self, FilteredBlocks, RowSource, write_sizes};
+use crate::pipeline::{self, FilteredBlocks, KeptRows, RowSource, write_sizes};
 use crate::progress::{Account, Counters, Display};
 use crate::retry::{RetryBlocks, RetryPlan};
 use crate::table::{CsvOptions, TableConfig, Tables};
@@ -80,11 +80,19 @@ pub fn plan(config: &Config) -> Result<Plan, IngestError> {
 /// Counts the rows of `tables` through the filters.
 fn dry_funnel(config: &Config, tables: &Tables) -> Result<(Funnel, Duration), IngestError> {
     let started = Instant::now();
-    let stop = AtomicBool::new(false);
-    let rows = FilteredRows::open(tables, || sieve(config), &config.subset, &stop)?;
-    let mut rows = rows.ok_or_else(|| IngestError::Internal("the count was stopped".to_owned()))?;
+    let mut rows = filtered_rows(config, tables, &AtomicBool::new(false))?
+        .ok_or_else(|| IngestError::Internal("the count was stopped".to_owned()))?;
     while rows.next_rows()?.is_some() {}
     Ok((rows.funnel(), started.elapsed()))
+}
+
+/// The rows of `tables` that the run takes; `None` when `stop` was set first.
+pub(crate) fn filtered_rows(
+    config: &Config,
+    tables: &Tables,
+    stop: &AtomicBool,
+) -> Result<Option<FilteredRows>, IngestError> {
+    FilteredRows::open(tables, || sieve(config), &config.subset, stop)
 }
 
 fn sieve(config: &Config) -> Result<Sieve, IngestError> {
@@ -102,7 +110,8 @@ pub fn run(config: &Config, stop: &AtomicBool) -> Result<Report, IngestError> {
     run_noted(config, stop, &mut |_| {})
 }
 
-/// As [`run`]; `note` gets the licence note of a known source once input and folder are accepted.
+/// As [`run`]; `note` gets what the user should know at the start, the licence note of a known source say, once input
+/// and folder are accepted.
 ///
 /// # Errors
 /// As [`run`].
@@ -121,16 +130,28 @@ pub fn run_noted(
     if let Some(source) = config.source.name {
         note(source.manners().licence);
     }
+    if config.subset.rows.is_some() {
+        note("the table is read twice: first to draw the subset, then for its rows");
+    }
     if filters.is_none() {
         let blocks = RowSource::Table(tables.blocks(per_shard));
         return drive(config, &folder, &tables.schema(), blocks, total_rows, stop);
     }
     let hashes = InputHashes::start(&tables);
-    let Some(rows) = FilteredRows::open(&tables, || sieve(config), &config.subset, stop)? else {
-        return Ok(Report { account: Account::default(), shards: 0, funnel: None, complete: false });
-    };
+    let stopped = || Report { account: Account::default(), shards: 0, funnel: None, complete: false };
+    let Some(rows) = filtered_rows(config, &tables, stop)? else { return Ok(stopped()) };
     let total_rows = rows.count_rows();
     let schema = tables.kept_schema();
+    let rows = if config.subset.shuffle {
+        let input_bytes = tables.files().iter().map(|file| file.bytes).sum();
+        let (seed, path) = (config.subset.seed, folder.path());
+        match ShuffledRows::deal(rows, schema.clone(), seed, input_bytes, path, stop)? {
+            Some(rows) => KeptRows::Shuffled(rows),
+            None => return Ok(stopped()),
+        }
+    } else {
+        KeptRows::InOrder(rows)
+    };
     let blocks = RowSource::Filtered(FilteredBlocks::new(rows, schema.clone(), per_shard));
     let report = drive(config, &folder, &schema, blocks, total_rows, stop)?;
     if report.complete
@@ -236,7 +257,7 @@ fn stamps(tables: &Tables) -> Vec<InputStamp> {
     tables.files().iter().map(|f| InputStamp { name: name(&f.path), bytes: f.bytes }).collect()
 }
 
-fn table_config(config: &Config) -> Result<TableConfig, IngestError> {
+pub(crate) fn table_config(config: &Config) -> Result<TableConfig, IngestError> {
     let input = &config.input;
     Ok(TableConfig {
         url_list: input.url_list.clone(),

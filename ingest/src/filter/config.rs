@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-/// Different URLs or captions that are remembered: 0.9 to 1.9 GB.
+/// Different URLs or captions that are remembered: up to 1.2 GB, and half as much again while the set grows.
 pub const DEFAULT_MAX_DISTINCT: u64 = 50_000_000;
 
 /// The rules and their cut-offs.
@@ -62,7 +62,7 @@ pub struct FilterConfig {
     pub duplicate_url: bool,
     /// Keeps the first row of each caption.
     pub duplicate_caption: bool,
-    /// Different values that each of the two duplicate rules may remember, 18 to 37 bytes each; beyond it the run
+    /// Different values that each of the two duplicate rules may remember, 20 to 39 bytes each; beyond it the run
     /// stops rather than grow.
     pub max_distinct: u64,
     /// Where the rules look.

@@ -13,7 +13,7 @@ pub enum FilterError {
     },
     /// More different values than the memory that was granted holds.
     #[error(
-        "[filter] {setting}: more than {max} different values; raise [filter] max_distinct (each takes 18 to 37 bytes \
+        "[filter] {setting}: more than {max} different values; raise [filter] max_distinct (each takes 20 to 39 bytes \
          of memory) or turn the rule off"
     )]
     TooManyDistinct {

@@ -9,6 +9,7 @@
 //! subset   a seeded, nested sample, or a prefix
 //! sieve    all rules in their order over a batch
 //! rows     table → batches of kept rows; the first pass that a sample needs
+//! shuffle  those rows in a seeded order, by way of files
 //! funnel   rows in, rows dropped by each rule
 //! ```
 //!
@@ -25,6 +26,7 @@ mod error;
 mod funnel;
 mod language;
 mod rows;
+mod shuffle;
 mod sieve;
 pub mod subset;
 #[cfg(test)]
@@ -36,5 +38,6 @@ pub use config::{FilterColumns, FilterConfig};
 pub use error::FilterError;
 pub use funnel::{Funnel, Rule};
 pub use rows::{FilteredRows, looked_at};
+pub use shuffle::ShuffledRows;
 pub use sieve::Sieve;
 pub use subset::SubsetConfig;

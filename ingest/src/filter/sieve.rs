@@ -108,7 +108,7 @@ impl Sieve {
             (None, Some(threshold)) => Some(Check::Drawn { seed: subset.seed, threshold }),
             (None, None) => None,
         };
-        if subset.is_on() {
+        if subset.leaves_out() {
             self.funnel.activate(Rule::Subset);
         }
         self.add(Rule::Subset, check);

@@ -21,11 +21,13 @@ pub struct SubsetConfig {
     /// Only the first rows that pass the filters, in the order of the table, as the study did with its shards.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub prefix: Option<u64>,
+    /// Whether the rows come in a seeded order instead of that of the table; needs room for them on the output's disk.
+    pub shuffle: bool,
 }
 
 impl SubsetConfig {
     /// Whether it leaves anything out.
-    pub fn is_on(&self) -> bool {
+    pub fn leaves_out(&self) -> bool {
         self.rows.is_some() || self.prefix.is_some()
     }
 }
@@ -54,6 +56,11 @@ impl Smallest {
     pub fn push(&mut self, place: u64) {
         if self.wanted == 0 {
             return;
+        }
+        if self.places.len() == self.places.capacity() {
+            // Doubling, but never beyond what is needed.
+            let most = self.wanted.saturating_mul(2);
+            self.places.reserve_exact(self.places.len().max(1_024).min(most - self.places.len()));
         }
         self.places.push(place);
         // Selecting is linear and happens once in as many rows: constant work a row.

@@ -30,7 +30,7 @@ use pairmill_shards::table::{SidecarOptions, SidecarSchema};
 
 use self::assemble::{Assembly, ReorderBudget};
 use self::feed::{Fed, FeedStage};
-pub use self::rows::{Block, FilteredBlocks, RowSource};
+pub use self::rows::{Block, FilteredBlocks, KeptRows, RowSource};
 use self::shard::OpenShards;
 use self::transform::{Processed, TransformStage};
 use self::write::WriteStage;

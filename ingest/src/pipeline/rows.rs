@@ -6,7 +6,7 @@ use arrow::compute::concat_batches;
 use arrow::datatypes::SchemaRef;
 
 use crate::error::IngestError;
-use crate::filter::{FilteredRows, Funnel};
+use crate::filter::{FilteredRows, Funnel, ShuffledRows};
 use crate::retry::RetryBlocks;
 use crate::table::{Blocks, MAX_BLOCK_BYTES, Oddities};
 
@@ -77,11 +77,43 @@ impl RowSource {
     }
 }
 
+/// Kept rows as they come out of the filters.
+#[derive(Debug)]
+pub enum KeptRows {
+    /// In the order of the table.
+    InOrder(FilteredRows),
+    /// In a seeded order.
+    Shuffled(ShuffledRows),
+}
+
+impl KeptRows {
+    fn next_rows(&mut self) -> Result<Option<RecordBatch>, IngestError> {
+        match self {
+            Self::InOrder(rows) => rows.next_rows(),
+            Self::Shuffled(rows) => rows.next_rows(),
+        }
+    }
+
+    fn funnel(&self) -> Funnel {
+        match self {
+            Self::InOrder(rows) => rows.funnel(),
+            Self::Shuffled(rows) => rows.funnel(),
+        }
+    }
+
+    fn oddities(&self) -> Oddities {
+        match self {
+            Self::InOrder(rows) => rows.oddities(),
+            Self::Shuffled(rows) => rows.oddities(),
+        }
+    }
+}
+
 /// Kept rows cut into shards. Files do not matter: a shard goes on where the last one stopped, so all but the last
 /// are full.
 #[derive(Debug)]
 pub struct FilteredBlocks {
-    rows: FilteredRows,
+    rows: KeptRows,
     schema: SchemaRef,
     rows_per_block: usize,
     pending: Vec<RecordBatch>,
@@ -90,7 +122,7 @@ pub struct FilteredBlocks {
 
 impl FilteredBlocks {
     /// Blocks of `rows_per_block` rows of `schema`.
-    pub fn new(rows: FilteredRows, schema: SchemaRef, rows_per_block: u64) -> Self {
+    pub fn new(rows: KeptRows, schema: SchemaRef, rows_per_block: u64) -> Self {
         let rows_per_block = usize::try_from(rows_per_block.max(1)).unwrap_or(usize::MAX);
         Self { rows, schema, rows_per_block, pending: Vec::new(), num_pending: 0 }
     }

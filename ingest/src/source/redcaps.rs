@@ -40,8 +40,9 @@ pub(super) fn redcaps() -> Manners {
             time: "12 M pictures, nearly all from two hosts: days at a polite rate",
             paper_rows: Some(11_882_403),
             notes: &[
-                "the study shuffled all annotations and resized the longer side to 1000: --subset 2.7M --seed 0 draws \
-                 from all files alike, --image-size 1000",
+                "the study shuffled all annotations and resized the longer side to 1000: [subset] shuffle = true, \
+                 --image-size 1000; --subset 2.7M --seed 0 draws from all files alike",
+                "the order of the files is by subreddit; a trainer that shuffles shards only should have them shuffled",
                 "the uncleaned titles: --caption-col raw_caption",
                 "captions that became empty in cleaning are dropped; albums and galleries are counted, not fetched",
             ],
