@@ -15,6 +15,12 @@ default:
 demo *ARGS:
     tests/demo.sh {{ ARGS }}
 
+# Shards of a known SOURCE (`pairmill-ingest sources` lists them and what to download) from INPUT into OUTPUT
+[group('use')]
+shards SOURCE INPUT OUTPUT *ARGS:
+    cargo build --release --quiet --bin pairmill-ingest
+    "$CARGO_TARGET_DIR/release/pairmill-ingest" run --source {{ quote(SOURCE) }} --url-list {{ quote(INPUT) }} --output-folder {{ quote(OUTPUT) }} {{ ARGS }}
+
 # Train RECIPE (clip-rn50, ...; `pairmill-train list`) on SHARDS into OUT; give it again to go on
 [group('use')]
 train RECIPE SHARDS OUT *ARGS:

@@ -14,6 +14,8 @@ use serde::de::value::{Error as WordError, StrDeserializer};
 use serde::de::{DeserializeOwned, IntoDeserializer};
 
 use crate::config::{Config, ConfigError, IncrementalMode, OutputFormat};
+use crate::fetch::DEFAULT_USER_AGENT;
+use crate::source::Source;
 
 /// The whole command line.
 #[derive(Debug, Parser)]
@@ -41,6 +43,12 @@ pub enum Command {
     /// Fetch again the rows of a finished run that failed for the named reasons, into new shards
     #[command(after_long_help = RETRY_EXAMPLES)]
     Retry(RetryArgs),
+    /// List the known sources; with a name: what to download, how many rows, how much disk, whose rights
+    Sources {
+        /// One of them
+        #[arg(value_parser = word::<Source>)]
+        name: Option<Source>,
+    },
     /// Print a completion script for a shell
     Completions {
         /// bash, zsh, fish, elvish or powershell
@@ -58,6 +66,10 @@ Examples:
   pairmill-ingest run --url-list Train_GCC-training.tsv --columns caption,url \\
       --caption-col caption --output-folder cc3m --output-format webdataset
 
+  # One of the study's sources: its columns, filters and manners are known (`pairmill-ingest sources`)
+  pairmill-ingest run --source laion400m --url-list laion400m-meta --output-folder laion \\
+      --subset 2.7M --seed 0
+
   # See what would be done, then do shards 0 to 99 here and the rest elsewhere
   pairmill-ingest run --url-list urls.csv --output-folder out --dry-run
   pairmill-ingest run --url-list urls.csv --output-folder out --shards 0..100";
@@ -74,6 +86,9 @@ const RARE: &str = "Rarely changed (all of these, and more, can stand in the TOM
 /// `run`: every flag is optional so that the TOML file can set it; unset flags leave it alone.
 #[derive(Debug, Args, Default)]
 pub struct RunArgs {
+    /// Known source of the table, which sets its columns, filters and manners (see `pairmill-ingest sources`)
+    #[arg(long, value_name = "SOURCE", value_parser = word::<Source>)]
+    pub source: Option<Source>,
     /// Table of URLs: a file, a folder or a glob (parquet, csv, tsv, json, jsonl, txt; .gz and .zst)
     #[arg(long, short = 'i', value_name = "PATH")]
     pub url_list: Option<String>,
@@ -116,6 +131,12 @@ pub struct RunArgs {
     /// Further attempts for failures that may pass [default: 0]
     #[arg(long, value_name = "N")]
     pub retries: Option<u32>,
+    /// Draw so many of the rows that pass the filters: 2.7M, 500k; smaller draws of one seed are part of larger ones
+    #[arg(long, value_name = "ROWS", value_parser = count)]
+    pub subset: Option<u64>,
+    /// Seed of the draw [default: 0]
+    #[arg(long, value_name = "N")]
+    pub seed: Option<u64>,
     /// Settings from a TOML file; flags win over it
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
@@ -123,6 +144,15 @@ pub struct RunArgs {
     #[arg(long)]
     pub dry_run: bool,
 
+    /// Only the first rows that pass the filters, in the order of the table
+    #[arg(long, value_name = "ROWS", value_parser = count, help_heading = RARE, hide_short_help = true)]
+    pub prefix: Option<u64>,
+    /// Confirm that you have the rights that the source's licence note speaks of
+    #[arg(long, help_heading = RARE, hide_short_help = true)]
+    pub accept_terms: bool,
+    /// E-mail address or page for the operators of sites, sent in the user agent (wit needs one)
+    #[arg(long, value_name = "CONTACT", help_heading = RARE, hide_short_help = true)]
+    pub contact: Option<String>,
     /// Names for the columns of a csv or tsv without header, comma-separated
     #[arg(long, value_name = "NAMES", value_parser = names, help_heading = RARE, hide_short_help = true)]
     pub columns: Option<Names>,
@@ -229,13 +259,21 @@ pub struct RetryArgs {
 }
 
 impl RunArgs {
-    /// Defaults, then the TOML file, then these flags.
+    /// Defaults, then what the source is known for, then the TOML file, then these flags.
     ///
     /// # Errors
     /// When the file cannot be read or a setting cannot be.
     pub fn resolve(self) -> Result<Config, ConfigError> {
-        let mut config = self.config.as_deref().map_or_else(|| Ok(Config::default()), Config::read)?;
+        let mut config = Config::read_over(self.source, self.config.as_deref())?;
+        config.source.accept_terms |= self.accept_terms;
+        set_some(&mut config.source.contact, self.contact);
+        set_some(&mut config.subset.rows, self.subset);
+        set_some(&mut config.subset.prefix, self.prefix);
+        set(&mut config.subset.seed, self.seed);
         let input = &mut config.input;
+        if self.columns.is_some() {
+            input.header_optional = false;
+        }
         set(&mut input.url_list, self.url_list);
         set_some(&mut input.input_format, self.input_format);
         set(&mut input.url_col, self.url_col);
@@ -278,6 +316,11 @@ impl RunArgs {
         set(&mut fetch.disallowed_header_directives, self.disallowed_header_directives.map(|n| n.0));
         set(&mut fetch.ignore_tls_errors, self.ignore_ssl_certificate);
         fetch.allow_private_addresses |= self.allow_private_addresses;
+        if let Some(contact) = config.source.contact.as_deref()
+            && fetch.user_agent == DEFAULT_USER_AGENT
+        {
+            fetch.user_agent = format!("Pairmill/{} ({contact})", env!("CARGO_PKG_VERSION"));
+        }
         let runtime = &mut config.runtime;
         set(&mut runtime.workers, self.processes_count);
         set_some(&mut runtime.metrics, self.metrics);
@@ -364,6 +407,35 @@ fn verify_hash(typed: &str) -> Result<VerifyHash, String> {
         [column, kind] => Ok(VerifyHash(column.clone(), word(kind)?)),
         _ => Err("give the column and the kind, as in md5,md5".to_owned()),
     }
+}
+
+/// `2700000`, `2_700_000`, `2.7M`, `500k`.
+fn count(typed: &str) -> Result<u64, String> {
+    let refused = || "give a number of rows, as in 500k, 2.7M or 2700000".to_owned();
+    let plain = typed.replace('_', "");
+    let (digits, unit) = match plain.chars().last().map(|c| c.to_ascii_lowercase()) {
+        Some('k') => (&plain[..plain.len() - 1], 1_000),
+        Some('m') => (&plain[..plain.len() - 1], 1_000_000),
+        Some('g' | 'b') => (&plain[..plain.len() - 1], 1_000_000_000),
+        _ => (plain.as_str(), 1),
+    };
+    // In digits, not in floating point: 2.7M is 2,700,000 and no row less.
+    let (whole, fraction) = digits.split_once('.').unwrap_or((digits, ""));
+    let all_digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
+    if !all_digits(whole) || !all_digits(fraction) || (whole.is_empty() && fraction.is_empty()) {
+        return Err(refused());
+    }
+    let mut rows = if whole.is_empty() { Some(0) } else { whole.parse::<u64>().ok() }
+        .and_then(|whole| whole.checked_mul(unit));
+    let mut place = unit;
+    for digit in fraction.bytes() {
+        if place % 10 != 0 && digit != b'0' {
+            return Err(format!("{typed} is no whole number of rows"));
+        }
+        place /= 10;
+        rows = rows.and_then(|rows| rows.checked_add(u64::from(digit - b'0') * place));
+    }
+    rows.filter(|&rows| rows > 0).ok_or_else(refused)
 }
 
 fn seconds(typed: &str) -> Result<u64, String> {
@@ -481,6 +553,65 @@ mod tests {
         .unwrap();
         let config = resolve(&["--config", file.to_str().unwrap(), "--image-size", "224"]).unwrap();
         assert_eq!((config.pixels.image_size, config.fetch.retries), (224, 2));
+    }
+
+    #[test]
+    fn rows_are_counted_exactly() {
+        for (typed, rows) in [
+            ("2.7M", 2_700_000),
+            ("15m", 15_000_000),
+            (".5M", 500_000),
+            ("500k", 500_000),
+            ("2_700_000", 2_700_000),
+            ("1.5", 0),
+            ("2.7654321M", 0),
+            ("2.76543210M", 0),
+            ("many", 0),
+            ("0", 0),
+            ("-3", 0),
+            ("", 0),
+        ] {
+            assert_eq!(count(typed).unwrap_or(0), rows, "{typed}");
+        }
+        assert_eq!(count("2.765430M").unwrap(), 2_765_430);
+    }
+
+    #[test]
+    fn flags_win_over_the_file_and_the_file_over_the_source() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("run.toml");
+        std::fs::write(&file, "[filter]\nnsfw = [\"UNSURE\"]\n[filter.columns]\nwidth = \"W\"\n").unwrap();
+        let file = file.to_str().unwrap();
+        let line = ["--source", "laion2b", "--url-list", "x", "--config", file, "--image-size", "224"];
+        let config = resolve(&line).unwrap();
+        assert_eq!(config.filter.nsfw, ["UNSURE"]);
+        assert_eq!(
+            (config.filter.columns.width.as_str(), config.filter.columns.height.as_str()),
+            ("W", "WIDTH|width")
+        );
+        assert!(config.filter.blank_caption, "the source's own rules stay");
+        assert_eq!(config.pixels.image_size, 224);
+        assert_eq!(
+            (config.pixels.resize_mode, config.output.output_format),
+            (ResizeMode::KeepRatio, OutputFormat::Webdataset)
+        );
+        std::fs::write(folder.path().join("own.toml"), "[source]\nname = \"cc3m\"\n").unwrap();
+        let own = folder.path().join("own.toml");
+        let config = resolve(&["--url-list", "x", "--config", own.to_str().unwrap()]).unwrap();
+        assert_eq!(config.input.columns.unwrap(), ["caption", "url"]);
+    }
+
+    #[test]
+    fn rights_and_contact_are_asked_for() {
+        let refusal = |line: &[&str]| resolve(line).unwrap_err().to_string();
+        let terms = refusal(&["--source", "shutterstock", "--url-list", "x"]);
+        assert!(terms.contains("--accept-terms"), "{terms}");
+        resolve(&["--source", "shutterstock", "--url-list", "x", "--accept-terms"]).unwrap();
+        assert!(refusal(&["--source", "wit", "--url-list", "x"]).contains("--contact"));
+        assert!(refusal(&["--source", "wit", "--url-list", "x", "--contact", "me"]).contains("`me`"));
+        let config = resolve(&["--source", "wit", "--url-list", "x", "--contact", "me@lab.org"]).unwrap();
+        assert!(config.fetch.user_agent.ends_with("(me@lab.org)"), "{}", config.fetch.user_agent);
+        assert!(refusal(&["--url-list", "x", "--subset", "5", "--prefix", "5"]).contains("--prefix"));
     }
 
     #[test]

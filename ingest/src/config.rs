@@ -12,13 +12,21 @@ use pairmill_shards::table::HashKind;
 use serde::{Deserialize, Serialize};
 
 use crate::fetch::FetchConfig;
+use crate::filter::{FilterConfig, SubsetConfig};
+use crate::source::{Source, SourceConfig};
 
 /// One resolved run of ingest.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
+    /// Whose files are read, if they are one of the known sources'.
+    pub source: SourceConfig,
     /// Which table is read and which of its columns are used.
     pub input: InputConfig,
+    /// Which of its rows are taken.
+    pub filter: FilterConfig,
+    /// How many of those.
+    pub subset: SubsetConfig,
     /// What is written where.
     pub output: OutputConfig,
     /// How pictures are checked, resized and encoded.
@@ -38,9 +46,9 @@ pub struct InputConfig {
     /// `parquet`, `csv`, `tsv`, `json`, `jsonl` or `txt` (with `.gz`/`.zst`); by extension when absent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub input_format: Option<String>,
-    /// Column with the image URL.
+    /// Column with the image URL, or alternatives (`URL|url`).
     pub url_col: String,
-    /// Column with the caption; without one no `txt` member is written.
+    /// Column with the caption, or alternatives; without one no `txt` member is written.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub caption_col: Option<String>,
     /// Further columns carried into JSON and sidecar, in this order.
@@ -51,6 +59,11 @@ pub struct InputConfig {
     /// Names for the columns of a csv or tsv without header line.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub columns: Option<Vec<String>>,
+    /// Whether a file may have a header line in spite of `columns`: it has if its first row holds no URL.
+    pub header_optional: bool,
+    /// JSON tables: the member of one object that holds the array of records.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub records_at: Option<String>,
     /// Whether `"` quotes fields in csv and tsv; by default yes, but not in a tsv without header line, since CC3M and
     /// CC12M have bare quotes in their captions.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -69,6 +82,8 @@ impl Default for InputConfig {
             save_additional_columns: Vec::new(),
             verify_hash: None,
             columns: None,
+            header_optional: false,
+            records_at: None,
             quoting: None,
             infer_types: true,
         }
@@ -223,6 +238,31 @@ pub enum ConfigError {
     /// A picture setting that cannot be.
     #[error("{0}")]
     Pixels(#[from] pairmill_pixels::ConfigError),
+    /// A source whose pictures are not free, and no word that the user may have them.
+    #[error("source {source_name}: {licence}")]
+    Terms {
+        /// Which.
+        source_name: Source,
+        /// Its licence note, which names the flag.
+        licence: &'static str,
+    },
+    /// A source whose host wants to know who asks.
+    #[error(
+        "source {source_name}: its hosts refuse clients that name no contact; give --contact an e-mail address or a page          about you"
+    )]
+    NoContact {
+        /// Which.
+        source_name: Source,
+    },
+    /// A contact that is none.
+    #[error("--contact `{contact}`: give an e-mail address or the address of a page, in plain ASCII")]
+    Contact {
+        /// What was given.
+        contact: String,
+    },
+    /// `--subset` with `--prefix`.
+    #[error("--subset and --prefix exclude each other: a sample, or the first rows")]
+    TwoSubsets,
     /// A number outside its range.
     #[error("{setting} is {value}: {rule}")]
     Range {
@@ -236,14 +276,67 @@ pub enum ConfigError {
 }
 
 impl Config {
-    /// Reads a TOML file; settings it does not name keep their defaults.
+    /// The config that a source begins from: its manners over the defaults, tars instead of loose files.
+    pub fn of_source(source: Source) -> Self {
+        let manners = source.manners();
+        let table = &manners.table;
+        let owned = |list: &[&str]| list.iter().map(|&word| word.to_owned()).collect::<Vec<_>>();
+        let mut config = Self {
+            source: SourceConfig { name: Some(source), ..SourceConfig::default() },
+            input: InputConfig {
+                input_format: table.format.map(str::to_owned),
+                url_col: table.url.to_owned(),
+                caption_col: Some(table.caption.to_owned()),
+                save_additional_columns: owned(table.extra),
+                columns: table.headerless.map(owned),
+                header_optional: table.headerless.is_some(),
+                records_at: table.records_at.map(str::to_owned),
+                quoting: table.quoting,
+                // For the few columns that are carried, a pass over the whole input is too much.
+                infer_types: false,
+                ..InputConfig::default()
+            },
+            filter: manners.filter,
+            ..Self::default()
+        };
+        config.output.output_format = OutputFormat::Webdataset;
+        config.pixels.image_size = manners.image_size;
+        config.pixels.resize_mode = manners.resize_mode;
+        let fetch = &mut config.fetch;
+        fetch.per_host = manners.fetch.per_host.unwrap_or(fetch.per_host);
+        fetch.max_bytes = manners.fetch.max_bytes.unwrap_or(fetch.max_bytes);
+        fetch.host_interval_ms = manners.fetch.host_interval_ms;
+        fetch.removed_images = owned(manners.fetch.removed_images);
+        config
+    }
+
+    /// Reads a TOML file over the config of `source`, or of the source that the file names, or the defaults; settings
+    /// it does not name stay.
     ///
     /// # Errors
     /// When the file cannot be read, is not TOML, or names an unknown setting.
-    pub fn read(path: &Path) -> Result<Self, ConfigError> {
+    pub fn read_over(source: Option<Source>, path: Option<&Path>) -> Result<Self, ConfigError> {
+        let Some(path) = path else {
+            return Ok(source.map_or_else(Self::default, Self::of_source));
+        };
         let text = std::fs::read_to_string(path)
             .map_err(|source| ConfigError::Read { path: path.to_owned(), source })?;
-        Self::parse(&text).map_err(|message| ConfigError::Toml { path: path.to_owned(), message })
+        let broken = |message| ConfigError::Toml { path: path.to_owned(), message };
+        // Alone first: its errors know the line.
+        let alone = Self::parse(&text).map_err(broken)?;
+        let Some(source) = source.or(alone.source.name) else { return Ok(alone) };
+        let inner = |error: &dyn std::fmt::Display| broken(error.to_string().replace('\n', " "));
+        let mut settings = toml::Table::try_from(Self::of_source(source)).map_err(|error| inner(&error))?;
+        let typed: toml::Table = toml::from_str(&text).map_err(|error| inner(&error))?;
+        lay_over(&mut settings, typed);
+        let mut config: Self = settings.try_into().map_err(|error| inner(&error))?;
+        config.source.name = Some(source);
+        Ok(config)
+    }
+
+    /// Whether rows are dropped before they are cut into shards.
+    pub fn is_filtered(&self) -> bool {
+        self.source.name.is_some() || self.filter.is_on() || self.subset.leaves_out() || self.subset.shuffle
     }
 
     /// Parses TOML; the error is one line.
@@ -266,6 +359,7 @@ impl Config {
         if self.input.url_list.trim().is_empty() {
             return Err(ConfigError::NoInput);
         }
+        self.validate_source()?;
         self.output.layout()?;
         self.pixels.validate()?;
         if let Some((_, verify)) = &self.input.verify_hash
@@ -282,6 +376,8 @@ impl Config {
             ("--timeout", self.fetch.timeout_ms),
             ("fetch.max_bytes", self.fetch.max_bytes),
             ("runtime.window_rows", self.runtime.window_rows),
+            ("--subset", self.subset.rows.unwrap_or(1)),
+            ("--prefix", self.subset.prefix.unwrap_or(1)),
         ];
         for (setting, value) in positive {
             if value == 0 {
@@ -304,6 +400,28 @@ impl Config {
         Ok(())
     }
 
+    fn validate_source(&self) -> Result<(), ConfigError> {
+        if let Some(source_name) = self.source.name {
+            let manners = source_name.manners();
+            if manners.needs_terms && !self.source.accept_terms {
+                return Err(ConfigError::Terms { source_name, licence: manners.licence });
+            }
+            if manners.fetch.needs_contact && self.source.contact.is_none() {
+                return Err(ConfigError::NoContact { source_name });
+            }
+        }
+        if let Some(contact) = &self.source.contact {
+            let names_someone = contact.contains('@') || contact.contains("://");
+            if !names_someone || !contact.bytes().all(|byte| byte.is_ascii_graphic()) {
+                return Err(ConfigError::Contact { contact: contact.clone() });
+            }
+        }
+        if self.subset.rows.is_some() && self.subset.prefix.is_some() {
+            return Err(ConfigError::TwoSubsets);
+        }
+        Ok(())
+    }
+
     /// Settings that decide the bytes of the output and differ between `self` and `other`, as
     /// `section.setting: theirs → ours`. Fetching, threads and reporting may change between two runs of one folder.
     ///
@@ -312,7 +430,7 @@ impl Config {
     pub fn differences(&self, other: &Self) -> Result<Vec<String>, toml::ser::Error> {
         let (ours, theirs) = (self.identity()?, other.identity()?);
         let mut differences = Vec::new();
-        for section in ["input", "output", "pixels"] {
+        for section in ["source", "input", "filter", "subset", "output", "pixels"] {
             let empty = toml::Table::new();
             let table = |all: &toml::Table| all.get(section).and_then(toml::Value::as_table).cloned();
             let (ours, theirs) = (table(&ours).unwrap_or(empty.clone()), table(&theirs).unwrap_or(empty));
@@ -336,7 +454,19 @@ impl Config {
         config.output.incremental_mode = IncrementalMode::Incremental;
         // The files are compared by name and size, wherever they lie (run folder, `[[inputs]]`).
         config.input.url_list = String::new();
+        config.source.accept_terms = false;
+        config.source.contact = None;
         toml::Table::try_from(config)
+    }
+}
+
+/// Settings of `over` replace those of `under`, table by table.
+fn lay_over(under: &mut toml::Table, over: toml::Table) {
+    for (name, value) in over {
+        match (under.get_mut(&name), value) {
+            (Some(toml::Value::Table(under)), toml::Value::Table(over)) => lay_over(under, over),
+            (_, value) => drop(under.insert(name, value)),
+        }
     }
 }
 

@@ -7,12 +7,13 @@ use std::path::{Path, PathBuf};
 use pairmill_shards::atomic::FileError;
 use pairmill_shards::index::IndexError;
 use pairmill_shards::stats::StatsError;
-use pairmill_shards::table::TableError;
+use pairmill_shards::table::TableError as SidecarError;
 use pairmill_shards::tar::TarWriteError;
 
 use crate::config::ConfigError;
 use crate::fetch::FetchError;
-use crate::source::SourceError;
+use crate::filter::FilterError;
+use crate::table::TableError;
 
 /// Why a run ended early or never began.
 #[derive(Debug, thiserror::Error)]
@@ -22,7 +23,10 @@ pub enum IngestError {
     Config(#[from] ConfigError),
     /// The input table.
     #[error(transparent)]
-    Source(#[from] SourceError),
+    Table(#[from] TableError),
+    /// A rule that cannot be applied.
+    #[error(transparent)]
+    Filter(#[from] FilterError),
     /// The fetch runtime did not start.
     #[error(transparent)]
     Fetch(#[from] FetchError),
@@ -37,7 +41,7 @@ pub enum IngestError {
     Stats(#[from] StatsError),
     /// A sidecar.
     #[error(transparent)]
-    Table(#[from] TableError),
+    Sidecar(#[from] SidecarError),
     /// A tar could not be written.
     #[error(transparent)]
     Tar(#[from] TarWriteError),
@@ -86,6 +90,16 @@ pub enum IngestError {
         /// What is wrong.
         message: String,
     },
+    /// A shard's rows beyond what is held at once.
+    #[error(
+        "{rows} rows of one shard hold more than {mebibytes} MiB of text; lower --number-sample-per-shard or carry fewer          columns"
+    )]
+    ShardTooLarge {
+        /// Rows gathered until the limit.
+        rows: usize,
+        /// The limit.
+        mebibytes: usize,
+    },
     /// The operating system refused.
     #[error("{path}: {reason}")]
     Io {
@@ -123,7 +137,9 @@ impl IngestError {
         matches!(
             self,
             Self::Config(_)
-                | Self::Source(_)
+                | Self::Table(_)
+                | Self::Filter(_)
+                | Self::ShardTooLarge { .. }
                 | Self::OtherRun { .. }
                 | Self::Unfinished { .. }
                 | Self::NoRun { .. }

@@ -2,9 +2,11 @@
 //! arguments and prints. ARCHITECTURE.md draws the flow.
 
 pub mod args;
+pub mod card;
 pub mod config;
 pub mod error;
 pub mod fetch;
+pub mod filter;
 pub mod metrics;
 pub mod output;
 pub mod pipeline;
@@ -12,3 +14,4 @@ pub mod progress;
 pub mod retry;
 pub mod run;
 pub mod source;
+pub mod table;

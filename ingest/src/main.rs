@@ -10,6 +10,7 @@ use clap::{CommandFactory, Parser};
 use pairmill_ingest::args::{Cli, Command, RetryArgs, RunArgs, kebab};
 use pairmill_ingest::error::IngestError;
 use pairmill_ingest::run::{self, Plan, Report};
+use pairmill_ingest::source::Source;
 
 const FAILED: u8 = 1;
 const BAD_INPUT: u8 = 2;
@@ -20,6 +21,7 @@ fn main() -> ExitCode {
     let outcome = match cli.command {
         Command::Run(args) => run_command(args),
         Command::Retry(args) => retry_command(args),
+        Command::Sources { name } => say(&sources(name)).map(|()| ExitCode::SUCCESS),
         Command::Completions { shell } => {
             clap_complete::generate(shell, &mut Cli::command(), "pairmill-ingest", &mut io::stdout());
             Ok(ExitCode::SUCCESS)
@@ -45,7 +47,11 @@ fn run_command(args: RunArgs) -> anyhow::Result<ExitCode> {
             .map(|()| ExitCode::SUCCESS);
     }
     let stop = stop_on_signal()?;
-    let report = run::run(&config, &stop)?;
+    let report = run::run_noted(&config, &stop, &mut |licence| {
+        if !config.runtime.quiet {
+            let _ = writeln!(io::stderr(), "note: {licence}");
+        }
+    })?;
     conclude(&report, &config.output.output_folder.display().to_string())
 }
 
@@ -84,6 +90,9 @@ fn stop_on_signal() -> anyhow::Result<Arc<AtomicBool>> {
 }
 
 fn conclude(report: &Report, folder: &str) -> anyhow::Result<ExitCode> {
+    if let Some(funnel) = &report.funnel {
+        say(&format!("{funnel}\n\n"))?;
+    }
     say(&format!("{}\n", report.account))?;
     if report.complete {
         return Ok(ExitCode::SUCCESS);
@@ -101,12 +110,50 @@ fn describe(plan: &Plan, folder: &str) -> String {
     for input in &plan.inputs {
         text.push_str(&format!("input   {} ({} bytes)\n", input.name, input.bytes));
     }
+    if let Some((funnel, taken)) = &plan.funnel {
+        let rate = funnel.rows_in as f64 / taken.as_secs_f64().max(1e-9);
+        text.push_str(&format!("{funnel}\nfiltered in {:.1} s, {rate:.0} rows/s\n", taken.as_secs_f64()));
+    }
     match (plan.rows, plan.shards) {
         (Some(rows), Some(shards)) => text.push_str(&format!("rows    {rows} in {shards} shards\n")),
         (Some(rows), None) => text.push_str(&format!("rows    {rows}\n")),
         _ => text.push_str("rows    known only after reading the table\n"),
     }
     text.push_str(&format!("output  {folder} ({} shards finished)\n", plan.done));
+    text
+}
+
+/// The list of sources, or the guide to one.
+fn sources(name: Option<Source>) -> String {
+    let Some(name) = name else {
+        let line = |source: &Source| format!("{source:<13} {}\n", source.manners().guide.title);
+        return Source::ALL.iter().map(line).collect();
+    };
+    let manners = name.manners();
+    let guide = &manners.guide;
+    let mut text = format!("{name}: {}\n\n", guide.title);
+    let mut item = |head: &str, body: &str| text.push_str(&format!("{head:<10}{body}\n"));
+    for (index, what) in guide.download.iter().enumerate() {
+        item(if index == 0 { "download" } else { "" }, what);
+    }
+    item("rows", guide.rows);
+    if let Some(rows) = guide.paper_rows {
+        item("study", &format!("{} pictures", pairmill_shards::words::grouped(rows)));
+    }
+    item("disk", guide.disk);
+    item("time", guide.time);
+    item("picture", &format!("{} px, {:?}", manners.image_size, manners.resize_mode));
+    item("licence", manners.licence);
+    if manners.needs_terms {
+        item("needs", "--accept-terms");
+    }
+    if manners.fetch.needs_contact {
+        item("needs", "--contact");
+    }
+    for (index, note) in guide.notes.iter().enumerate() {
+        item(if index == 0 { "notes" } else { "" }, note);
+    }
+    item("run", &format!("pairmill-ingest run --source {name} --url-list INPUT --output-folder OUTPUT"));
     text
 }
 

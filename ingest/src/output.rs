@@ -16,6 +16,7 @@ use pairmill_shards::key::ShardId;
 use pairmill_shards::status::FailureClass;
 use serde::{Deserialize, Serialize};
 
+use crate::card::{CARD_FILE, CARD_TEXT_FILE};
 use crate::config::{Config, IncrementalMode};
 use crate::error::IngestError;
 
@@ -289,6 +290,7 @@ fn clear(path: &Path) -> Result<(), IngestError> {
         let stem_len = name.bytes().take_while(u8::is_ascii_digit).count();
         let tail = &name[stem_len..];
         let ours = name == SIZES_FILE
+            || name == CARD_TEXT_FILE
             || (is_dir && name == "_tmp")
             || stem_len > 0
                 && match tail {
@@ -299,6 +301,11 @@ fn clear(path: &Path) -> Result<(), IngestError> {
         if ours {
             if is_dir { fs::remove_dir_all(&at) } else { fs::remove_file(&at) }.map_err(|e| error(&at, e))?;
         }
+    }
+    let card = path.join(PAIRMILL_FOLDER).join(CARD_FILE);
+    match fs::remove_file(&card) {
+        Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(error(&card, e)),
+        _ => {}
     }
     let runs = path.join(PAIRMILL_FOLDER).join("runs");
     match fs::remove_dir_all(&runs) {

@@ -5,20 +5,23 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::time::{Duration, Instant};
 
 use arrow::datatypes::SchemaRef;
 use pairmill_shards::folder::{DatasetFolder, ShardFile};
 use pairmill_shards::stats::ShardStats;
 use pairmill_shards::status::FailureClass;
 
+use crate::card::{Card, InputHashes};
 use crate::config::Config;
 use crate::error::IngestError;
+use crate::filter::{FilteredRows, Funnel, ShuffledRows, Sieve, looked_at};
 use crate::metrics::MetricsFile;
 use crate::output::{InputStamp, OutputFolder, segments};
-use crate::pipeline::{self, RowSource, write_sizes};
+use crate::pipeline::{self, FilteredBlocks, KeptRows, RowSource, write_sizes};
 use crate::progress::{Account, Counters, Display};
 use crate::retry::{RetryBlocks, RetryPlan};
-use crate::source::{CsvOptions, TableConfig, Tables};
+use crate::table::{CsvOptions, TableConfig, Tables};
 
 /// What a run did.
 #[derive(Debug, Clone)]
@@ -27,6 +30,8 @@ pub struct Report {
     pub account: Account,
     /// Finished shards of the run.
     pub shards: u64,
+    /// What the filters dropped, where there are filters and the table was read to its end.
+    pub funnel: Option<Funnel>,
     /// Whether every shard that was asked for is finished; `false` after an interruption.
     pub complete: bool,
 }
@@ -42,6 +47,8 @@ pub struct Plan {
     pub shards: Option<u64>,
     /// Shards already finished in the output folder.
     pub done: u64,
+    /// With filters: what they drop. The table was read for it, which took so long.
+    pub funnel: Option<(Funnel, Duration)>,
 }
 
 /// Looks at input and output without touching either.
@@ -49,10 +56,12 @@ pub struct Plan {
 /// # Errors
 /// When the table is not usable.
 pub fn plan(config: &Config) -> Result<Plan, IngestError> {
+    config.validate()?;
     let tables = Tables::open(&table_config(config)?)?;
     let per_shard = config.output.number_sample_per_shard;
-    let rows = tables.count_rows();
-    let one_file = tables.files().len() == 1;
+    let funnel = if config.is_filtered() { Some(dry_funnel(config, &tables)?) } else { None };
+    let rows = funnel.map_or_else(|| tables.count_rows(), |(funnel, _)| Some(funnel.kept()));
+    let one_file = tables.files().len() == 1 || funnel.is_some();
     let done = if config.output.output_folder.is_dir() {
         DatasetFolder::scan(&config.output.output_folder)?.done().count() as u64
     } else {
@@ -61,10 +70,35 @@ pub fn plan(config: &Config) -> Result<Plan, IngestError> {
     Ok(Plan {
         inputs: stamps(&tables),
         rows,
-        // Shards never span files, so several files end in several short shards.
+        // Without filters shards never span files, so several files end in several short shards.
         shards: rows.filter(|_| one_file).map(|rows| rows.div_ceil(per_shard)),
         done,
+        funnel,
     })
+}
+
+/// Counts the rows of `tables` through the filters.
+fn dry_funnel(config: &Config, tables: &Tables) -> Result<(Funnel, Duration), IngestError> {
+    let started = Instant::now();
+    let mut rows = filtered_rows(config, tables, &AtomicBool::new(false))?
+        .ok_or_else(|| IngestError::Internal("the count was stopped".to_owned()))?;
+    while rows.next_rows()?.is_some() {}
+    Ok((rows.funnel(), started.elapsed()))
+}
+
+/// The rows of `tables` that the run takes; `None` when `stop` was set first.
+pub(crate) fn filtered_rows(
+    config: &Config,
+    tables: &Tables,
+    stop: &AtomicBool,
+) -> Result<Option<FilteredRows>, IngestError> {
+    FilteredRows::open(tables, || sieve(config), &config.subset, stop)
+}
+
+fn sieve(config: &Config) -> Result<Sieve, IngestError> {
+    let address = config.source.name.and_then(|source| source.manners().address);
+    let has_captions = config.input.caption_col.is_some();
+    Ok(Sieve::new(&config.filter, address, config.pixels.image_size, has_captions)?)
 }
 
 /// Turns the table of `config` into shards. Set `stop` to end early and in order; giving the same config again goes
@@ -73,13 +107,61 @@ pub fn plan(config: &Config) -> Result<Plan, IngestError> {
 /// # Errors
 /// When input, folder or disk give out; finished shards stay.
 pub fn run(config: &Config, stop: &AtomicBool) -> Result<Report, IngestError> {
+    run_noted(config, stop, &mut |_| {})
+}
+
+/// As [`run`]; `note` gets what the user should know at the start, the licence note of a known source say, once input
+/// and folder are accepted.
+///
+/// # Errors
+/// As [`run`].
+pub fn run_noted(
+    config: &Config,
+    stop: &AtomicBool,
+    note: &mut dyn FnMut(&str),
+) -> Result<Report, IngestError> {
     config.validate()?;
+    // What is wrong with a rule is found before anything is written.
+    let filters = config.is_filtered().then(|| sieve(config)).transpose()?;
     let tables = Tables::open(&table_config(config)?)?;
     let folder = OutputFolder::open(config, stamps(&tables))?;
     let total_rows = tables.count_rows();
-    let schema = tables.schema();
-    let blocks = tables.blocks(config.output.number_sample_per_shard);
-    drive(config, &folder, &schema, RowSource::Table(blocks), total_rows, stop)
+    let per_shard = config.output.number_sample_per_shard;
+    if let Some(source) = config.source.name {
+        note(source.manners().licence);
+    }
+    if config.subset.rows.is_some() {
+        note("the table is read twice: first to draw the subset, then for its rows");
+    }
+    if filters.is_none() {
+        let blocks = RowSource::Table(tables.blocks(per_shard));
+        return drive(config, &folder, &tables.schema(), blocks, total_rows, stop);
+    }
+    let hashes = InputHashes::start(&tables);
+    let stopped = || Report { account: Account::default(), shards: 0, funnel: None, complete: false };
+    let Some(rows) = filtered_rows(config, &tables, stop)? else { return Ok(stopped()) };
+    let total_rows = rows.count_rows();
+    let schema = tables.kept_schema();
+    let rows = if config.subset.shuffle {
+        let input_bytes = tables.files().iter().map(|file| file.bytes).sum();
+        let (seed, path) = (config.subset.seed, folder.path());
+        match ShuffledRows::deal(rows, schema.clone(), seed, input_bytes, path, stop)? {
+            Some(rows) => KeptRows::Shuffled(rows),
+            None => return Ok(stopped()),
+        }
+    } else {
+        KeptRows::InOrder(rows)
+    };
+    let blocks = RowSource::Filtered(FilteredBlocks::new(rows, schema.clone(), per_shard));
+    let report = drive(config, &folder, &schema, blocks, total_rows, stop)?;
+    if report.complete
+        && config.runtime.shards.is_none()
+        && let Some(funnel) = &report.funnel
+    {
+        let hashes = hashes.join()?;
+        Card::new(config, folder.segment(), &hashes, funnel, &report.account).write(folder.path())?;
+    }
+    Ok(report)
 }
 
 /// What `retry` would fetch again in `folder`.
@@ -110,7 +192,7 @@ pub fn retry(config: &Config, classes: &[FailureClass], stop: &AtomicBool) -> Re
     let path = &config.output.output_folder;
     let plan = RetryPlan::scan(path, classes)?;
     if plan.rows == 0 {
-        return Ok(Report { account: Account::default(), shards: 0, complete: true });
+        return Ok(Report { account: Account::default(), shards: 0, funnel: None, complete: true });
     }
     let schema = plan.schema.clone();
     let rows = plan.rows;
@@ -141,7 +223,7 @@ fn drive(
         write_sizes(folder.path(), &sizes(folder.path())?)?;
         folder.finish(finished.shards)?;
     }
-    Ok(Report { account, shards, complete: finished.complete })
+    Ok(Report { account, shards, funnel: finished.funnel, complete: finished.complete })
 }
 
 /// Sums the stats of the finished shards from `first` on.
@@ -175,7 +257,7 @@ fn stamps(tables: &Tables) -> Vec<InputStamp> {
     tables.files().iter().map(|f| InputStamp { name: name(&f.path), bytes: f.bytes }).collect()
 }
 
-fn table_config(config: &Config) -> Result<TableConfig, IngestError> {
+pub(crate) fn table_config(config: &Config) -> Result<TableConfig, IngestError> {
     let input = &config.input;
     Ok(TableConfig {
         url_list: input.url_list.clone(),
@@ -188,6 +270,15 @@ fn table_config(config: &Config) -> Result<TableConfig, IngestError> {
             .map(|(column, kind)| (column.clone(), kind.as_str().to_owned())),
         save_additional_columns: input.save_additional_columns.clone(),
         headerless: input.columns.clone(),
+        header_optional: input.header_optional,
+        records_at: input.records_at.clone(),
+        looked_at: if config.is_filtered() {
+            let has_address_rule =
+                config.source.name.is_some_and(|source| source.manners().address.is_some());
+            looked_at(&config.filter, has_address_rule)
+        } else {
+            Vec::new()
+        },
         csv: CsvOptions { delimiter: None, quoting: input.quoting },
         infer_types: input.infer_types,
     })

@@ -32,6 +32,8 @@ pub(super) struct Fetcher {
     pub robots: RobotsPolicy,
     pub timeout: Duration,
     pub max_redirects: usize,
+    /// Ends of paths that stand for a picture that is gone.
+    pub removed_images: Vec<String>,
     pub limits: BodyLimits,
     pub large_bodies: Arc<Semaphore>,
     pub counters: Arc<FetchCounters>,
@@ -212,6 +214,9 @@ impl Fetcher {
         next.set_fragment(None);
         if !is_http(&next) {
             return Err(refuse(wording::redirect_refused(status, &location)));
+        }
+        if self.removed_images.iter().any(|end| next.path().ends_with(end.as_str())) {
+            return Err(refuse(wording::REMOVED_IMAGE.to_owned()));
         }
         if job.hops.len() >= self.max_redirects || next == job.target || job.hops.contains(&next) {
             return Err(refuse(wording::redirect_loop(status)));

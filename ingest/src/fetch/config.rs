@@ -46,6 +46,11 @@ pub struct FetchConfig {
     /// Total deadline of one attempt: lookup, handshakes, redirects and body. Time a row waits for its turn, for a
     /// large-body permit or for the next stage does not count.
     pub timeout_ms: u64,
+    /// Milliseconds between the starts of two requests to one host; 0 is no pause.
+    pub host_interval_ms: u64,
+    /// Ends of URL paths that stand for a picture that is gone (`/removed.png` at Imgur): a redirection there is a
+    /// failure, not a picture.
+    pub removed_images: Vec<String>,
     /// Time for lookup, TCP and TLS handshake together, within `timeout_ms`.
     pub connect_timeout_ms: u64,
     /// Largest body taken.
@@ -91,6 +96,8 @@ impl Default for FetchConfig {
             concurrency: DEFAULT_CONCURRENCY,
             per_host: DEFAULT_PER_HOST,
             timeout_ms: DEFAULT_TIMEOUT_MS,
+            host_interval_ms: 0,
+            removed_images: Vec::new(),
             connect_timeout_ms: DEFAULT_CONNECT_TIMEOUT_MS,
             max_bytes: DEFAULT_MAX_BYTES,
             min_bytes_per_s: DEFAULT_MIN_BYTES_PER_S,

@@ -82,7 +82,7 @@ impl Host {
         if wait <= longest {
             self.long_refusals = 0;
             let until = now + wait;
-            self.paused_until = Some(self.paused_until.map_or(until, |t| t.max(until)));
+            self.pause_until(until);
             return self.paused_until;
         }
         // A single such answer may be meant for one URL. A host that gives nothing else is left alone.
@@ -98,6 +98,11 @@ impl Host {
     pub fn welcomed(&mut self) {
         self.long_refusals = 0;
         self.closed_until = None;
+    }
+
+    /// Leaves the host alone until `until`, if it is not left alone for longer already.
+    pub fn pause_until(&mut self, until: Instant) {
+        self.paused_until = Some(self.paused_until.map_or(until, |t| t.max(until)));
     }
 
     fn is_idle(&self) -> bool {

@@ -40,7 +40,7 @@ use tokio::runtime::Runtime;
 use tokio::sync::{Semaphore, mpsc, watch};
 
 pub use self::address::{Network, is_public};
-pub use self::config::{BreakerConfig, DnsConfig, FetchConfig};
+pub use self::config::{BreakerConfig, DEFAULT_USER_AGENT, DnsConfig, FetchConfig};
 pub use self::counters::{FetchCounters, FetchSnapshot};
 
 use self::address::AddressGuard;
@@ -246,6 +246,7 @@ fn build_fetcher(config: &FetchConfig, counters: Arc<FetchCounters>) -> Result<F
         robots: RobotsPolicy::new(&config.disallowed_header_directives, config.user_agent_token.as_deref()),
         timeout: Duration::from_millis(config.timeout_ms),
         max_redirects: config.max_redirects as usize,
+        removed_images: config.removed_images.clone(),
         limits: BodyLimits {
             max_bytes: config.max_bytes,
             min_bytes_per_s: config.min_bytes_per_s,

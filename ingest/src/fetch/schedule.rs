@@ -225,6 +225,11 @@ impl Scheduler {
             host.in_flight += 1;
             host.breaker.started(job.ticket);
             let facts = HostFacts { single_row: host.rows_seen == 1, has_answered: host.has_answered };
+            if self.config.host_interval_ms > 0 {
+                let until = now + Duration::from_millis(self.config.host_interval_ms);
+                host.pause_until(until);
+                self.set_timer(until, Alarm::Host(id));
+            }
             self.look_at_host(id, now);
             if job.hops.is_empty() {
                 job.attempts += 1;

@@ -32,6 +32,8 @@ pub(super) const TIMED_OUT: &str = "<urlopen error timed out>";
 pub(super) const READ_TIMED_OUT: &str = "The read operation timed out";
 pub(super) const CLOSED_UNANSWERED: &str = "Remote end closed connection without response";
 pub(super) const OPT_OUT: &str = "Use of image disallowed by X-Robots-Tag directive";
+/// Not img2dataset's, which takes the placeholder for the picture.
+pub(super) const REMOVED_IMAGE: &str = "redirection to the placeholder of a removed image";
 pub(super) const NOT_HTTP: &str = "the server does not speak HTTP";
 
 pub(super) fn private_address(address: IpAddr) -> String {

@@ -10,9 +10,10 @@ use super::rows::RowSource;
 use super::shard::{OpenShard, OpenShards};
 use crate::error::IngestError;
 use crate::fetch::Request;
+use crate::filter::Funnel;
 use crate::output::OutputFolder;
 use crate::progress::Counters;
-use crate::source::Oddities;
+use crate::table::Oddities;
 
 /// What the feeder needs to know.
 pub struct FeedStage<'a> {
@@ -35,6 +36,8 @@ pub struct Fed {
     pub complete: bool,
     /// Flaws met in the rows that were read.
     pub oddities: Oddities,
+    /// What the filters dropped of the rows that were read.
+    pub funnel: Option<Funnel>,
 }
 
 impl FeedStage<'_> {
@@ -49,9 +52,10 @@ impl FeedStage<'_> {
         counters: &Counters,
         requests: Sender<Request>,
     ) -> Result<Fed, IngestError> {
-        let mut fed = Fed { shards: 0, complete: false, oddities: Oddities::default() };
+        let mut fed = Fed { shards: 0, complete: false, oddities: Oddities::default(), funnel: None };
         fed.complete = self.feed_blocks(&mut source, open, counters, &requests, &mut fed.shards)?;
         fed.oddities = source.oddities();
+        fed.funnel = source.funnel();
         Ok(fed)
     }
 

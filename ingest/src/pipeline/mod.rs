@@ -30,7 +30,7 @@ use pairmill_shards::table::{SidecarOptions, SidecarSchema};
 
 use self::assemble::{Assembly, ReorderBudget};
 use self::feed::{Fed, FeedStage};
-pub use self::rows::{Block, RowSource};
+pub use self::rows::{Block, FilteredBlocks, KeptRows, RowSource};
 use self::shard::OpenShards;
 use self::transform::{Processed, TransformStage};
 use self::write::WriteStage;
@@ -38,9 +38,10 @@ pub use self::write::write_sizes;
 use crate::config::{Config, OutputFormat};
 use crate::error::IngestError;
 use crate::fetch;
+use crate::filter::Funnel;
 use crate::output::OutputFolder;
 use crate::progress::Counters;
-use crate::source::Oddities;
+use crate::table::Oddities;
 
 /// Bodies that may wait for a worker, and results that may wait for the writer.
 const QUEUE_PER_WORKER: usize = 8;
@@ -59,6 +60,8 @@ pub struct Finished {
     pub complete: bool,
     /// Flaws met in the rows that were read.
     pub oddities: Oddities,
+    /// What the filters dropped, where there are filters and the table was read to its end.
+    pub funnel: Option<Funnel>,
 }
 
 /// Makes every unfinished shard of `source` in `folder`. `schema` is the reader's. Returns when all is on disk, when
@@ -134,11 +137,12 @@ pub fn run(
     });
     fetcher.join()?;
     let committed = committed?;
-    let Fed { shards, complete, oddities } = fed?;
+    let Fed { shards, complete, oddities, funnel } = fed?;
     let stopped = stop.load(Ordering::Relaxed);
     Ok(Finished {
         shards,
         oddities,
+        funnel: funnel.filter(|_| complete),
         complete: !stopped && (complete || config.runtime.shards.is_some()) && committed.all_in,
     })
 }

@@ -7,7 +7,7 @@ use pairmill_shards::stats::ShardStats;
 use pairmill_shards::status::FailureClass;
 use pairmill_shards::words::{bytes, duration, grouped, percent};
 
-use crate::source::Oddities;
+use crate::table::Oddities;
 
 /// Rows of finished shards by what became of them. `{}` prints the table and what stands out in it.
 #[derive(Debug, Clone, Default, PartialEq)]

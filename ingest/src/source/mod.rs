@@ -1,275 +1,212 @@
-//! First stage of the flow: input tables to blocks of rows, in bounded memory.
+//! The pretraining sources of the study: what each one's files look like, and how its pictures want to be fetched.
 //!
-//! [`Tables::open`] finds the files and refuses at once whatever can be refused (missing columns in any file, broken
-//! footers, empty input); [`Tables::blocks`] then streams them. A block is the content of one shard and the unit of
-//! resume, so the same input always gives the same blocks.
+//! A source is data: [`Manners`] are laid over the defaults of a config, below the user's file and flags, so
+//! everything a source decides is in the resolved config and can be changed there. Only the address rule is code.
+//! A source whose files are tables needs one file here and one line in each `match`; what is no table of URLs
+//! (YFCC's join, ImageNet's archives) has a folder of its own beside these and feeds the same filters.
 //!
-//! ```text
-//! files   url_list → ordered files, one format
-//! columns which columns, in which order, under which names
-//! text    file → bytes (gzip, zstd, byte order mark)
-//! delimited, json, records   bytes → records → cells
-//! infer   cells → typed columns (additional columns of text tables)
-//! parquet row groups → batches
-//! blocks  batches → blocks, one per shard
-//! ```
-//!
-//! Never a row less: blank URLs, ragged rows, invalid UTF-8 and unparsable JSON lines stay rows (see [`Oddities`]).
+//! Facts that are not certain are marked in the guides (`pairmill-ingest sources NAME`); nothing checks that the
+//! download addresses still answer.
 
-mod blocks;
-mod columns;
-mod delimited;
-mod error;
-mod files;
-mod format;
-mod infer;
-mod json;
-mod parquet;
-mod records;
+mod conceptual;
+mod laion;
+mod redcaps;
+mod shutterstock;
 #[cfg(test)]
 mod tests;
-mod text;
+mod wit;
 
-use std::path::Path;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::fmt;
 
-use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use pairmill_pixels::ResizeMode;
+use serde::{Deserialize, Serialize};
 
-pub use blocks::{Blocks, RowBlock};
-pub use error::{MAX_BLOCK_BYTES, MAX_RECORD_BYTES, MAX_RECORD_LINES, SourceError};
-pub use files::InputFile;
-pub use format::InputFormat;
-pub use records::Oddities;
+use crate::filter::FilterConfig;
+use crate::filter::address::AddressRule;
 
-use columns::Plan;
-use delimited::Dialect;
-use infer::{Kind, Seen};
-use records::Records;
-
-/// Which table to read and which of its columns.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct TableConfig {
-    /// A file, a folder (its direct members of the format) or a glob.
-    pub url_list: String,
-    /// Format of every file; told from the names when absent.
-    pub input_format: Option<InputFormat>,
-    /// Column with the URL. Default `url`.
-    pub url_col: String,
-    /// Column with the caption.
-    pub caption_col: Option<String>,
-    /// Column with the promised hash and its kind: `md5`, `sha256` or `sha512`.
-    pub verify_hash: Option<(String, String)>,
-    /// Further columns, in output order.
-    pub save_additional_columns: Vec<String>,
-    /// Column names of a CSV or TSV without header, all of them in file order.
-    pub headerless: Option<Vec<String>>,
-    /// How CSV and TSV fields are told apart.
-    pub csv: CsvOptions,
-    /// Whether additional columns of text tables get types (int64, float64, bool, list), for which the input is
-    /// scanned once by [`Tables::open`]; otherwise they are strings. Default true.
-    pub infer_types: bool,
+/// A source by its word on the command line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Source {
+    /// LAION-400M.
+    Laion400m,
+    /// LAION-5B: LAION-2B-en, -multi, 1B-nolang, and their `-joined` and `-md5` releases.
+    Laion2b,
+    /// Re-LAION.
+    Relaion,
+    /// RedCaps.
+    Redcaps,
+    /// Conceptual Captions 3M.
+    Cc3m,
+    /// Conceptual 12M.
+    Cc12m,
+    /// Wikipedia-based Image Text.
+    Wit,
+    /// Shutterstock, or any other list of one's own.
+    Shutterstock,
+    // yfcc15m, imagenet, imagenet-template and imagenet-flickr go here.
 }
 
-impl Default for TableConfig {
-    fn default() -> Self {
-        Self {
-            url_list: String::new(),
-            input_format: None,
-            url_col: "url".to_owned(),
-            caption_col: None,
-            verify_hash: None,
-            save_additional_columns: Vec::new(),
-            headerless: None,
-            csv: CsvOptions::default(),
-            infer_types: true,
+impl Source {
+    /// Every source.
+    pub const ALL: [Self; 8] = [
+        Self::Laion400m,
+        Self::Laion2b,
+        Self::Relaion,
+        Self::Redcaps,
+        Self::Cc3m,
+        Self::Cc12m,
+        Self::Wit,
+        Self::Shutterstock,
+    ];
+
+    /// The word on the command line.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Laion400m => "laion400m",
+            Self::Laion2b => "laion2b",
+            Self::Relaion => "relaion",
+            Self::Redcaps => "redcaps",
+            Self::Cc3m => "cc3m",
+            Self::Cc12m => "cc12m",
+            Self::Wit => "wit",
+            Self::Shutterstock => "shutterstock",
+        }
+    }
+
+    /// What is known of it.
+    pub fn manners(self) -> Manners {
+        match self {
+            Self::Laion400m => laion::laion_400m(),
+            Self::Laion2b => laion::laion_2b(),
+            Self::Relaion => laion::re_laion(),
+            Self::Redcaps => redcaps::redcaps(),
+            Self::Cc3m => conceptual::cc3m(),
+            Self::Cc12m => conceptual::cc12m(),
+            Self::Wit => wit::wit(),
+            Self::Shutterstock => shutterstock::shutterstock(),
         }
     }
 }
 
-/// How CSV and TSV fields are told apart. Quotes are `"`, doubled inside quotes (RFC 4180).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct CsvOptions {
-    /// Byte between fields; a comma for csv and a tab for tsv when absent.
-    pub delimiter: Option<u8>,
-    /// Whether quotes quote. When absent: yes, but not in a headerless tsv, as CC3M, CC12M and YFCC write captions
-    /// with bare quotes there.
-    pub quoting: Option<bool>,
+impl fmt::Display for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
 }
 
-/// The tables of one run, checked and ready to be read.
+/// The section `[source]` of a config.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct SourceConfig {
+    /// Whose files the table is; none for a table of one's own.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub name: Option<Source>,
+    /// Whether the user has the rights that the source's licence note speaks of.
+    pub accept_terms: bool,
+    /// How a site's operators reach whoever runs this: an e-mail address or a page.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub contact: Option<String>,
+}
+
+/// All that makes a source different from any other table.
 #[derive(Debug, Clone)]
-pub struct Tables {
-    inner: Arc<Inner>,
+pub struct Manners {
+    /// How its files look.
+    pub table: TableManners,
+    /// Which rows are taken.
+    pub filter: FilterConfig,
+    /// From link to address; `None` where links are addresses.
+    pub address: Option<AddressRule>,
+    /// How its hosts want to be asked.
+    pub fetch: FetchManners,
+    /// Side length in pixels.
+    pub image_size: u32,
+    /// Which side that is.
+    pub resize_mode: ResizeMode,
+    /// Whether the user must confirm to have the rights (`--accept-terms`).
+    pub needs_terms: bool,
+    /// One line, shown at the start of a run and written into the card.
+    pub licence: &'static str,
+    /// For people.
+    pub guide: Guide,
 }
 
-#[derive(Debug)]
-struct Inner {
-    files: Vec<InputFile>,
-    format: InputFormat,
-    plan: Plan,
-    dialect: Dialect,
-    schema: SchemaRef,
-    /// Types of the columns of a text table.
-    kinds: Vec<Kind>,
-    /// Exact number of rows, when known.
-    rows: Option<u64>,
+/// How a source's files look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TableManners {
+    /// Format, where the names of the files do not tell.
+    pub format: Option<&'static str>,
+    /// Columns of a csv or tsv without header line. A first line without any URL is a header all the same.
+    pub headerless: Option<&'static [&'static str]>,
+    /// Whether `"` quotes fields; `None` for the format's own habit.
+    pub quoting: Option<bool>,
+    /// URL column, alternatives separated by `|`.
+    pub url: &'static str,
+    /// Caption column, likewise.
+    pub caption: &'static str,
+    /// Columns worth carrying along, which every release has.
+    pub extra: &'static [&'static str],
+    /// Member of a JSON object that holds the records.
+    pub records_at: Option<&'static str>,
 }
 
-impl Tables {
-    /// Resolves the files and checks every one of them: readable, not all empty, every wanted column there.
-    ///
-    /// Text tables with additional columns are read once from end to end for their types.
-    ///
-    /// # Errors
-    /// One line naming the file, the place and the fix.
-    pub fn open(config: &TableConfig) -> Result<Self, SourceError> {
-        Self::open_watched(config, &mut |_, _| {})
+impl TableManners {
+    /// A table with a header, or one whose format names its columns.
+    const fn named(url: &'static str, caption: &'static str) -> Self {
+        Self { format: None, headerless: None, quoting: None, url, caption, extra: &[], records_at: None }
     }
 
-    /// As [`Tables::open`]; while it scans, `watch` gets the bytes read so far and the bytes in all, now and then.
-    ///
-    /// # Errors
-    /// As [`Tables::open`].
-    pub fn open_watched(config: &TableConfig, watch: &mut dyn FnMut(u64, u64)) -> Result<Self, SourceError> {
-        let (format, files) = files::resolve(&config.url_list, config.input_format)?;
-        let plan = Plan::new(config, format)?;
-        let headerless_tsv = format == InputFormat::Tsv && config.headerless.is_some();
-        let dialect = Dialect {
-            delimiter: config.csv.delimiter.or(format.delimiter()).unwrap_or(b','),
-            quoting: config.csv.quoting.unwrap_or(!headerless_tsv),
-            headerless: config.headerless.clone(),
-        };
-        let mut inner = Inner {
-            files,
-            format,
-            plan,
-            dialect,
-            schema: Arc::new(Schema::empty()),
-            kinds: Vec::new(),
-            rows: None,
-        };
-        let types = if format == InputFormat::Parquet {
-            inner.check_footers(config)?
-        } else {
-            inner.check_heads(config)?;
-            inner.kinds = inner.scan(config.infer_types, watch)?;
-            inner.kinds.iter().map(Kind::data_type).collect()
-        };
-        let fields =
-            inner.plan.columns.iter().zip(types).map(|(column, kind)| Field::new(&column.name, kind, true));
-        inner.schema = Arc::new(Schema::new(fields.collect::<Vec<_>>()));
-        Ok(Self { inner: Arc::new(inner) })
-    }
-
-    /// The files, in reading order.
-    pub fn files(&self) -> &[InputFile] {
-        &self.inner.files
-    }
-
-    /// The format of every file.
-    pub fn format(&self) -> InputFormat {
-        self.inner.format
-    }
-
-    /// Columns of every block, all nullable: additional columns as given, `caption`, the hash column under its
-    /// kind's name, `url`. All but the additional ones are strings.
-    pub fn schema(&self) -> SchemaRef {
-        self.inner.schema.clone()
-    }
-
-    /// Streams the rows in blocks of at most `rows_per_block` (0 counts as 1).
-    pub fn blocks(&self, rows_per_block: u64) -> Blocks {
-        Blocks::new(self.inner.clone(), rows_per_block)
-    }
-
-    /// Exact number of rows where it costs nothing: Parquet, and text tables that were scanned for types.
-    pub fn count_rows(&self) -> Option<u64> {
-        self.inner.rows
+    /// Lines of tab-separated fields without header and without quotes.
+    const fn bare(columns: &'static [&'static str]) -> Self {
+        Self {
+            format: Some("tsv"),
+            headerless: Some(columns),
+            quoting: Some(false),
+            ..Self::named("url", "caption")
+        }
     }
 }
 
-impl Inner {
-    /// Reads every Parquet footer and gives the type of each column over all files.
-    fn check_footers(&mut self, config: &TableConfig) -> Result<Vec<DataType>, SourceError> {
-        let mut rows = 0;
-        let mut types: Option<Vec<DataType>> = None;
-        for file in &self.files {
-            let footer = parquet::footer(&file.path, &self.plan)?;
-            rows += footer.rows;
-            let Some(known) = &mut types else {
-                types = Some(footer.types);
-                continue;
-            };
-            if let Some((index, column)) = parquet::conflict(&self.plan, known, &footer.types) {
-                return Err(SourceError::TypeConflict {
-                    path: file.path.clone(),
-                    column: column.to_owned(),
-                    found: footer.types[index].to_string(),
-                    first: self.files[0].path.clone(),
-                    expected: known[index].to_string(),
-                });
-            }
-            for (known, found) in known.iter_mut().zip(&footer.types) {
-                if let Some(common) = parquet::common_type(known, found) {
-                    *known = common;
-                }
-            }
-        }
-        if rows == 0 {
-            return Err(SourceError::Empty { url_list: config.url_list.clone() });
-        }
-        self.rows = Some(rows);
-        Ok(types.unwrap_or_default())
-    }
+/// How a source's hosts want to be asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct FetchManners {
+    /// Simultaneous downloads from one host, if fewer than usual.
+    pub per_host: Option<usize>,
+    /// Milliseconds between two requests to one host.
+    pub host_interval_ms: u64,
+    /// Largest body in bytes, if not the usual.
+    pub max_bytes: Option<u64>,
+    /// Whether the user agent must name a contact (`--contact`).
+    pub needs_contact: bool,
+    /// Ends of URL paths that stand for a removed picture.
+    pub removed_images: &'static [&'static str],
+}
 
-    /// Opens every text file: its head must be readable, and one of them must have a row.
-    fn check_heads(&self, config: &TableConfig) -> Result<(), SourceError> {
-        let mut has_row = false;
-        for file in &self.files {
-            let records = self.records(&file.path, &Arc::default())?;
-            if let Some(records) = records {
-                has_row |= records.check(&self.plan)?;
-            }
-        }
-        if has_row { Ok(()) } else { Err(SourceError::Empty { url_list: config.url_list.clone() }) }
-    }
+/// What a user must know to begin.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Guide {
+    /// Full name.
+    pub title: &'static str,
+    /// What to download and where it is.
+    pub download: &'static [&'static str],
+    /// Rows of the files, and of what is kept.
+    pub rows: &'static str,
+    /// Space for metadata and shards.
+    pub disk: &'static str,
+    /// How long it takes.
+    pub time: &'static str,
+    /// Pictures the study had (its Table 2), if it used the source.
+    pub paper_rows: Option<u64>,
+    /// What else is worth knowing.
+    pub notes: &'static [&'static str],
+}
 
-    /// Types of the columns of a text table, from all of its rows.
-    fn scan(&mut self, infer_types: bool, watch: &mut dyn FnMut(u64, u64)) -> Result<Vec<Kind>, SourceError> {
-        let num_columns = self.plan.columns.len();
-        if !infer_types || !self.plan.has_extras() {
-            return Ok(vec![Kind::Text; num_columns]);
-        }
-        const ROWS_BETWEEN_CALLS: u64 = 65_536;
-        let extras: Vec<usize> =
-            (0..num_columns).filter(|&index| !self.plan.columns[index].role.is_text()).collect();
-        let mut seen = vec![Seen::default(); num_columns];
-        let mut rows = 0;
-        let consumed: Arc<AtomicU64> = Arc::default();
-        let total = self.files.iter().map(|file| file.bytes).sum();
-        for file in &self.files {
-            let Some(mut records) = self.records(&file.path, &consumed)? else { continue };
-            while records.advance()? {
-                for &index in &extras {
-                    let found = std::mem::take(&mut seen[index]);
-                    seen[index] =
-                        if found == Seen::Text { found } else { found.join(Seen::of(&records.cell(index))) };
-                }
-                rows += 1;
-                if rows % ROWS_BETWEEN_CALLS == 0 {
-                    watch(consumed.load(Ordering::Relaxed), total);
-                }
-            }
-        }
-        self.rows = Some(rows);
-        for index in (0..num_columns).filter(|index| !extras.contains(index)) {
-            seen[index] = Seen::Text;
-        }
-        Ok(seen.iter().map(Seen::kind).collect())
-    }
+/// The rules that every source begins from: a caption there must be.
+fn captioned() -> FilterConfig {
+    FilterConfig { blank_caption: true, ..FilterConfig::default() }
+}
 
-    fn records(&self, path: &Path, consumed: &Arc<AtomicU64>) -> Result<Option<Records>, SourceError> {
-        Records::open(&path.into(), self.format, &self.dialect, &self.plan, consumed.clone())
-    }
+fn words(list: &[&str]) -> Vec<String> {
+    list.iter().map(|&word| word.to_owned()).collect()
 }

@@ -13,3 +13,4 @@ mod disk;
 mod harness;
 mod kill;
 mod retry;
+mod source;

@@ -22,6 +22,8 @@ fn by_path(ask: &Ask, stream: &mut TcpStream) -> io::Result<bool> {
         "/loop/b" => reply(stream, "307 Temporary Redirect", &["Location: /loop/a"], b""),
         "/self" => reply(stream, "302 Found", &["Location: /self"], b""),
         "/to-ftp" => reply(stream, "302 Found", &["Location: ftp://127.0.0.1/image"], b""),
+        "/to-removed" => reply(stream, "302 Found", &["Location: /removed.png?1"], b""),
+        "/removed.png" => ok(stream, b"a placeholder"),
         "/to-nonsense" => reply(stream, "302 Found", &["Location: http://["], b""),
         "/short" => {
             stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n0123456789")?;
@@ -153,6 +155,19 @@ fn redirects_are_followed_up_to_the_limit() {
         assert_eq!(row.attempts, 1);
     }
     assert_eq!(class(&fetched[3]), Some(FailureClass::Redirect), "11 redirects are too many");
+}
+
+#[test]
+fn a_placeholder_for_a_removed_image_is_no_image() {
+    let server = Server::start(by_path);
+    let urls = [server.url("/to-removed"), server.url("/image")];
+    let removed_images = vec!["/removed.png".to_owned()];
+    let fetched = fetch_all(FetchConfig { removed_images, ..config() }, &urls);
+    assert_eq!(class(&fetched[0]), Some(FailureClass::Redirect));
+    assert_eq!(message(&fetched[0]), "redirection to the placeholder of a removed image");
+    assert_eq!(class(&fetched[1]), None);
+    assert!(server.asks().iter().all(|ask| ask.path != "/removed.png?1"), "it is not even asked for");
+    assert_eq!(class(&fetch_one(config(), &urls[0])), None, "only where it is known as such");
 }
 
 #[test]

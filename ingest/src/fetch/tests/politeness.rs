@@ -55,6 +55,16 @@ fn a_host_is_asked_by_few_at_once() {
 }
 
 #[test]
+fn a_host_is_given_pauses_and_others_are_not_held_up() {
+    let started = std::time::Instant::now();
+    let slow = Server::start(|_, stream| ok(stream, b"pixels"));
+    let all = fetch_all(FetchConfig { host_interval_ms: 30, ..config() }, &rows(&slow, 6));
+    assert_eq!(count(&all, None), 6);
+    // No upper bound: the machine may be busy. Six requests have five pauses between them.
+    assert!(started.elapsed() >= Duration::from_millis(150), "{:?}", started.elapsed());
+}
+
+#[test]
 fn redirects_count_for_the_host_they_lead_to() {
     let busy = Busy::default();
     let target = Arc::new(working("127.0.0.1:0", &busy));

@@ -1,90 +1,113 @@
-//! Behaviour of [`Tables`] and [`Blocks`] as the pipeline and the user see it, on files built here.
+//! Each source's files with their quirks, byte by byte, and exactly which rows come out and which rule has the others.
 
-mod blocks;
+mod conceptual;
 mod errors;
-mod formats;
-mod quirks;
+mod laion;
+mod redcaps;
+mod shutterstock;
+mod wit;
 
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicBool;
 
-use ::parquet::arrow::ArrowWriter;
-use ::parquet::file::properties::WriterProperties;
-use arrow::array::{Array, ArrayRef, BinaryArray, RecordBatch};
-use arrow::util::display::{ArrayFormatter, FormatOptions};
+use arrow::array::{Array, AsArray};
 
 use super::*;
+use crate::config::Config;
+use crate::error::IngestError;
+use crate::filter::{Funnel, Rule};
+use crate::run::{filtered_rows, table_config};
+use crate::table::{Oddities, Tables};
 
-/// Cells of one row as text, null as `None`.
-type Row = Vec<Option<String>>;
-
-fn row(cells: &[&str]) -> Row {
-    cells.iter().map(|&cell| (cell != "∅").then(|| cell.to_owned())).collect()
+/// What came out of a source's files.
+#[derive(Debug)]
+struct Taken {
+    /// URL and caption of each row.
+    rows: Vec<(String, String)>,
+    /// Names of the columns.
+    columns: Vec<String>,
+    funnel: Funnel,
+    oddities: Oddities,
 }
 
-fn rows_of(batch: &RecordBatch) -> Vec<Row> {
-    let options = FormatOptions::default();
-    let columns: Vec<_> =
-        batch.columns().iter().map(|column| ArrayFormatter::try_new(column, &options).unwrap()).collect();
-    (0..batch.num_rows())
-        .map(|index| {
-            let cells = columns.iter().zip(batch.columns());
-            cells
-                .map(|(text, column)| column.is_valid(index).then(|| text.value(index).to_string()))
-                .collect()
-        })
-        .collect()
-}
+impl Taken {
+    fn captions(&self) -> Vec<&str> {
+        self.rows.iter().map(|(_, caption)| caption.as_str()).collect()
+    }
 
-fn read_all(tables: &Tables, rows_per_block: u64) -> Vec<Row> {
-    let blocks = tables.blocks(rows_per_block);
-    blocks.map(|block| block.unwrap()).inspect(|b| assert_eq!(b.rows.schema(), tables.schema())).fold(
-        Vec::new(),
-        |mut rows, block| {
-            rows.extend(rows_of(&block.rows));
-            rows
-        },
-    )
-}
+    fn urls(&self) -> Vec<&str> {
+        self.rows.iter().map(|(url, _)| url.as_str()).collect()
+    }
 
-fn pack(name: &str, bytes: &[u8]) -> Vec<u8> {
-    if name.ends_with(".gz") {
-        let mut packer = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
-        packer.write_all(bytes).unwrap();
-        packer.finish().unwrap()
-    } else if name.ends_with(".zst") {
-        zstd::encode_all(bytes, 1).unwrap()
-    } else {
-        bytes.to_vec()
+    /// Rules that dropped rows, each with how many; and that every row is accounted for.
+    #[track_caller]
+    fn dropped(&self) -> Vec<(&'static str, u64)> {
+        let dropped: Vec<_> = Rule::ALL
+            .iter()
+            .map(|&rule| (rule.as_str(), self.funnel.dropped(rule)))
+            .filter(|(_, rows)| *rows > 0)
+            .collect();
+        let sum: u64 = dropped.iter().map(|(_, rows)| rows).sum();
+        assert_eq!(self.funnel.rows_in, self.rows.len() as u64 + sum, "{}", self.funnel);
+        assert_eq!(self.funnel.kept(), self.rows.len() as u64);
+        dropped
     }
 }
 
-/// Writes `text` to a new file, packed as its name says.
-fn text_file(dir: &Path, name: &str, text: impl AsRef<[u8]>) -> PathBuf {
+fn config(source: Source, input: &Path) -> Config {
+    let mut config = Config::of_source(source);
+    config.input.url_list = input.to_str().unwrap().to_owned();
+    config.source.accept_terms = true;
+    config.source.contact = Some("me@lab.org".to_owned());
+    config
+}
+
+fn try_take(config: &Config) -> Result<Taken, IngestError> {
+    config.validate()?;
+    let tables = Tables::open(&table_config(config)?)?;
+    let mut rows = filtered_rows(config, &tables, &AtomicBool::new(false))?.unwrap();
+    let mut taken = Vec::new();
+    while let Some(batch) = rows.next_rows()? {
+        assert_eq!(batch.schema().fields(), tables.kept_schema().fields());
+        let text = |name: &str, row: usize| {
+            let column = batch.column_by_name(name).unwrap().as_string::<i32>();
+            if column.is_valid(row) { column.value(row).to_owned() } else { "∅".to_owned() }
+        };
+        taken.extend((0..batch.num_rows()).map(|row| (text("url", row), text("caption", row))));
+    }
+    let columns = tables.kept_schema().fields().iter().map(|field| field.name().clone()).collect();
+    Ok(Taken { rows: taken, columns, funnel: rows.funnel(), oddities: rows.oddities() })
+}
+
+#[track_caller]
+fn take(config: &Config) -> Taken {
+    try_take(config).unwrap()
+}
+
+/// Writes `bytes` as file `name`, gzipped if it is named so.
+fn file(dir: &Path, name: &str, bytes: impl AsRef<[u8]>) -> PathBuf {
     let path = dir.join(name);
-    std::fs::write(&path, pack(name, text.as_ref())).unwrap();
+    let bytes = if name.ends_with(".gz") {
+        let mut packer = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        packer.write_all(bytes.as_ref()).unwrap();
+        packer.finish().unwrap()
+    } else {
+        bytes.as_ref().to_vec()
+    };
+    std::fs::write(&path, bytes).unwrap();
     path
 }
 
-fn parquet_file(dir: &Path, name: &str, columns: Vec<(&str, ArrayRef)>, rows_per_group: usize) -> PathBuf {
-    let path = dir.join(name);
-    let batch = RecordBatch::try_from_iter_with_nullable(
-        columns.into_iter().map(|(name, array)| (name, array, true)),
-    );
-    let batch = batch.unwrap();
-    let properties = WriterProperties::builder().set_max_row_group_row_count(Some(rows_per_group)).build();
-    let file = std::fs::File::create(&path).unwrap();
-    let mut writer = ArrowWriter::try_new(file, batch.schema(), Some(properties)).unwrap();
-    writer.write(&batch).unwrap();
-    writer.close().unwrap();
-    path
-}
-
-/// `url_list`, url and caption column.
-fn captioned(list: &Path) -> TableConfig {
-    TableConfig {
-        url_list: list.to_str().unwrap().to_owned(),
-        caption_col: Some("caption".to_owned()),
-        ..TableConfig::default()
+#[test]
+fn every_source_has_its_word_and_a_guide_and_a_config_that_reads_back() {
+    for source in Source::ALL {
+        let word = toml::Value::try_from(source).unwrap();
+        assert_eq!(word.as_str(), Some(source.as_str()));
+        let manners = source.manners();
+        assert!(!manners.licence.is_empty() && !manners.guide.download.is_empty(), "{source}");
+        let config = config(source, Path::new("x"));
+        assert_eq!(Config::parse(&toml::to_string(&config).unwrap()).unwrap(), config, "{source}");
+        config.validate().unwrap();
     }
 }

@@ -1,14 +1,18 @@
 //! Which columns of a table are read, in which order they come out and under which names.
 //!
 //! The order is img2dataset's reader order (FORMAT.md, sidecar): additional columns as given, then `caption`, then
-//! the promised hash under the name of its kind, then `url`.
+//! the promised hash under the name of its kind, then `url`. Columns that are only looked at come last, so that
+//! cutting them off is a slice.
+//!
+//! A name may hold alternatives, `URL|url|image_url`: what one release calls so, another calls otherwise. The first
+//! that the table has wins, spelled exactly before spelled in another case.
 
 use std::path::Path;
 
 use pairmill_shards::table::{HashKind, RESERVED_COLUMNS};
 
 use super::TableConfig;
-use super::error::SourceError;
+use super::error::TableError;
 use super::format::InputFormat;
 
 /// Whether the output has a column of this name already, so that no additional column may have it.
@@ -25,6 +29,10 @@ pub(super) enum Role {
     Caption,
     Hash,
     Url,
+    /// Read for a filter and cut off again.
+    Looked {
+        asked_by: &'static str,
+    },
 }
 
 impl Role {
@@ -34,12 +42,13 @@ impl Role {
             Self::Caption => "--caption-col",
             Self::Hash => "--verify-hash",
             Self::Url => "--url-col",
+            Self::Looked { asked_by } => asked_by,
         }
     }
 
-    /// Whether the column is text whatever the table says: only extra columns keep their type.
+    /// Whether the column is text whatever a Parquet file says.
     pub(super) fn is_text(self) -> bool {
-        self != Self::Extra
+        matches!(self, Self::Caption | Self::Hash | Self::Url)
     }
 }
 
@@ -60,7 +69,7 @@ pub(super) struct Plan {
 }
 
 impl Plan {
-    pub(super) fn new(config: &TableConfig, format: InputFormat) -> Result<Self, SourceError> {
+    pub(super) fn new(config: &TableConfig, format: InputFormat) -> Result<Self, TableError> {
         if format == InputFormat::Txt {
             let given = [
                 ("--save-additional-columns", !config.save_additional_columns.is_empty()),
@@ -68,19 +77,19 @@ impl Plan {
                 ("--verify-hash", config.verify_hash.is_some()),
             ];
             if let Some((option, _)) = given.iter().find(|(_, given)| *given) {
-                return Err(SourceError::OptionOfOtherFormat { option, format });
+                return Err(TableError::OptionOfOtherFormat { option, format });
             }
         }
-        if config.headerless.is_some() && format.delimiter().is_none() {
-            return Err(SourceError::OptionOfOtherFormat { option: "--columns", format });
+        if config.headerless.is_some() && format.delimiter().is_none() && !config.header_optional {
+            return Err(TableError::OptionOfOtherFormat { option: "--columns", format });
         }
         let mut columns: Vec<Column> = Vec::new();
         for name in &config.save_additional_columns {
             if is_reserved(name) {
-                return Err(SourceError::ReservedColumn { column: name.clone() });
+                return Err(TableError::ReservedColumn { column: name.clone() });
             }
             if columns.iter().any(|column| column.name == *name) {
-                return Err(SourceError::RepeatedColumn { column: name.clone() });
+                return Err(TableError::RepeatedColumn { column: name.clone() });
             }
             columns.push(Column { source: name.clone(), name: name.clone(), role: Role::Extra });
         }
@@ -90,31 +99,58 @@ impl Plan {
         }
         if let Some((hash, kind)) = &config.verify_hash {
             if kind.parse::<HashKind>().is_err() {
-                return Err(SourceError::UnknownHash { word: kind.clone() });
+                return Err(TableError::UnknownHash { word: kind.clone() });
             }
             columns.push(Column { source: hash.clone(), name: kind.clone(), role: Role::Hash });
         }
         let source = if format == InputFormat::Txt { "url" } else { &config.url_col };
         columns.push(Column { source: source.to_owned(), name: "url".to_owned(), role: Role::Url });
+        for looked in &config.looked_at {
+            let role = Role::Looked { asked_by: looked.asked_by };
+            columns.push(Column { source: looked.column.clone(), name: looked.name.to_owned(), role });
+        }
         Ok(Self { columns })
     }
 
     /// Whether any column's type depends on its values.
     pub(super) fn has_extras(&self) -> bool {
-        self.columns.iter().any(|column| !column.role.is_text())
+        self.columns.iter().any(|column| column.role == Role::Extra)
     }
 
     /// For each column its index among `existing`, the names the file has.
-    pub(super) fn locate(&self, path: &Path, existing: &[String]) -> Result<Vec<usize>, SourceError> {
+    pub(super) fn locate(&self, path: &Path, existing: &[String]) -> Result<Vec<usize>, TableError> {
         self.columns.iter().map(|column| locate_one(column, path, existing)).collect()
     }
 }
 
-fn locate_one(column: &Column, path: &Path, existing: &[String]) -> Result<usize, SourceError> {
-    let mut places = existing.iter().enumerate().filter(|(_, name)| **name == column.source);
+/// How well the column `name` of a table answers to `wanted`, 0 best; `None` if not at all.
+pub(super) fn rank(wanted: &str, name: &str) -> Option<usize> {
+    if wanted == name {
+        return Some(0);
+    }
+    if !wanted.contains('|') {
+        return None;
+    }
+    let alternatives = || wanted.split('|').enumerate();
+    let exact = alternatives().find(|(_, other)| *other == name).map(|(place, _)| place);
+    exact.or_else(|| {
+        let place = alternatives().find(|(_, other)| other.eq_ignore_ascii_case(name))?.0;
+        Some(place + wanted.len())
+    })
+}
+
+/// Whether one of `existing` answers to `wanted`.
+pub(super) fn is_among(wanted: &str, existing: &[String]) -> bool {
+    existing.iter().any(|name| rank(wanted, name).is_some())
+}
+
+fn locate_one(column: &Column, path: &Path, existing: &[String]) -> Result<usize, TableError> {
+    let best = existing.iter().filter_map(|name| rank(&column.source, name)).min();
+    let mut places =
+        existing.iter().enumerate().filter(|(_, name)| best.is_some() && rank(&column.source, name) == best);
     match (places.next(), places.count()) {
         (Some((index, _)), 0) => Ok(index),
-        (Some(_), more) => Err(SourceError::AmbiguousColumn {
+        (Some(_), more) => Err(TableError::AmbiguousColumn {
             path: path.to_owned(),
             column: column.source.clone(),
             count: more + 1,
@@ -123,8 +159,8 @@ fn locate_one(column: &Column, path: &Path, existing: &[String]) -> Result<usize
     }
 }
 
-pub(super) fn missing(column: &Column, path: &Path, existing: &[String]) -> SourceError {
-    SourceError::MissingColumn {
+pub(super) fn missing(column: &Column, path: &Path, existing: &[String]) -> TableError {
+    TableError::MissingColumn {
         path: path.to_owned(),
         column: column.source.clone(),
         asked_by: column.role.asked_by(),
@@ -144,6 +180,9 @@ fn hint(column: &Column, existing: &[String]) -> String {
                 return format!("; the header holds {what}, try --input-format {fix}");
             }
         }
+    }
+    if let Role::Looked { asked_by } = column.role {
+        return format!("; name the column with {asked_by}, or turn the rule that needs it off");
     }
     let wanted = column.source.to_lowercase();
     let closest = existing
@@ -188,6 +227,22 @@ mod tests {
                 ("URL", "url")
             ]
         );
+    }
+
+    #[test]
+    fn of_several_names_the_first_wins_and_the_exact_spelling_before_another() {
+        let place = |wanted: &str, existing: &[&str]| {
+            let config = TableConfig { url_col: wanted.to_owned(), ..TableConfig::default() };
+            let plan = Plan::new(&config, InputFormat::Csv).unwrap();
+            let existing: Vec<String> = existing.iter().map(|&name| name.to_owned()).collect();
+            plan.locate(Path::new("t.csv"), &existing).map(|places| places[0])
+        };
+        assert_eq!(place("URL|url", &["text", "url", "URL"]).unwrap(), 2);
+        assert_eq!(place("URL|url", &["text", "Url"]).unwrap(), 1);
+        assert_eq!(place("a|b", &["B", "b"]).unwrap(), 1);
+        assert!(place("url", &["URL"]).is_err(), "a plain name is taken as it is");
+        let twice = place("a|b", &["x", "A", "a ", "A"]).unwrap_err().to_string();
+        assert!(twice.contains("appears 2 times"), "{twice}");
     }
 
     #[test]

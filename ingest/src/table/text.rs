@@ -7,7 +7,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::error::{MAX_RECORD_BYTES, SourceError, one_line};
+use super::error::{MAX_RECORD_BYTES, TableError, one_line};
 use super::format::Compression;
 
 const FILE_BUFFER_BYTES: usize = 128 << 10;
@@ -43,8 +43,8 @@ pub(super) struct Text {
 
 impl Text {
     /// Opens `path`; bytes read from disk are added to `consumed`.
-    pub(super) fn open(path: &Arc<Path>, consumed: Arc<AtomicU64>) -> Result<Self, SourceError> {
-        let unreadable = |error| SourceError::Unreadable { path: path.to_path_buf(), error };
+    pub(super) fn open(path: &Arc<Path>, consumed: Arc<AtomicU64>) -> Result<Self, TableError> {
+        let unreadable = |error| TableError::Unreadable { path: path.to_path_buf(), error };
         let file = File::open(path).map_err(unreadable)?;
         let mut packed = BufReader::with_capacity(FILE_BUFFER_BYTES, Counted::new(file, consumed));
         let compression = Compression::of_bytes(packed.fill_buf().map_err(unreadable)?);
@@ -52,7 +52,7 @@ impl Text {
             && named != compression
         {
             let compression = named.name();
-            return Err(SourceError::NotCompressed { path: path.to_path_buf(), extension, compression });
+            return Err(TableError::NotCompressed { path: path.to_path_buf(), extension, compression });
         }
         let plain: Box<dyn Read + Send> = match compression {
             Compression::Plain => Box::new(packed),
@@ -68,7 +68,7 @@ impl Text {
         match head.as_slice() {
             [0xef, 0xbb, 0xbf] => head.clear(),
             [0xff, 0xfe, ..] | [0xfe, 0xff, ..] => {
-                return Err(SourceError::Utf16 { path: path.to_path_buf() });
+                return Err(TableError::Utf16 { path: path.to_path_buf() });
             }
             _ => {}
         }
@@ -80,7 +80,7 @@ impl Text {
     }
 
     /// What is buffered; empty at the end. `row` is for the error.
-    pub(super) fn fill(&mut self, row: u64) -> Result<&[u8], SourceError> {
+    pub(super) fn fill(&mut self, row: u64) -> Result<&[u8], TableError> {
         // Twice, as the borrow of a returned buffer would outlive the error path.
         if let Err(error) = self.reader.fill_buf() {
             return Err(self.error(error, row));
@@ -95,7 +95,7 @@ impl Text {
     }
 
     /// Appends the next line, its end included, to `line`. Stops past [`MAX_RECORD_BYTES`]; `false` at the end.
-    pub(super) fn line(&mut self, line: &mut Vec<u8>, row: u64) -> Result<bool, SourceError> {
+    pub(super) fn line(&mut self, line: &mut Vec<u8>, row: u64) -> Result<bool, TableError> {
         let limit = MAX_RECORD_BYTES as u64 + 1;
         match (&mut self.reader).take(limit).read_until(b'\n', line) {
             Ok(read) => Ok(read > 0),
@@ -103,18 +103,18 @@ impl Text {
         }
     }
 
-    fn error(&self, error: io::Error, row: u64) -> SourceError {
+    fn error(&self, error: io::Error, row: u64) -> TableError {
         read_error(&self.path, self.compression, error, row)
     }
 }
 
-fn read_error(path: &Path, compression: Compression, error: io::Error, row: u64) -> SourceError {
+fn read_error(path: &Path, compression: Compression, error: io::Error, row: u64) -> TableError {
     // A decoder's errors carry no OS code; a disk's do.
     if compression == Compression::Plain || error.raw_os_error().is_some() {
-        return SourceError::Unreadable { path: path.to_owned(), error };
+        return TableError::Unreadable { path: path.to_owned(), error };
     }
     let compression = compression.name();
-    SourceError::BrokenCompression { path: path.to_owned(), compression, row, reason: one_line(&error) }
+    TableError::BrokenCompression { path: path.to_owned(), compression, row, reason: one_line(&error) }
 }
 
 /// `bytes` as text; invalid UTF-8 is replaced by U+FFFD and counted, so that no row is lost to it.

@@ -4,7 +4,7 @@ use std::fmt;
 use std::path::Path;
 use std::str::FromStr;
 
-use super::error::SourceError;
+use super::error::TableError;
 
 /// Format of an input table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -71,15 +71,15 @@ impl fmt::Display for InputFormat {
 }
 
 impl FromStr for InputFormat {
-    type Err = SourceError;
+    type Err = TableError;
 
     /// Takes img2dataset's words too (`csv.gz`, `tsv.gz`, …): compression is found in the bytes anyway.
-    fn from_str(word: &str) -> Result<Self, SourceError> {
+    fn from_str(word: &str) -> Result<Self, TableError> {
         let plain = without_compression(word);
         Self::ALL
             .into_iter()
             .find(|format| format.as_str() == plain && (plain == word || *format != Self::Parquet))
-            .ok_or_else(|| SourceError::UnknownFormat { word: word.to_owned() })
+            .ok_or_else(|| TableError::UnknownFormat { word: word.to_owned() })
     }
 }
 

@@ -7,19 +7,23 @@
 use csv_core::ReadRecordResult;
 
 use super::columns::Plan;
-use super::error::{MAX_RECORD_BYTES, MAX_RECORD_LINES, SourceError};
+use super::error::{MAX_RECORD_BYTES, MAX_RECORD_LINES, TableError};
 use super::records::{Cell, Oddities};
 use super::text::{Text, decode};
 
 /// Fields one record may have.
 const MAX_FIELDS: usize = 100_000;
 
-/// How fields are told apart.
+/// How fields and records are told apart.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Dialect {
     pub(super) delimiter: u8,
     pub(super) quoting: bool,
     pub(super) headerless: Option<Vec<String>>,
+    /// Whether a first record without a URL is a header all the same.
+    pub(super) header_optional: bool,
+    /// Of JSON: the member that holds the records.
+    pub(super) records_at: Option<String>,
 }
 
 /// The records of an open CSV or TSV file.
@@ -32,8 +36,8 @@ pub(super) struct Delimited {
     /// End of each field in `fields`.
     ends: Vec<usize>,
     ends_len: usize,
-    /// Number of fields the header has.
-    width: usize,
+    /// The header.
+    names: Vec<String>,
     /// Field index of each planned column.
     places: Vec<usize>,
     /// Line on which the current record begins, 1-based.
@@ -47,7 +51,7 @@ pub(super) struct Delimited {
 
 impl Delimited {
     /// Reads the header, or takes the given names, and finds the planned columns. `None` for a file without a byte.
-    pub(super) fn open(text: Text, dialect: &Dialect, plan: &Plan) -> Result<Option<Self>, SourceError> {
+    pub(super) fn open(text: Text, dialect: &Dialect, plan: &Plan) -> Result<Option<Self>, TableError> {
         let core =
             csv_core::ReaderBuilder::new().delimiter(dialect.delimiter).quoting(dialect.quoting).build();
         let mut records = Self {
@@ -57,7 +61,7 @@ impl Delimited {
             fields_len: 0,
             ends: vec![0; 64],
             ends_len: 0,
-            width: 0,
+            names: Vec::new(),
             places: Vec::new(),
             line: 1,
             row: 0,
@@ -70,33 +74,56 @@ impl Delimited {
         }
         let path = records.text.path.clone();
         let names = match &dialect.headerless {
-            Some(names) => {
+            Some(names) if dialect.header_optional && records.has_url() => {
+                let mut names = names.clone();
+                // Columns behind those named are nobody's.
+                names.extend((names.len()..records.ends_len).map(|index| format!("column {index}")));
                 if names.len() != records.ends_len {
                     let (named, found) = (names.len(), records.ends_len);
-                    return Err(SourceError::HeaderCount { path: path.to_path_buf(), named, found });
+                    return Err(TableError::HeaderCount { path: path.to_path_buf(), named, found });
+                }
+                records.peeked = true;
+                names
+            }
+            Some(names) if !dialect.header_optional => {
+                if names.len() != records.ends_len {
+                    let (named, found) = (names.len(), records.ends_len);
+                    return Err(TableError::HeaderCount { path: path.to_path_buf(), named, found });
                 }
                 records.peeked = true;
                 names.clone()
             }
-            None => {
+            _ => {
                 let mut invalid = 0;
                 let fields = (0..records.ends_len).map(|index| records.field(index).unwrap_or_default());
                 fields.map(|name| decode(name, &mut invalid).into_owned()).collect()
             }
         };
-        records.width = names.len();
         records.places = plan.locate(&path, &names)?;
+        records.names = names;
         Ok(Some(records))
     }
 
-    pub(super) fn advance(&mut self) -> Result<bool, SourceError> {
+    /// Whether a field of the current record begins as a URL does.
+    fn has_url(&self) -> bool {
+        (0..self.ends_len).filter_map(|index| self.field(index)).any(|field| {
+            let field = field.trim_ascii_start();
+            field.starts_with(b"http://") || field.starts_with(b"https://")
+        })
+    }
+
+    pub(super) fn into_names(self) -> Vec<String> {
+        self.names
+    }
+
+    pub(super) fn advance(&mut self) -> Result<bool, TableError> {
         if self.peeked {
             self.peeked = false;
         } else if !self.read()? {
             return Ok(false);
         }
         self.row += 1;
-        if self.ends_len != self.width {
+        if self.ends_len != self.names.len() {
             self.oddities.ragged_rows += 1;
         }
         Ok(true)
@@ -130,7 +157,7 @@ impl Delimited {
     }
 
     /// Parses one record into `fields` and `ends`.
-    fn read(&mut self) -> Result<bool, SourceError> {
+    fn read(&mut self) -> Result<bool, TableError> {
         (self.fields_len, self.ends_len) = (0, 0);
         // Blank lines first, so that `line` is where the record begins.
         while let Some(&end @ (b'\n' | b'\r')) = self.text.fill(self.row)?.first() {
@@ -193,7 +220,7 @@ impl Delimited {
     }
 
     /// Line ends inside the record so far.
-    fn lines_inside(&self) -> Result<u64, SourceError> {
+    fn lines_inside(&self) -> Result<u64, TableError> {
         if self.core.line() <= self.line + 1 {
             return Ok(0);
         }
@@ -204,17 +231,12 @@ impl Delimited {
         Ok(inside)
     }
 
-    fn open_quote(&self, ends: String) -> SourceError {
-        SourceError::OpenQuote { path: self.text.path.to_path_buf(), row: self.row, line: self.line, ends }
+    fn open_quote(&self, ends: String) -> TableError {
+        TableError::OpenQuote { path: self.text.path.to_path_buf(), row: self.row, line: self.line, ends }
     }
 
-    fn too_long(&self) -> SourceError {
+    fn too_long(&self) -> TableError {
         let hint = "; is a quote unclosed (--quoting false), or the delimiter another (--input-format)?";
-        SourceError::RecordTooLong {
-            path: self.text.path.to_path_buf(),
-            row: self.row,
-            line: self.line,
-            hint,
-        }
+        TableError::RecordTooLong { path: self.text.path.to_path_buf(), row: self.row, line: self.line, hint }
     }
 }

@@ -5,7 +5,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::error::{SourceError, one_line};
+use super::error::{TableError, one_line};
 use super::format::{InputFormat, without_compression};
 
 /// One file of the input.
@@ -21,25 +21,25 @@ pub struct InputFile {
 pub(super) fn resolve(
     url_list: &str,
     format: Option<InputFormat>,
-) -> Result<(InputFormat, Vec<InputFile>), SourceError> {
+) -> Result<(InputFormat, Vec<InputFile>), TableError> {
     if url_list.trim().is_empty() {
-        return Err(SourceError::NoUrlList);
+        return Err(TableError::NoUrlList);
     }
     let path = Path::new(url_list);
     let (paths, format) = match std::fs::metadata(path) {
         Ok(found) if found.is_dir() => in_folder(path, url_list, format)?,
         Ok(_) => {
             let format = format.or_else(|| InputFormat::of_path(path));
-            let format = format.ok_or_else(|| SourceError::UnknownExtension { path: path.to_owned() })?;
+            let format = format.ok_or_else(|| TableError::UnknownExtension { path: path.to_owned() })?;
             (vec![path.to_owned()], format)
         }
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
             if !url_list.contains(['*', '?', '[']) {
-                return Err(SourceError::Missing { path: path.to_owned() });
+                return Err(TableError::Missing { path: path.to_owned() });
             }
             by_glob(url_list, format)?
         }
-        Err(error) => return Err(SourceError::Unreadable { path: path.to_owned(), error }),
+        Err(error) => return Err(TableError::Unreadable { path: path.to_owned(), error }),
     };
     let files = paths.into_iter().map(sized).collect::<Result<Vec<_>, _>>()?;
     Ok((format, files))
@@ -49,8 +49,8 @@ fn in_folder(
     folder: &Path,
     url_list: &str,
     format: Option<InputFormat>,
-) -> Result<(Vec<PathBuf>, InputFormat), SourceError> {
-    let unreadable = |error| SourceError::Unreadable { path: folder.to_owned(), error };
+) -> Result<(Vec<PathBuf>, InputFormat), TableError> {
+    let unreadable = |error| TableError::Unreadable { path: folder.to_owned(), error };
     let mut tables = Vec::new();
     let mut has_subfolder = false;
     for entry in std::fs::read_dir(folder).map_err(unreadable)? {
@@ -79,7 +79,7 @@ fn in_folder(
             }
             (None, false) => "; check --url-list".to_owned(),
         };
-        SourceError::NoTableInFolder { folder: folder.to_owned(), wanted, hint }
+        TableError::NoTableInFolder { folder: folder.to_owned(), wanted, hint }
     };
     let chosen = match format {
         Some(format) => format,
@@ -93,21 +93,19 @@ fn in_folder(
     Ok((ordered(paths)?, chosen))
 }
 
-fn by_glob(pattern: &str, format: Option<InputFormat>) -> Result<(Vec<PathBuf>, InputFormat), SourceError> {
+fn by_glob(pattern: &str, format: Option<InputFormat>) -> Result<(Vec<PathBuf>, InputFormat), TableError> {
     let matches = glob::glob(pattern)
-        .map_err(|error| SourceError::BadGlob { pattern: pattern.to_owned(), reason: one_line(&error) })?;
+        .map_err(|error| TableError::BadGlob { pattern: pattern.to_owned(), reason: one_line(&error) })?;
     let mut paths = Vec::new();
     for found in matches {
-        let path = found.map_err(|error| SourceError::Unreadable {
-            path: error.path().to_owned(),
-            error: error.into(),
-        })?;
+        let path = found
+            .map_err(|error| TableError::Unreadable { path: error.path().to_owned(), error: error.into() })?;
         if path.is_file() {
             paths.push(path);
         }
     }
     if paths.is_empty() {
-        return Err(SourceError::NoMatch { pattern: pattern.to_owned() });
+        return Err(TableError::NoMatch { pattern: pattern.to_owned() });
     }
     let paths = ordered(paths)?;
     if let Some(format) = format {
@@ -116,10 +114,10 @@ fn by_glob(pattern: &str, format: Option<InputFormat>) -> Result<(Vec<PathBuf>, 
     let mut formats = Vec::with_capacity(paths.len());
     for path in &paths {
         let format = InputFormat::of_path(path);
-        formats.push(format.ok_or_else(|| SourceError::UnknownExtension { path: path.clone() })?);
+        formats.push(format.ok_or_else(|| TableError::UnknownExtension { path: path.clone() })?);
     }
     let format = only_format(pattern, formats.into_iter())?;
-    let format = format.ok_or_else(|| SourceError::NoMatch { pattern: pattern.to_owned() })?;
+    let format = format.ok_or_else(|| TableError::NoMatch { pattern: pattern.to_owned() })?;
     Ok((paths, format))
 }
 
@@ -127,14 +125,14 @@ fn by_glob(pattern: &str, format: Option<InputFormat>) -> Result<(Vec<PathBuf>, 
 fn only_format(
     url_list: &str,
     formats: impl Iterator<Item = InputFormat>,
-) -> Result<Option<InputFormat>, SourceError> {
+) -> Result<Option<InputFormat>, TableError> {
     let mut seen: Vec<InputFormat> = formats.collect();
     seen.sort_unstable();
     seen.dedup();
     match seen.as_slice() {
         [] => Ok(None),
         [only] => Ok(Some(*only)),
-        several => Err(SourceError::MixedFormats {
+        several => Err(TableError::MixedFormats {
             url_list: url_list.to_owned(),
             formats: several.iter().map(|format| format.as_str()).collect::<Vec<_>>().join(", "),
         }),
@@ -142,7 +140,7 @@ fn only_format(
 }
 
 /// Sorts as Python sorts path strings (not component-wise as [`Path`] does) and refuses a table given twice.
-fn ordered(mut paths: Vec<PathBuf>) -> Result<Vec<PathBuf>, SourceError> {
+fn ordered(mut paths: Vec<PathBuf>) -> Result<Vec<PathBuf>, TableError> {
     paths.sort_by(|a, b| a.as_os_str().as_encoded_bytes().cmp(b.as_os_str().as_encoded_bytes()));
     let mut stems: Vec<(String, &PathBuf)> =
         paths.iter().map(|path| (without_compression(&path.to_string_lossy()).to_owned(), path)).collect();
@@ -151,16 +149,16 @@ fn ordered(mut paths: Vec<PathBuf>) -> Result<Vec<PathBuf>, SourceError> {
         if let [(stem, first), (next, second)] = pair
             && stem == next
         {
-            return Err(SourceError::SameTableTwice { first: (*first).clone(), second: (*second).clone() });
+            return Err(TableError::SameTableTwice { first: (*first).clone(), second: (*second).clone() });
         }
     }
     Ok(paths)
 }
 
-fn sized(path: PathBuf) -> Result<InputFile, SourceError> {
+fn sized(path: PathBuf) -> Result<InputFile, TableError> {
     match std::fs::metadata(&path) {
         Ok(found) => Ok(InputFile { bytes: found.len(), path }),
-        Err(error) => Err(SourceError::Unreadable { path, error }),
+        Err(error) => Err(TableError::Unreadable { path, error }),
     }
 }
 

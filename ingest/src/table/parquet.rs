@@ -23,8 +23,8 @@ use parquet::errors::ParquetError;
 use parquet::file::reader::{ChunkReader, Length};
 use parquet::schema::types::{SchemaDescriptor, Type, TypePtr};
 
-use super::columns::{Plan, Role};
-use super::error::{SourceError, one_line};
+use super::columns::Plan;
+use super::error::{TableError, one_line};
 use super::records::Oddities;
 use super::text::{Counted, decode};
 
@@ -92,14 +92,14 @@ pub(super) struct ParquetTable {
 }
 
 /// Rows and column types of `path`, with every planned column checked.
-pub(super) fn footer(path: &Path, plan: &Plan) -> Result<Footer, SourceError> {
+pub(super) fn footer(path: &Path, plan: &Plan) -> Result<Footer, TableError> {
     let opened = load(path, plan, &Arc::default())?;
     let mut types = Vec::with_capacity(plan.columns.len());
     for (column, place) in plan.columns.iter().zip(&opened.places) {
         let found = opened.schema.field(*place).data_type();
         let plain = plain_type(found);
         if column.role.is_text() && (plain.is_nested() || !can_cast_types(&plain, &DataType::Utf8)) {
-            return Err(SourceError::NotText {
+            return Err(TableError::NotText {
                 path: path.to_owned(),
                 column: column.source.clone(),
                 asked_by: column.role.asked_by(),
@@ -111,6 +111,13 @@ pub(super) fn footer(path: &Path, plan: &Plan) -> Result<Footer, SourceError> {
     Ok(Footer { rows: opened.rows, types })
 }
 
+/// Names of the top-level columns of `path`.
+pub(super) fn names(path: &Path) -> Result<Vec<String>, TableError> {
+    let nothing = Plan { columns: Vec::new() };
+    let opened = load(path, &nothing, &Arc::default())?;
+    Ok(opened.schema.fields().iter().map(|field| field.name().clone()).collect())
+}
+
 struct Opened {
     metadata: ArrowReaderMetadata,
     /// As the file has it, before text is read as bytes.
@@ -119,9 +126,9 @@ struct Opened {
     rows: u64,
 }
 
-fn load(path: &Path, plan: &Plan, consumed: &Arc<AtomicU64>) -> Result<Opened, SourceError> {
+fn load(path: &Path, plan: &Plan, consumed: &Arc<AtomicU64>) -> Result<Opened, TableError> {
     let corrupt = |error: ParquetError| corrupt(path, None, &error);
-    let file = File::open(path).map_err(|error| SourceError::Unreadable { path: path.to_owned(), error })?;
+    let file = File::open(path).map_err(|error| TableError::Unreadable { path: path.to_owned(), error })?;
     let file = CountedFile { file, consumed: consumed.clone() };
     let metadata =
         guarded(|| ArrowReaderMetadata::load(&file, ArrowReaderOptions::new())).map_err(corrupt)?;
@@ -200,7 +207,7 @@ impl ParquetTable {
         plan: &Plan,
         schema: SchemaRef,
         consumed: Arc<AtomicU64>,
-    ) -> Result<Self, SourceError> {
+    ) -> Result<Self, TableError> {
         let opened = load(path, plan, &consumed)?;
         Ok(Self {
             path: path.clone(),
@@ -235,7 +242,7 @@ impl ParquetTable {
     }
 
     /// Up to `limit` more rows, as batches; none at the end.
-    pub(super) fn read(&mut self, limit: u64) -> Result<Vec<RecordBatch>, SourceError> {
+    pub(super) fn read(&mut self, limit: u64) -> Result<Vec<RecordBatch>, TableError> {
         let limit = limit.min(self.rows - self.row);
         let mut batches = Vec::new();
         let mut taken = 0;
@@ -255,7 +262,7 @@ impl ParquetTable {
             bytes += used.columns().iter().map(sliced_bytes).sum::<usize>();
             if bytes > super::error::MAX_BLOCK_BYTES {
                 let (first_row, path) = (self.row, self.path.to_path_buf());
-                return Err(SourceError::BlockTooLarge { path, first_row, rows: taken });
+                return Err(TableError::BlockTooLarge { path, first_row, rows: taken });
             }
             taken += used.num_rows() as u64;
             batches.push(used);
@@ -264,7 +271,7 @@ impl ParquetTable {
         Ok(batches)
     }
 
-    fn next_batch(&mut self) -> Result<RecordBatch, SourceError> {
+    fn next_batch(&mut self) -> Result<RecordBatch, TableError> {
         let at = self.row;
         let reader = match &mut self.reader {
             Some(reader) => reader,
@@ -281,9 +288,9 @@ impl ParquetTable {
     }
 
     /// A reader that begins at row `first`, without touching row groups before it.
-    fn reader_from(&self, first: u64) -> Result<ParquetRecordBatchReader, SourceError> {
+    fn reader_from(&self, first: u64) -> Result<ParquetRecordBatchReader, TableError> {
         let file = File::open(&self.path)
-            .map_err(|error| SourceError::Unreadable { path: self.path.to_path_buf(), error })?;
+            .map_err(|error| TableError::Unreadable { path: self.path.to_path_buf(), error })?;
         let file = CountedFile { file, consumed: self.consumed.clone() };
         let mut before = 0;
         let mut groups = Vec::new();
@@ -308,7 +315,7 @@ impl ParquetTable {
     }
 
     /// From file order and types to those of our blocks.
-    fn in_plan_order(&mut self, batch: &RecordBatch) -> Result<RecordBatch, SourceError> {
+    fn in_plan_order(&mut self, batch: &RecordBatch) -> Result<RecordBatch, TableError> {
         let failed =
             |path: &Path, row: u64, error: &arrow::error::ArrowError| corrupt(path, Some(row), error);
         // A projection keeps file order and holds each column once.
@@ -353,15 +360,15 @@ fn sliced_bytes(column: &ArrayRef) -> usize {
     column.to_data().get_slice_memory_size().unwrap_or(usize::MAX / 1_024)
 }
 
-fn corrupt(path: &Path, row: Option<u64>, error: &impl std::fmt::Display) -> SourceError {
-    SourceError::CorruptParquet { path: path.to_owned(), row, reason: one_line(error) }
+fn corrupt(path: &Path, row: Option<u64>, error: &impl std::fmt::Display) -> TableError {
+    TableError::CorruptParquet { path: path.to_owned(), row, reason: one_line(error) }
 }
 
 /// The first planned column whose types in two files have nothing in common.
 pub(super) fn conflict<'a>(plan: &'a Plan, a: &[DataType], b: &[DataType]) -> Option<(usize, &'a str)> {
     let columns = plan.columns.iter().zip(a.iter().zip(b)).enumerate();
     columns
-        .filter(|(_, (column, _))| column.role == Role::Extra)
+        .filter(|(_, (column, _))| !column.role.is_text())
         .find(|(_, (_, (a, b)))| common_type(a, b).is_none())
         .map(|(index, (column, _))| (index, column.source.as_str()))
 }

@@ -17,7 +17,7 @@ pub const MAX_BLOCK_BYTES: usize = 1 << 30;
 
 /// Why an input table cannot be read.
 #[derive(Debug, thiserror::Error)]
-pub enum SourceError {
+pub enum TableError {
     /// Nothing at the path of `url_list`.
     #[error("{}: no such file or folder; check --url-list", path.display())]
     Missing {

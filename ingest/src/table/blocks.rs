@@ -9,7 +9,7 @@ use arrow::compute::concat_batches;
 use arrow::datatypes::SchemaRef;
 
 use super::Inner;
-use super::error::{MAX_BLOCK_BYTES, SourceError, one_line};
+use super::error::{MAX_BLOCK_BYTES, TableError, one_line};
 use super::format::InputFormat;
 use super::infer::{Assembly, Kind, Misfit};
 use super::parquet::ParquetTable;
@@ -67,7 +67,7 @@ impl Blocks {
     ///
     /// # Errors
     /// As reading the block would, but for what only decoding finds.
-    pub fn skip_block(&mut self) -> Result<Option<u64>, SourceError> {
+    pub fn skip_block(&mut self) -> Result<Option<u64>, TableError> {
         self.guarded(|blocks| {
             let rows_per_block = blocks.rows_per_block;
             blocks.in_open_table(|table, _| {
@@ -87,7 +87,7 @@ impl Blocks {
         self.open.iter().fold(self.oddities, |sum, table| sum.plus(table.rows.oddities()))
     }
 
-    fn read_block(&mut self) -> Result<Option<RowBlock>, SourceError> {
+    fn read_block(&mut self) -> Result<Option<RowBlock>, TableError> {
         self.guarded(|blocks| {
             let rows_per_block = blocks.rows_per_block;
             blocks.in_open_table(|table, inner| table.read_block(inner, rows_per_block))
@@ -96,8 +96,8 @@ impl Blocks {
 
     fn guarded<T>(
         &mut self,
-        work: impl FnOnce(&mut Self) -> Result<Option<T>, SourceError>,
-    ) -> Result<Option<T>, SourceError> {
+        work: impl FnOnce(&mut Self) -> Result<Option<T>, TableError>,
+    ) -> Result<Option<T>, TableError> {
         if self.failed {
             return Ok(None);
         }
@@ -109,8 +109,8 @@ impl Blocks {
     /// Runs `work` on the open file, going on to the next one for as long as it finds nothing.
     fn in_open_table<T>(
         &mut self,
-        mut work: impl FnMut(&mut OpenTable, &Inner) -> Result<Option<T>, SourceError>,
-    ) -> Result<Option<T>, SourceError> {
+        mut work: impl FnMut(&mut OpenTable, &Inner) -> Result<Option<T>, TableError>,
+    ) -> Result<Option<T>, TableError> {
         loop {
             if let Some(table) = &mut self.open {
                 if let Some(found) = work(table, &self.inner)? {
@@ -129,7 +129,7 @@ impl Blocks {
 }
 
 impl Iterator for Blocks {
-    type Item = Result<RowBlock, SourceError>;
+    type Item = Result<RowBlock, TableError>;
 
     fn next(&mut self) -> Option<Self::Item> {
         self.read_block().transpose()
@@ -143,7 +143,7 @@ impl std::fmt::Debug for Blocks {
 }
 
 impl OpenRows {
-    fn open(path: &Arc<Path>, inner: &Inner, consumed: &Arc<AtomicU64>) -> Result<Option<Self>, SourceError> {
+    fn open(path: &Arc<Path>, inner: &Inner, consumed: &Arc<AtomicU64>) -> Result<Option<Self>, TableError> {
         let consumed = consumed.clone();
         if inner.format == InputFormat::Parquet {
             let table = ParquetTable::open(path, &inner.plan, inner.schema.clone(), consumed)?;
@@ -160,7 +160,7 @@ impl OpenRows {
         }
     }
 
-    fn skip(&mut self, rows: u64) -> Result<u64, SourceError> {
+    fn skip(&mut self, rows: u64) -> Result<u64, TableError> {
         match self {
             Self::Parquet(table) => Ok(table.skip(rows)),
             Self::Text { records, row } => {
@@ -176,18 +176,14 @@ impl OpenRows {
 }
 
 impl OpenTable {
-    fn read_block(&mut self, inner: &Inner, rows_per_block: u64) -> Result<Option<RowBlock>, SourceError> {
+    fn read_block(&mut self, inner: &Inner, rows_per_block: u64) -> Result<Option<RowBlock>, TableError> {
         let (first_row, rows) = match &mut self.rows {
             OpenRows::Parquet(table) => {
                 let first_row = table.row();
                 let batches = table.read(rows_per_block)?;
                 let rows = concat_batches(&inner.schema, &batches).map_err(|error| {
                     let reason = one_line(&error);
-                    SourceError::CorruptParquet {
-                        path: self.path.to_path_buf(),
-                        row: Some(first_row),
-                        reason,
-                    }
+                    TableError::CorruptParquet { path: self.path.to_path_buf(), row: Some(first_row), reason }
                 })?;
                 (first_row, rows)
             }
@@ -208,7 +204,7 @@ fn assemble(
     inner: &Inner,
     first_row: u64,
     limit: u64,
-) -> Result<RecordBatch, SourceError> {
+) -> Result<RecordBatch, TableError> {
     let mut columns: Vec<Assembly> = inner.kinds.iter().map(Assembly::new).collect();
     let (mut rows, mut bytes) = (0, 0);
     while rows < limit && records.advance()? {
@@ -220,10 +216,10 @@ fn assemble(
         }
         rows += 1;
         if bytes > MAX_BLOCK_BYTES {
-            return Err(SourceError::BlockTooLarge { path: path.to_owned(), first_row, rows });
+            return Err(TableError::BlockTooLarge { path: path.to_owned(), first_row, rows });
         }
     }
-    batch_of(columns, inner.schema.clone(), rows).map_err(|error| SourceError::Malformed {
+    batch_of(columns, inner.schema.clone(), rows).map_err(|error| TableError::Malformed {
         path: path.to_owned(),
         row: first_row,
         line: records.line(),
@@ -241,11 +237,11 @@ fn batch_of(
     RecordBatch::try_new_with_options(schema, columns, &options)
 }
 
-fn changed(records: &mut Records, path: &Path, inner: &Inner, row: u64, column: usize) -> SourceError {
+fn changed(records: &mut Records, path: &Path, inner: &Inner, row: u64, column: usize) -> TableError {
     let name = inner.plan.columns.get(column).map_or("", |column| &column.source);
     let kind = inner.kinds.get(column).map(Kind::data_type);
     let kind = kind.map_or_else(String::new, |kind| kind.to_string());
     let reason =
         format!("row {row}, line {}, column `{name}` was {kind} when the table was scanned", records.line());
-    SourceError::Changed { path: path.to_owned(), reason }
+    TableError::Changed { path: path.to_owned(), reason }
 }

@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use super::columns::Plan;
 use super::delimited::{Delimited, Dialect};
-use super::error::{MAX_RECORD_BYTES, SourceError};
+use super::error::{MAX_RECORD_BYTES, TableError};
 use super::format::InputFormat;
 use super::json::{Framing, JsonRecords};
 use super::text::{Text, decode};
@@ -66,10 +66,16 @@ impl Records {
         dialect: &Dialect,
         plan: &Plan,
         consumed: Arc<AtomicU64>,
-    ) -> Result<Option<Self>, SourceError> {
+    ) -> Result<Option<Self>, TableError> {
         let text = Text::open(path, consumed)?;
         Ok(match format {
-            InputFormat::Json => JsonRecords::open(text, Framing::Array, plan)?.map(Box::new).map(Self::Json),
+            InputFormat::Json => {
+                let framing = match &dialect.records_at {
+                    Some(member) => Framing::Member(member.clone()),
+                    None => Framing::Array,
+                };
+                JsonRecords::open(text, framing, plan)?.map(Box::new).map(Self::Json)
+            }
             InputFormat::Jsonl => {
                 JsonRecords::open(text, Framing::Lines, plan)?.map(Box::new).map(Self::Json)
             }
@@ -82,15 +88,24 @@ impl Records {
     }
 
     /// Whether the table has a row; and for JSON, whether its first objects have the planned columns.
-    pub(super) fn check(self, plan: &Plan) -> Result<bool, SourceError> {
+    pub(super) fn check(self, plan: &Plan) -> Result<bool, TableError> {
         match self {
             Self::Json(records) => records.check_columns(plan).map(|()| true),
             mut other => other.advance(),
         }
     }
 
+    /// Column names; of JSON those of its first objects.
+    pub(super) fn names(self) -> Result<Vec<String>, TableError> {
+        match self {
+            Self::Delimited(records) => Ok(records.into_names()),
+            Self::Json(records) => Ok(records.first_keys(|_| false)?.1),
+            Self::Lines(_) => Ok(vec!["url".to_owned()]),
+        }
+    }
+
     /// Moves on to the next record; `false` at the end.
-    pub(super) fn advance(&mut self) -> Result<bool, SourceError> {
+    pub(super) fn advance(&mut self) -> Result<bool, TableError> {
         match self {
             Self::Delimited(records) => records.advance(),
             Self::Json(records) => records.advance(),
@@ -139,7 +154,7 @@ impl UrlLines {
         Self { text, raw: Vec::new(), row: 0, line: 0, oddities: Oddities::default() }
     }
 
-    fn advance(&mut self) -> Result<bool, SourceError> {
+    fn advance(&mut self) -> Result<bool, TableError> {
         loop {
             self.raw.clear();
             if !self.text.line(&mut self.raw, self.row)? {
@@ -149,7 +164,7 @@ impl UrlLines {
             if self.raw.len() > MAX_RECORD_BYTES {
                 let hint = "; a txt table has one URL per line, is it another format (--input-format)?";
                 let path = self.text.path.to_path_buf();
-                return Err(SourceError::RecordTooLong { path, row: self.row, line: self.line, hint });
+                return Err(TableError::RecordTooLong { path, row: self.row, line: self.line, hint });
             }
             if !self.raw.trim_ascii().is_empty() {
                 self.row += 1;

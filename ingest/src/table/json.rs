@@ -4,13 +4,17 @@
 //! hands only that slice to serde_json. Values that no column needs are skipped without being built.
 
 use std::fmt;
+use std::path::Path;
+use std::sync::Arc;
 
 use serde::Deserializer as _;
 use serde::de::{DeserializeSeed, IgnoredAny, MapAccess, Visitor};
 use serde_json::Value;
 
-use super::columns::{Plan, missing};
-use super::error::{MAX_RECORD_BYTES, SourceError, one_line};
+mod member;
+
+use super::columns::{Plan, is_among, missing, rank};
+use super::error::{MAX_RECORD_BYTES, TableError, one_line};
 use super::records::{Cell, Oddities};
 use super::text::Text;
 
@@ -18,10 +22,12 @@ use super::text::Text;
 const CHECKED_RECORDS: usize = 1_000;
 
 /// How objects are laid out in the file.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Framing {
     /// `[{…}, {…}]`
     Array,
+    /// `{…, "member": [{…}, {…}], …}`, or the array alone.
+    Member(String),
     /// One object per line.
     Lines,
 }
@@ -33,6 +39,8 @@ enum Place {
     AfterBracket,
     AfterElement,
     End,
+    /// Behind the array, but within the object that holds it.
+    AfterArray,
 }
 
 /// The records of an open JSON file.
@@ -45,6 +53,8 @@ pub(super) struct JsonRecords {
     names: Vec<String>,
     /// Parsed cell of each planned column, filled when the first cell of a record is asked for.
     cells: Vec<Option<Value>>,
+    /// Whether an object holds the array.
+    in_object: bool,
     parsed: bool,
     /// The first record, read to check the columns.
     peeked: bool,
@@ -57,7 +67,7 @@ pub(super) struct JsonRecords {
 
 impl JsonRecords {
     /// Reads the first record and checks that it is an object. `None` without a record.
-    pub(super) fn open(text: Text, framing: Framing, plan: &Plan) -> Result<Option<Self>, SourceError> {
+    pub(super) fn open(text: Text, framing: Framing, plan: &Plan) -> Result<Option<Self>, TableError> {
         let names: Vec<String> = plan.columns.iter().map(|column| column.source.clone()).collect();
         let mut records = Self {
             text,
@@ -66,6 +76,7 @@ impl JsonRecords {
             raw: Vec::new(),
             cells: vec![None; names.len()],
             names,
+            in_object: false,
             parsed: false,
             peeked: false,
             line: 1,
@@ -79,7 +90,8 @@ impl JsonRecords {
         records.peeked = true;
         if let Err(reason) = parse_keys(&records.raw) {
             records.line = records.record_line;
-            let is_array = framing == Framing::Lines && records.raw.trim_ascii_start().starts_with(b"[");
+            let is_array =
+                records.framing == Framing::Lines && records.raw.trim_ascii_start().starts_with(b"[");
             return Err(records.malformed(if is_array {
                 "this line is an array; if the file is one array of objects, give --input-format json"
                     .to_owned()
@@ -92,10 +104,24 @@ impl JsonRecords {
 
     /// Reads up to [`CHECKED_RECORDS`] and checks that each planned column is in one of them: writers may leave
     /// out keys whose value is null.
-    pub(super) fn check_columns(mut self, plan: &Plan) -> Result<(), SourceError> {
+    pub(super) fn check_columns(self, plan: &Plan) -> Result<(), TableError> {
+        let complete =
+            |existing: &[String]| plan.columns.iter().all(|column| is_among(&column.source, existing));
+        let (path, existing) = self.first_keys(complete)?;
+        match plan.columns.iter().find(|column| !is_among(&column.source, &existing)) {
+            Some(column) => Err(missing(column, &path, &existing)),
+            None => Ok(()),
+        }
+    }
+
+    /// The keys of up to [`CHECKED_RECORDS`], in order of appearance, until `enough` of them are there; and the file.
+    pub(super) fn first_keys(
+        mut self,
+        enough: impl Fn(&[String]) -> bool,
+    ) -> Result<(Arc<Path>, Vec<String>), TableError> {
         let mut existing: Vec<String> = Vec::new();
         for _ in 0..CHECKED_RECORDS {
-            if !self.advance()? {
+            if enough(&existing) || !self.advance()? {
                 break;
             }
             for key in parse_keys(&self.raw).unwrap_or_default() {
@@ -103,17 +129,11 @@ impl JsonRecords {
                     existing.push(key);
                 }
             }
-            if plan.columns.iter().all(|column| existing.contains(&column.source)) {
-                return Ok(());
-            }
         }
-        match plan.columns.iter().find(|column| !existing.contains(&column.source)) {
-            Some(column) => Err(missing(column, &self.text.path, &existing)),
-            None => Ok(()),
-        }
+        Ok((self.text.path.clone(), existing))
     }
 
-    pub(super) fn advance(&mut self) -> Result<bool, SourceError> {
+    pub(super) fn advance(&mut self) -> Result<bool, TableError> {
         if self.peeked {
             self.peeked = false;
         } else if !self.frame()? {
@@ -160,15 +180,15 @@ impl JsonRecords {
     }
 
     /// Puts the next record's bytes into `raw`.
-    fn frame(&mut self) -> Result<bool, SourceError> {
+    fn frame(&mut self) -> Result<bool, TableError> {
         self.raw.clear();
         match self.framing {
-            Framing::Array => self.frame_element(),
+            Framing::Array | Framing::Member(_) => self.frame_element(),
             Framing::Lines => self.frame_line(),
         }
     }
 
-    fn frame_line(&mut self) -> Result<bool, SourceError> {
+    fn frame_line(&mut self) -> Result<bool, TableError> {
         loop {
             self.raw.clear();
             if !self.text.line(&mut self.raw, self.row)? {
@@ -185,7 +205,7 @@ impl JsonRecords {
         }
     }
 
-    fn frame_element(&mut self) -> Result<bool, SourceError> {
+    fn frame_element(&mut self) -> Result<bool, TableError> {
         loop {
             let Some(byte) = self.next_solid()? else {
                 return match self.place {
@@ -197,6 +217,14 @@ impl JsonRecords {
                 };
             };
             match (self.place, byte) {
+                (Place::Before, b'{') if !self.in_object && matches!(self.framing, Framing::Member(_)) => {
+                    self.in_object = true;
+                    self.enter_object()?;
+                }
+                (Place::AfterArray, _) => {
+                    self.leave_object()?;
+                    self.place = Place::End;
+                }
                 (Place::Before, b'[') => {
                     self.text.consume(1);
                     self.place = Place::AfterBracket;
@@ -207,7 +235,7 @@ impl JsonRecords {
                 }
                 (Place::AfterBracket | Place::AfterElement, b']') => {
                     self.text.consume(1);
-                    self.place = Place::End;
+                    self.place = if self.in_object { Place::AfterArray } else { Place::End };
                 }
                 (Place::AfterBracket, b',') => {
                     return Err(self.malformed("an element is missing before `,`".into()));
@@ -236,7 +264,7 @@ impl JsonRecords {
     }
 
     /// The next byte that is no white space, not consumed.
-    fn next_solid(&mut self) -> Result<Option<u8>, SourceError> {
+    fn next_solid(&mut self) -> Result<Option<u8>, TableError> {
         loop {
             let buffer = self.text.fill(self.row)?;
             if buffer.is_empty() {
@@ -254,7 +282,7 @@ impl JsonRecords {
     }
 
     /// Copies one element, which begins at the next byte.
-    fn take_element(&mut self) -> Result<(), SourceError> {
+    fn take_element(&mut self) -> Result<(), TableError> {
         self.record_line = self.line;
         let (mut depth, mut in_string, mut escaped) = (0u32, false, false);
         loop {
@@ -304,13 +332,13 @@ impl JsonRecords {
         }
     }
 
-    fn malformed(&self, reason: String) -> SourceError {
-        SourceError::Malformed { path: self.text.path.to_path_buf(), row: self.row, line: self.line, reason }
+    fn malformed(&self, reason: String) -> TableError {
+        TableError::Malformed { path: self.text.path.to_path_buf(), row: self.row, line: self.line, reason }
     }
 
-    fn too_long(&self, hint: &'static str) -> SourceError {
+    fn too_long(&self, hint: &'static str) -> TableError {
         let path = self.text.path.to_path_buf();
-        SourceError::RecordTooLong { path, row: self.row, line: self.record_line, hint }
+        TableError::RecordTooLong { path, row: self.row, line: self.record_line, hint }
     }
 }
 
@@ -335,27 +363,30 @@ impl<'de> Visitor<'de> for CellsVisitor<'_> {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
-        while let Some(first) = map.next_key_seed(Wanted(self.names))? {
-            let Some(first) = first else {
+        // How well the key that filled a cell answered to the column's name.
+        let mut ranks = vec![usize::MAX; self.names.len()];
+        while let Some(key) = map.next_key_seed(Wanted(self.names))? {
+            let Some(key) = key else {
                 map.next_value::<IgnoredAny>()?;
                 continue;
             };
             let value: Value = map.next_value()?;
             // One key may feed several columns, an extra one and the caption say.
-            let rest = self.names.iter().zip(self.cells.iter_mut()).skip(first);
-            for (_, cell) in rest.filter(|(name, _)| **name == self.names[first]) {
-                *cell = Some(value.clone());
+            for ((name, cell), best) in self.names.iter().zip(self.cells.iter_mut()).zip(&mut ranks) {
+                if let Some(rank) = rank(name, &key).filter(|rank| rank <= best) {
+                    (*cell, *best) = (Some(value.clone()), rank);
+                }
             }
         }
         Ok(())
     }
 }
 
-/// Reads a key as the index of the first column that wants it, without allocating.
+/// Reads a key, and keeps it if a column wants it.
 struct Wanted<'a>(&'a [String]);
 
 impl<'de> DeserializeSeed<'de> for Wanted<'_> {
-    type Value = Option<usize>;
+    type Value = Option<String>;
 
     fn deserialize<D: serde::Deserializer<'de>>(self, key: D) -> Result<Self::Value, D::Error> {
         key.deserialize_str(self)
@@ -363,14 +394,14 @@ impl<'de> DeserializeSeed<'de> for Wanted<'_> {
 }
 
 impl Visitor<'_> for Wanted<'_> {
-    type Value = Option<usize>;
+    type Value = Option<String>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a key")
     }
 
     fn visit_str<E>(self, key: &str) -> Result<Self::Value, E> {
-        Ok(self.0.iter().position(|name| name == key))
+        Ok(self.0.iter().any(|name| rank(name, key).is_some()).then(|| key.to_owned()))
     }
 }
 

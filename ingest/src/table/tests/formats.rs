@@ -243,7 +243,7 @@ fn laion_sample_reads_like_its_footer_says() {
     }
     let config = TableConfig { url_list: path.to_str().unwrap().to_owned(), ..TableConfig::default() };
     let (url_col, caption_col) = match Tables::open(&TableConfig { url_col: "?".into(), ..config.clone() }) {
-        Err(SourceError::MissingColumn { existing, .. }) => {
+        Err(TableError::MissingColumn { existing, .. }) => {
             let find =
                 |names: [&str; 3]| existing.iter().find(|name| names.contains(&name.as_str())).cloned();
             (find(["url", "URL", "Url"]).unwrap(), find(["caption", "TEXT", "text"]))

@@ -1,0 +1,254 @@
+//! The dataset card: where the rows are from, what was dropped by which rule and why, and how many pictures came of
+//! it, beside what the study had. `_pairmill/card.json` for programs, `DATASET.md` for people.
+//!
+//! A folder that was extended has one entry a run. The card holds nothing that depends on the clock, so equal runs
+//! write equal cards; a later `retry` does not change it.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::fs::File;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::thread::JoinHandle;
+
+use pairmill_shards::atomic::write_atomic;
+use pairmill_shards::folder::PAIRMILL_FOLDER;
+use pairmill_shards::words::{grouped, percent};
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use crate::config::Config;
+use crate::error::IngestError;
+use crate::filter::{FilterConfig, Funnel, SubsetConfig};
+use crate::output::Segment;
+use crate::progress::Account;
+use crate::table::Tables;
+
+/// Name of the card for programs, in `_pairmill/`.
+pub const CARD_FILE: &str = "card.json";
+/// Name of the card for people, beside the shards.
+pub const CARD_TEXT_FILE: &str = "DATASET.md";
+/// Version of the card's layout.
+const CARD_FORMAT: u32 = 1;
+/// Bytes of an input file hashed at a time.
+const HASH_BUFFER_BYTES: usize = 1 << 20;
+
+/// All runs over a folder.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+struct Cards {
+    format: u32,
+    runs: Vec<Card>,
+}
+
+/// What one run took from where.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Card {
+    /// Id of the run's first shard.
+    pub first_shard: u64,
+    /// Version of the tool that began it.
+    pub version: String,
+    /// Word of the source, if it is a known one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source: Option<String>,
+    /// Its full name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub title: Option<String>,
+    /// Its licence note.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub licence: Option<String>,
+    /// The files, in reading order.
+    pub inputs: Vec<HashedInput>,
+    /// The rules and their cut-offs.
+    pub filter: FilterConfig,
+    /// The draw.
+    pub subset: SubsetConfig,
+    /// Rows of the files.
+    pub rows_in: u64,
+    /// What each rule saw and dropped, in order.
+    pub rules: Vec<RuleCount>,
+    /// Rows that passed: those of the shards.
+    pub rows_kept: u64,
+    /// Pictures in the shards.
+    pub pictures: u64,
+    /// Rows without a picture, by class.
+    pub failures: BTreeMap<String, u64>,
+    /// Pictures the study had.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub paper_rows: Option<u64>,
+}
+
+/// An input file.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HashedInput {
+    /// Its name without folder.
+    pub name: String,
+    /// Its size.
+    pub bytes: u64,
+    /// Of its bytes as they are on disk, in hex.
+    pub sha256: String,
+}
+
+/// What one rule did.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RuleCount {
+    /// Its word.
+    pub rule: String,
+    /// Rows it saw.
+    pub rows_in: u64,
+    /// Rows it dropped.
+    pub dropped: u64,
+}
+
+impl Card {
+    /// The card of a finished run.
+    pub fn new(
+        config: &Config,
+        segment: &Segment,
+        inputs: &[HashedInput],
+        funnel: &Funnel,
+        account: &Account,
+    ) -> Self {
+        let manners = config.source.name.map(|source| source.manners());
+        let rules = funnel.steps().map(|(rule, rows_in, dropped)| RuleCount {
+            rule: rule.as_str().to_owned(),
+            rows_in,
+            dropped,
+        });
+        let failures = &account.outcomes.failures;
+        Self {
+            first_shard: segment.first_shard,
+            version: segment.version.clone(),
+            source: config.source.name.map(|source| source.as_str().to_owned()),
+            title: manners.as_ref().map(|manners| manners.guide.title.to_owned()),
+            licence: manners.as_ref().map(|manners| manners.licence.to_owned()),
+            inputs: inputs.to_vec(),
+            filter: config.filter.clone(),
+            subset: config.subset,
+            rows_in: funnel.rows_in,
+            rules: rules.collect(),
+            rows_kept: funnel.kept(),
+            pictures: account.outcomes.successes,
+            failures: failures.iter().map(|(class, rows)| (class.as_str().to_owned(), *rows)).collect(),
+            paper_rows: manners.and_then(|manners| manners.guide.paper_rows),
+        }
+    }
+
+    /// Writes both cards of `folder`; entries of its other runs stay.
+    ///
+    /// # Errors
+    /// When a file cannot be written.
+    pub fn write(self, folder: &Path) -> Result<(), IngestError> {
+        let path = folder.join(PAIRMILL_FOLDER).join(CARD_FILE);
+        let known = std::fs::read(&path).ok().and_then(|bytes| serde_json::from_slice::<Cards>(&bytes).ok());
+        let mut cards = known.unwrap_or(Cards { format: CARD_FORMAT, runs: Vec::new() });
+        cards.runs.retain(|run| run.first_shard != self.first_shard);
+        cards.runs.push(self);
+        cards.runs.sort_by_key(|run| run.first_shard);
+        let mut json =
+            serde_json::to_string_pretty(&cards).map_err(|e| IngestError::Internal(e.to_string()))?;
+        json.push('\n');
+        let text: Vec<String> = cards.runs.iter().map(Card::to_markdown).collect();
+        let head =
+            "# Dataset card\n\nWritten by pairmill-ingest; the same for programs: `_pairmill/card.json`.\n";
+        write_atomic(folder.join(CARD_TEXT_FILE), format!("{head}{}", text.concat()).as_bytes())?;
+        Ok(write_atomic(path, json.as_bytes())?)
+    }
+
+    fn to_markdown(&self) -> String {
+        let mut text = String::new();
+        let title = self.title.as_deref().unwrap_or("A table of one's own");
+        // Writing to a string does not fail.
+        let _ = writeln!(text, "\n## {title}, from shard {}\n", self.first_shard);
+        if let Some(licence) = &self.licence {
+            let _ = writeln!(text, "{licence}\n");
+        }
+        let _ = writeln!(text, "| | rows |\n|---|---:|");
+        let _ = writeln!(text, "| in the files | {} |", grouped(self.rows_in));
+        for RuleCount { rule, rows_in, dropped } in &self.rules {
+            let share = percent(*dropped, *rows_in);
+            let _ =
+                writeln!(text, "| dropped by `{rule}` | {} ({share} of what it saw) |", grouped(*dropped));
+        }
+        let _ = writeln!(text, "| kept | {} |", grouped(self.rows_kept));
+        for (class, rows) in &self.failures {
+            let _ = writeln!(text, "| failed: `{class}` | {} |", grouped(*rows));
+        }
+        let _ = writeln!(text, "| **pictures** | **{}** |", grouped(self.pictures));
+        if let Some(paper) = self.paper_rows {
+            let _ = writeln!(text, "| the study had, before it drew subsets | {} |", grouped(paper));
+        }
+        if let Some(rows) = self.subset.rows {
+            let seed = self.subset.seed;
+            let _ = writeln!(text, "\nSubset: {} rows drawn with seed {seed}.", grouped(rows));
+        }
+        if let Some(rows) = self.subset.prefix {
+            let _ = writeln!(
+                text,
+                "\nSubset: the first {} rows; files behind them were not read.",
+                grouped(rows)
+            );
+        }
+        if self.subset.shuffle {
+            let _ = writeln!(text, "\nShuffled with seed {}.", self.subset.seed);
+        }
+        let _ = writeln!(text, "\n| file | bytes | SHA-256 |\n|---|---:|---|");
+        for HashedInput { name, bytes, sha256 } in &self.inputs {
+            let _ = writeln!(text, "| {} | {} | `{sha256}` |", name.replace('|', "\\|"), grouped(*bytes));
+        }
+        let _ = writeln!(text, "\nMade with pairmill {}.", self.version);
+        text
+    }
+}
+
+/// Hashes of the input files, computed on a thread of their own while pictures are fetched.
+#[derive(Debug)]
+pub struct InputHashes {
+    thread: JoinHandle<Result<Vec<HashedInput>, IngestError>>,
+    /// While it lives, the hashes are wanted: a run that ends early drops it.
+    wanted: Arc<()>,
+}
+
+impl InputHashes {
+    /// Begins.
+    pub fn start(tables: &Tables) -> Self {
+        let files: Vec<PathBuf> = tables.files().iter().map(|file| file.path.clone()).collect();
+        let wanted = Arc::new(());
+        let watched = Arc::downgrade(&wanted);
+        let thread = std::thread::spawn(move || {
+            files.iter().map(|path| hash(path, || watched.strong_count() > 0)).collect()
+        });
+        Self { thread, wanted }
+    }
+
+    /// Waits for them.
+    ///
+    /// # Errors
+    /// When a file cannot be read.
+    pub fn join(self) -> Result<Vec<HashedInput>, IngestError> {
+        let hashes = self.thread.join();
+        drop(self.wanted);
+        hashes.map_err(|_| IngestError::Internal("hashing the input ended by itself".to_owned()))?
+    }
+}
+
+fn hash(path: &Path, wanted: impl Fn() -> bool) -> Result<HashedInput, IngestError> {
+    let failed = |error: std::io::Error| IngestError::Io {
+        path: path.to_owned(),
+        reason: format!("{error}; the shards are finished, give the same command again for the card"),
+    };
+    let mut file = File::open(path).map_err(failed)?;
+    let mut buffer = vec![0; HASH_BUFFER_BYTES];
+    let (mut hash, mut bytes) = (Sha256::new(), 0);
+    while wanted() {
+        let read = file.read(&mut buffer).map_err(failed)?;
+        if read == 0 {
+            break;
+        }
+        hash.update(&buffer[..read]);
+        bytes += read as u64;
+    }
+    let sha256 = hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
+    let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+    Ok(HashedInput { name, bytes, sha256 })
+}

@@ -1,0 +1,119 @@
+//! The account of filtering: how many rows came, and how many each rule dropped.
+
+use std::fmt;
+
+use pairmill_shards::words::{grouped, percent};
+
+macro_rules! rules {
+    ($($(#[$doc:meta])* $variant:ident = $word:literal;)*) => {
+        /// Why a row is not in the dataset, in the order the rules are applied.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub enum Rule {
+            $($(#[$doc])* $variant,)*
+        }
+
+        impl Rule {
+            /// Every rule, in order.
+            pub const ALL: &'static [Self] = &[$(Self::$variant),*];
+
+            /// The word in reports.
+            pub fn as_str(self) -> &'static str {
+                match self { $(Self::$variant => $word,)* }
+            }
+        }
+    };
+}
+
+rules! {
+    /// The URL is null or white space; JSON records that do not parse are here too.
+    NoUrl = "no_url";
+    /// The table's own status is not one of those wanted (Re-LAION).
+    Status = "status";
+    /// The link is an album or gallery, whose pictures only an API names.
+    Album = "album";
+    /// The link is the site's stand-in for a picture that was removed.
+    RemovedImage = "removed_image";
+    /// The media type is not one of those wanted (WIT).
+    MimeType = "mime_type";
+    /// The table's language is not one of those wanted.
+    Language = "language";
+    /// The caption is null or white space.
+    BlankCaption = "blank_caption";
+    /// The caption has too few or too many characters or words.
+    CaptionLength = "caption_length";
+    /// The NSFW tag is not one of those wanted.
+    Nsfw = "nsfw";
+    /// The similarity of picture and caption is too low, or none.
+    Similarity = "similarity";
+    /// The probability of unsafe content is too high, or none.
+    Punsafe = "punsafe";
+    /// The probability of a watermark is too high, or none.
+    Pwatermark = "pwatermark";
+    /// The picture is too small by the table's word.
+    Size = "size";
+    /// The picture is too long by the table's word.
+    AspectRatio = "aspect_ratio";
+    /// The caption has a word or phrase of the list.
+    Profanity = "profanity";
+    /// The caption does not read as English.
+    NotEnglish = "not_english";
+    /// An earlier kept row has the URL.
+    DuplicateUrl = "duplicate_url";
+    /// An earlier kept row has the caption.
+    DuplicateCaption = "duplicate_caption";
+    /// Not drawn for the subset, or behind the prefix.
+    Subset = "subset";
+}
+
+/// Rows in, and rows dropped by each rule.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Funnel {
+    /// Rows read from the table.
+    pub rows_in: u64,
+    /// By [`Rule::ALL`].
+    dropped: [u64; Rule::ALL.len()],
+    /// Whether the rule was applied at all.
+    active: [bool; Rule::ALL.len()],
+}
+
+impl Funnel {
+    pub(super) fn activate(&mut self, rule: Rule) {
+        self.active[rule as usize] = true;
+    }
+
+    pub(super) fn drop_rows(&mut self, rule: Rule, rows: usize) {
+        self.dropped[rule as usize] += rows as u64;
+    }
+
+    /// Rows that `rule` dropped.
+    pub fn dropped(&self, rule: Rule) -> u64 {
+        self.dropped[rule as usize]
+    }
+
+    /// Rows that every rule let through.
+    pub fn kept(&self) -> u64 {
+        self.rows_in - self.dropped.iter().sum::<u64>()
+    }
+
+    /// The rules that were applied, each with the rows it saw and the rows it dropped.
+    pub fn steps(&self) -> impl Iterator<Item = (Rule, u64, u64)> + '_ {
+        let mut left = self.rows_in;
+        Rule::ALL.iter().filter(|rule| self.active[**rule as usize]).map(move |&rule| {
+            let (seen, dropped) = (left, self.dropped(rule));
+            left -= dropped;
+            (rule, seen, dropped)
+        })
+    }
+}
+
+impl fmt::Display for Funnel {
+    /// One line a rule: dropped rows, their share of what the rule saw, and what is left.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:<20} {:>15}", "rows in", grouped(self.rows_in))?;
+        for (rule, seen, dropped) in self.steps() {
+            let (gone, left) = (grouped(dropped), grouped(seen - dropped));
+            write!(f, "\n- {:<18} {gone:>15}  {:>6}  left {left}", rule.as_str(), percent(dropped, seen))?;
+        }
+        write!(f, "\n{:<20} {:>15}", "rows kept", grouped(self.kept()))
+    }
+}

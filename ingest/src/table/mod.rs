@@ -1,0 +1,337 @@
+//! First stage of the flow: input tables to blocks of rows, in bounded memory.
+//!
+//! [`Tables::open`] finds the files and refuses at once whatever can be refused (missing columns in any file, broken
+//! footers, empty input); [`Tables::blocks`] then streams them. A block is the content of one shard and the unit of
+//! resume, so the same input always gives the same blocks.
+//!
+//! ```text
+//! files   url_list → ordered files, one format
+//! columns which columns, in which order, under which names
+//! text    file → bytes (gzip, zstd, byte order mark)
+//! delimited, json, records   bytes → records → cells
+//! infer   cells → typed columns (additional columns of text tables)
+//! parquet row groups → batches
+//! blocks  batches → blocks, one per shard
+//! ```
+//!
+//! Never a row less: blank URLs, ragged rows, invalid UTF-8 and unparsable JSON lines stay rows (see [`Oddities`]).
+
+mod blocks;
+mod columns;
+mod delimited;
+mod error;
+mod files;
+mod format;
+mod infer;
+mod json;
+mod parquet;
+mod records;
+#[cfg(test)]
+mod tests;
+mod text;
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+
+pub use blocks::{Blocks, RowBlock};
+pub use error::{MAX_BLOCK_BYTES, MAX_RECORD_BYTES, MAX_RECORD_LINES, TableError};
+pub use files::InputFile;
+pub use format::InputFormat;
+pub use records::Oddities;
+
+use columns::{Plan, Role};
+use delimited::Dialect;
+use infer::{Kind, Seen};
+use records::Records;
+
+/// Which table to read and which of its columns.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TableConfig {
+    /// A file, a folder (its direct members of the format) or a glob.
+    pub url_list: String,
+    /// Format of every file; told from the names when absent.
+    pub input_format: Option<InputFormat>,
+    /// Column with the URL. Default `url`.
+    pub url_col: String,
+    /// Column with the caption.
+    pub caption_col: Option<String>,
+    /// Column with the promised hash and its kind: `md5`, `sha256` or `sha512`.
+    pub verify_hash: Option<(String, String)>,
+    /// Further columns, in output order.
+    pub save_additional_columns: Vec<String>,
+    /// Column names of a CSV or TSV without header, all of them in file order.
+    pub headerless: Option<Vec<String>>,
+    /// Whether a file may have a header in spite of `headerless`: it has if its first row holds no URL. And `headerless`
+    /// means nothing to formats that name their columns, and may be short of columns that nobody wants.
+    pub header_optional: bool,
+    /// How CSV and TSV fields are told apart.
+    pub csv: CsvOptions,
+    /// Columns that filters look at, behind the others in each block and in this order.
+    pub looked_at: Vec<LookedAt>,
+    /// JSON tables: the array of records is the member of this name in one object (RedCaps: `annotations`). A file
+    /// that is an array itself is taken as well.
+    pub records_at: Option<String>,
+    /// Whether additional columns of text tables get types (int64, float64, bool, list), for which the input is
+    /// scanned once by [`Tables::open`]; otherwise they are strings. Default true.
+    pub infer_types: bool,
+}
+
+impl Default for TableConfig {
+    fn default() -> Self {
+        Self {
+            url_list: String::new(),
+            input_format: None,
+            url_col: "url".to_owned(),
+            caption_col: None,
+            verify_hash: None,
+            save_additional_columns: Vec::new(),
+            headerless: None,
+            header_optional: false,
+            csv: CsvOptions::default(),
+            looked_at: Vec::new(),
+            records_at: None,
+            infer_types: true,
+        }
+    }
+}
+
+/// A column that is read but is no part of the rows. In Parquet it has the file's type, in text tables it is text.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LookedAt {
+    /// Its name in the table, or alternatives (`NSFW|nsfw`).
+    pub column: String,
+    /// Its name in the blocks.
+    pub name: &'static str,
+    /// The setting that names it, for errors.
+    pub asked_by: &'static str,
+    /// Whether a table without it is refused; otherwise it is left out.
+    pub required: bool,
+}
+
+/// How CSV and TSV fields are told apart. Quotes are `"`, doubled inside quotes (RFC 4180).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct CsvOptions {
+    /// Byte between fields; a comma for csv and a tab for tsv when absent.
+    pub delimiter: Option<u8>,
+    /// Whether quotes quote. When absent: yes, but not in a headerless tsv, as CC3M, CC12M and YFCC write captions
+    /// with bare quotes there.
+    pub quoting: Option<bool>,
+}
+
+/// The tables of one run, checked and ready to be read.
+#[derive(Debug, Clone)]
+pub struct Tables {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    files: Vec<InputFile>,
+    format: InputFormat,
+    plan: Plan,
+    dialect: Dialect,
+    schema: SchemaRef,
+    /// Types of the columns of a text table.
+    kinds: Vec<Kind>,
+    /// Exact number of rows, when known.
+    rows: Option<u64>,
+}
+
+impl Tables {
+    /// Resolves the files and checks every one of them: readable, not all empty, every wanted column there.
+    ///
+    /// Text tables with additional columns are read once from end to end for their types.
+    ///
+    /// # Errors
+    /// One line naming the file, the place and the fix.
+    pub fn open(config: &TableConfig) -> Result<Self, TableError> {
+        Self::open_watched(config, &mut |_, _| {})
+    }
+
+    /// As [`Tables::open`]; while it scans, `watch` gets the bytes read so far and the bytes in all, now and then.
+    ///
+    /// # Errors
+    /// As [`Tables::open`].
+    pub fn open_watched(config: &TableConfig, watch: &mut dyn FnMut(u64, u64)) -> Result<Self, TableError> {
+        let (format, files) = files::resolve(&config.url_list, config.input_format)?;
+        let headerless_tsv = format == InputFormat::Tsv && config.headerless.is_some();
+        let dialect = Dialect {
+            delimiter: config.csv.delimiter.or(format.delimiter()).unwrap_or(b','),
+            quoting: config.csv.quoting.unwrap_or(!headerless_tsv),
+            headerless: config.headerless.clone(),
+            header_optional: config.header_optional,
+            records_at: config.records_at.clone(),
+        };
+        let mut config = config.clone();
+        if config.looked_at.iter().any(|column| !column.required) {
+            let existing = names(&files, format, &dialect)?;
+            config.looked_at.retain(|looked| looked.required || columns::is_among(&looked.column, &existing));
+        }
+        let config = &config;
+        let plan = Plan::new(config, format)?;
+        let mut inner = Inner {
+            files,
+            format,
+            plan,
+            dialect,
+            schema: Arc::new(Schema::empty()),
+            kinds: Vec::new(),
+            rows: None,
+        };
+        let types = if format == InputFormat::Parquet {
+            inner.check_footers(config)?
+        } else {
+            inner.check_heads(config)?;
+            inner.kinds = inner.scan(config.infer_types, watch)?;
+            inner.kinds.iter().map(Kind::data_type).collect()
+        };
+        let fields =
+            inner.plan.columns.iter().zip(types).map(|(column, kind)| Field::new(&column.name, kind, true));
+        inner.schema = Arc::new(Schema::new(fields.collect::<Vec<_>>()));
+        Ok(Self { inner: Arc::new(inner) })
+    }
+
+    /// The files, in reading order.
+    pub fn files(&self) -> &[InputFile] {
+        &self.inner.files
+    }
+
+    /// The format of every file.
+    pub fn format(&self) -> InputFormat {
+        self.inner.format
+    }
+
+    /// Columns of every block, all nullable: additional columns as given, `caption`, the hash column under its
+    /// kind's name, `url`. All but the additional ones are strings.
+    pub fn schema(&self) -> SchemaRef {
+        self.inner.schema.clone()
+    }
+
+    /// The schema without the columns that are only looked at.
+    pub fn kept_schema(&self) -> SchemaRef {
+        let kept = self.inner.schema.fields().iter().take(self.num_kept_columns()).cloned();
+        Arc::new(Schema::new(kept.collect::<Vec<_>>()))
+    }
+
+    /// Number of columns in front of those that are only looked at.
+    pub fn num_kept_columns(&self) -> usize {
+        let looked = |column: &&columns::Column| matches!(column.role, Role::Looked { .. });
+        self.inner.plan.columns.iter().take_while(|column| !looked(column)).count()
+    }
+
+    /// Streams the rows in blocks of at most `rows_per_block` (0 counts as 1).
+    pub fn blocks(&self, rows_per_block: u64) -> Blocks {
+        Blocks::new(self.inner.clone(), rows_per_block)
+    }
+
+    /// Exact number of rows where it costs nothing: Parquet, and text tables that were scanned for types.
+    pub fn count_rows(&self) -> Option<u64> {
+        self.inner.rows
+    }
+}
+
+/// Column names of the first file that has any.
+fn names(files: &[InputFile], format: InputFormat, dialect: &Dialect) -> Result<Vec<String>, TableError> {
+    for file in files {
+        let names = if format == InputFormat::Parquet {
+            parquet::names(&file.path)?
+        } else {
+            let nothing = Plan { columns: Vec::new() };
+            let records =
+                Records::open(&file.path.as_path().into(), format, dialect, &nothing, Arc::default())?;
+            records.map_or_else(|| Ok(Vec::new()), Records::names)?
+        };
+        if !names.is_empty() {
+            return Ok(names);
+        }
+    }
+    Ok(Vec::new())
+}
+
+impl Inner {
+    /// Reads every Parquet footer and gives the type of each column over all files.
+    fn check_footers(&mut self, config: &TableConfig) -> Result<Vec<DataType>, TableError> {
+        let mut rows = 0;
+        let mut types: Option<Vec<DataType>> = None;
+        for file in &self.files {
+            let footer = parquet::footer(&file.path, &self.plan)?;
+            rows += footer.rows;
+            let Some(known) = &mut types else {
+                types = Some(footer.types);
+                continue;
+            };
+            if let Some((index, column)) = parquet::conflict(&self.plan, known, &footer.types) {
+                return Err(TableError::TypeConflict {
+                    path: file.path.clone(),
+                    column: column.to_owned(),
+                    found: footer.types[index].to_string(),
+                    first: self.files[0].path.clone(),
+                    expected: known[index].to_string(),
+                });
+            }
+            for (known, found) in known.iter_mut().zip(&footer.types) {
+                if let Some(common) = parquet::common_type(known, found) {
+                    *known = common;
+                }
+            }
+        }
+        if rows == 0 {
+            return Err(TableError::Empty { url_list: config.url_list.clone() });
+        }
+        self.rows = Some(rows);
+        Ok(types.unwrap_or_default())
+    }
+
+    /// Opens every text file: its head must be readable, and one of them must have a row.
+    fn check_heads(&self, config: &TableConfig) -> Result<(), TableError> {
+        let mut has_row = false;
+        for file in &self.files {
+            let records = self.records(&file.path, &Arc::default())?;
+            if let Some(records) = records {
+                has_row |= records.check(&self.plan)?;
+            }
+        }
+        if has_row { Ok(()) } else { Err(TableError::Empty { url_list: config.url_list.clone() }) }
+    }
+
+    /// Types of the columns of a text table, from all of its rows.
+    fn scan(&mut self, infer_types: bool, watch: &mut dyn FnMut(u64, u64)) -> Result<Vec<Kind>, TableError> {
+        let num_columns = self.plan.columns.len();
+        if !infer_types || !self.plan.has_extras() {
+            return Ok(vec![Kind::Text; num_columns]);
+        }
+        const ROWS_BETWEEN_CALLS: u64 = 65_536;
+        let extras: Vec<usize> =
+            (0..num_columns).filter(|&index| self.plan.columns[index].role == Role::Extra).collect();
+        let mut seen = vec![Seen::default(); num_columns];
+        let mut rows = 0;
+        let consumed: Arc<AtomicU64> = Arc::default();
+        let total = self.files.iter().map(|file| file.bytes).sum();
+        for file in &self.files {
+            let Some(mut records) = self.records(&file.path, &consumed)? else { continue };
+            while records.advance()? {
+                for &index in &extras {
+                    let found = std::mem::take(&mut seen[index]);
+                    seen[index] =
+                        if found == Seen::Text { found } else { found.join(Seen::of(&records.cell(index))) };
+                }
+                rows += 1;
+                if rows % ROWS_BETWEEN_CALLS == 0 {
+                    watch(consumed.load(Ordering::Relaxed), total);
+                }
+            }
+        }
+        self.rows = Some(rows);
+        for index in (0..num_columns).filter(|index| !extras.contains(index)) {
+            seen[index] = Seen::Text;
+        }
+        Ok(seen.iter().map(Seen::kind).collect())
+    }
+
+    fn records(&self, path: &Path, consumed: &Arc<AtomicU64>) -> Result<Option<Records>, TableError> {
+        Records::open(&path.into(), self.format, &self.dialect, &self.plan, consumed.clone())
+    }
+}
