@@ -106,7 +106,7 @@ fn base36(mut n: u64) -> String {
 }
 
 /// WIT's columns in order (sources.md §6).
-const WIT_COLUMNS: [&str; 17] = [
+pub(crate) const WIT_COLUMNS: [&str; 17] = [
     "language",
     "page_url",
     "image_url",
