@@ -12,6 +12,7 @@ use pairmill_shards::table::HashKind;
 use serde::{Deserialize, Serialize};
 
 use crate::fetch::FetchConfig;
+use crate::imagenet::ImageNetConfig;
 
 /// One resolved run of ingest.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
@@ -57,6 +58,10 @@ pub struct InputConfig {
     pub quoting: Option<bool>,
     /// Whether additional columns of text tables get types, for which the input is read once beforehand.
     pub infer_types: bool,
+    /// The input is ImageNet's images and no table: `url_list` is the tar or folder, and this says how they are
+    /// labelled and captioned.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub imagenet: Option<ImageNetConfig>,
 }
 
 impl Default for InputConfig {
@@ -71,6 +76,7 @@ impl Default for InputConfig {
             columns: None,
             quoting: None,
             infer_types: true,
+            imagenet: None,
         }
     }
 }

@@ -12,6 +12,7 @@ use pairmill_shards::tar::TarWriteError;
 
 use crate::config::ConfigError;
 use crate::fetch::FetchError;
+use crate::imagenet::ImageNetError;
 use crate::source::SourceError;
 
 /// Why a run ended early or never began.
@@ -23,6 +24,9 @@ pub enum IngestError {
     /// The input table.
     #[error(transparent)]
     Source(#[from] SourceError),
+    /// ImageNet's archives.
+    #[error(transparent)]
+    ImageNet(#[from] ImageNetError),
     /// The fetch runtime did not start.
     #[error(transparent)]
     Fetch(#[from] FetchError),
@@ -124,6 +128,7 @@ impl IngestError {
             self,
             Self::Config(_)
                 | Self::Source(_)
+                | Self::ImageNet(_)
                 | Self::OtherRun { .. }
                 | Self::Unfinished { .. }
                 | Self::NoRun { .. }

@@ -13,6 +13,7 @@ use pairmill_shards::status::FailureClass;
 
 use crate::config::Config;
 use crate::error::IngestError;
+use crate::imagenet::{ImageNetConfig, ImageNetReader};
 use crate::metrics::MetricsFile;
 use crate::output::{InputStamp, OutputFolder, segments};
 use crate::pipeline::{self, RowSource, write_sizes};
@@ -49,15 +50,19 @@ pub struct Plan {
 /// # Errors
 /// When the table is not usable.
 pub fn plan(config: &Config) -> Result<Plan, IngestError> {
-    let tables = Tables::open(&table_config(config)?)?;
     let per_shard = config.output.number_sample_per_shard;
-    let rows = tables.count_rows();
-    let one_file = tables.files().len() == 1;
     let done = if config.output.output_folder.is_dir() {
         DatasetFolder::scan(&config.output.output_folder)?.done().count() as u64
     } else {
         0
     };
+    if let Some(imagenet) = &config.input.imagenet {
+        let (_, stamp) = open_imagenet(config, imagenet)?;
+        return Ok(Plan { inputs: vec![stamp], rows: None, shards: None, done });
+    }
+    let tables = Tables::open(&table_config(config)?)?;
+    let rows = tables.count_rows();
+    let one_file = tables.files().len() == 1;
     Ok(Plan {
         inputs: stamps(&tables),
         rows,
@@ -74,12 +79,31 @@ pub fn plan(config: &Config) -> Result<Plan, IngestError> {
 /// When input, folder or disk give out; finished shards stay.
 pub fn run(config: &Config, stop: &AtomicBool) -> Result<Report, IngestError> {
     config.validate()?;
+    if let Some(imagenet) = &config.input.imagenet {
+        let (reader, stamp) = open_imagenet(config, imagenet)?;
+        let folder = OutputFolder::open(config, vec![stamp])?;
+        let (schema, rows_per_block) = (reader.schema(), config.output.number_sample_per_shard);
+        let source = RowSource::ImageNet { reader: Box::new(reader), rows_per_block };
+        return drive(config, &folder, &schema, source, None, stop);
+    }
     let tables = Tables::open(&table_config(config)?)?;
     let folder = OutputFolder::open(config, stamps(&tables))?;
     let total_rows = tables.count_rows();
     let schema = tables.schema();
     let blocks = tables.blocks(config.output.number_sample_per_shard);
     drive(config, &folder, &schema, RowSource::Table(blocks), total_rows, stop)
+}
+
+/// The images, and what identifies them: a folder only by its name.
+fn open_imagenet(
+    config: &Config,
+    imagenet: &ImageNetConfig,
+) -> Result<(ImageNetReader, InputStamp), IngestError> {
+    let root = Path::new(&config.input.url_list);
+    let reader = ImageNetReader::open(root, imagenet)?;
+    let name = root.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
+    let bytes = std::fs::metadata(root).ok().filter(|m| m.is_file()).map_or(0, |m| m.len());
+    Ok((reader, InputStamp { name, bytes }))
 }
 
 /// What `retry` would fetch again in `folder`.

@@ -1,8 +1,10 @@
-//! Where a run's rows come from: the user's table, or the failed rows of finished shards under `retry`.
+//! Where a run's rows come from: the user's table, the failed rows of finished shards under `retry`, or ImageNet,
+//! whose rows come with their bytes and go past the fetcher.
 
 use arrow::array::RecordBatch;
 
 use crate::error::IngestError;
+use crate::imagenet::{ImageNetReader, Images};
 use crate::retry::RetryBlocks;
 use crate::source::{Blocks, Oddities};
 
@@ -13,6 +15,8 @@ pub struct Block {
     pub rows: RecordBatch,
     /// Under `retry`: the key each row had before.
     pub retry_of: Option<Vec<String>>,
+    /// Where the bytes are that need no fetching.
+    pub images: Option<Images>,
 }
 
 /// A stream of blocks, one per shard.
@@ -22,6 +26,13 @@ pub enum RowSource {
     Table(Blocks),
     /// Rows that failed before.
     Retry(RetryBlocks),
+    /// Images that are here already.
+    ImageNet {
+        /// The images.
+        reader: Box<ImageNetReader>,
+        /// Rows of a block.
+        rows_per_block: u64,
+    },
 }
 
 impl RowSource {
@@ -33,9 +44,13 @@ impl RowSource {
         match self {
             Self::Table(blocks) => {
                 let block = blocks.next().transpose()?;
-                Ok(block.map(|block| Block { rows: block.rows, retry_of: None }))
+                Ok(block.map(|block| Block { rows: block.rows, retry_of: None, images: None }))
             }
             Self::Retry(blocks) => blocks.next_block(),
+            Self::ImageNet { reader, rows_per_block } => {
+                let block = reader.next_block(*rows_per_block)?;
+                Ok(block.map(|block| Block { rows: block.rows, retry_of: None, images: Some(block.images) }))
+            }
         }
     }
 
@@ -43,7 +58,7 @@ impl RowSource {
     pub fn oddities(&self) -> Oddities {
         match self {
             Self::Table(blocks) => blocks.oddities(),
-            Self::Retry(_) => Oddities::default(),
+            Self::Retry(_) | Self::ImageNet { .. } => Oddities::default(),
         }
     }
 
@@ -55,6 +70,7 @@ impl RowSource {
         match self {
             Self::Table(blocks) => Ok(blocks.skip_block()?),
             Self::Retry(blocks) => Ok(blocks.next_block()?.map(|block| block.rows.num_rows() as u64)),
+            Self::ImageNet { reader, rows_per_block } => Ok(reader.skip_block(*rows_per_block)?),
         }
     }
 }

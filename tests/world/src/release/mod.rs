@@ -5,11 +5,13 @@
 
 mod account;
 mod conceptual;
+mod imagenet;
 mod laion;
 mod quirk;
 mod redcaps;
 mod shutterstock;
 mod wit;
+mod yfcc;
 
 use std::fs;
 use std::path::Path;
@@ -38,6 +40,10 @@ word_enum! {
         Cc3m = "cc3m",
         Cc12m = "cc12m",
         Wit = "wit",
+        Yfcc = "yfcc",
+        Yfcc23 = "yfcc23",
+        Imagenet = "imagenet",
+        ImagenetKaggle = "imagenet-kaggle",
         Shutterstock = "shutterstock",
         ShutterstockCsv = "shutterstock-csv",
         ShutterstockJsonl = "shutterstock-jsonl",
@@ -81,6 +87,8 @@ impl World {
             Release::RedCaps => redcaps::write(self, config, out, &mut account)?,
             Release::Cc3m | Release::Cc12m => conceptual::write(self, config, out, &mut account)?,
             Release::Wit => wit::write(self, config, out, &mut account)?,
+            Release::Imagenet | Release::ImagenetKaggle => imagenet::write(self, config, out, &mut account)?,
+            Release::Yfcc | Release::Yfcc23 => yfcc::write(self, config, out, &mut account)?,
             Release::Shutterstock | Release::ShutterstockCsv | Release::ShutterstockJsonl => {
                 shutterstock::write(self, config, out, &mut account)?;
             }

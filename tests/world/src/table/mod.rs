@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 pub use format::TableFormat;
-pub(crate) use text::WIT_COLUMNS;
+pub(crate) use text::{WIT_COLUMNS, form_encode};
 
 use crate::caption::Caption;
 use crate::encode::Encoding;

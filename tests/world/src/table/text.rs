@@ -193,7 +193,7 @@ fn yfcc(row: &Row) -> Vec<String> {
 }
 
 /// `application/x-www-form-urlencoded`: a plus for a space, percent for the rest.
-fn form_encode(text: &str) -> String {
+pub(crate) fn form_encode(text: &str) -> String {
     let mut out = String::with_capacity(text.len() + text.len() / 4);
     for byte in text.bytes() {
         match byte {

@@ -277,3 +277,70 @@ fn shutterstock_comes_in_three_forms() {
             .eq(pairs(&truth(&out)))
     );
 }
+
+#[test]
+fn yfcc_is_bzip2_of_25_or_23_columns_and_a_list() {
+    for (release, columns) in [(Release::Yfcc, 25), (Release::Yfcc23, 23)] {
+        let dir = tempfile::tempdir().unwrap();
+        let summary = write(release, 130, 1, dir.path());
+        let unpacked = |name: &str| {
+            let file = File::open(dir.path().join(name)).unwrap();
+            std::io::read_to_string(bzip2::read::MultiBzDecoder::new(file)).unwrap()
+        };
+        let dataset = unpacked("yfcc100m_dataset.bz2");
+        let mut videos = 0;
+        for line in dataset.lines() {
+            let fields: Vec<_> = line.split('\t').collect();
+            assert_eq!(fields.len(), columns);
+            videos += u64::from(fields[columns - 1] == "1");
+            assert!(!fields[columns - 17].contains(' '), "titles are encoded");
+        }
+        assert_eq!(dataset.lines().count(), 130);
+        assert_eq!(videos, summary.quirks[&Quirk::Video]);
+        assert!(dataset.contains("%2B") && dataset.contains("%0A") && dataset.contains("%3Ca+href"));
+        let list = unpacked("yfcc100m_subset_data.tsv.bz2");
+        assert_eq!(list.lines().count() as u64, summary.quirks[&Quirk::Listed]);
+        for line in list.lines() {
+            let fields: Vec<_> = line.split('\t').collect();
+            let row: usize = fields[0].parse().unwrap();
+            let id_at = if columns == 25 { 1 } else { 0 };
+            assert_eq!(dataset.lines().nth(row).unwrap().split('\t').nth(id_at), Some(fields[1]));
+        }
+    }
+}
+
+#[test]
+fn imagenet_is_a_tar_of_tars_or_kaggles_folders() {
+    let dir = tempfile::tempdir().unwrap();
+    let summary = write(Release::Imagenet, 60, 1, dir.path());
+    let mut outer = tar::Archive::new(File::open(dir.path().join("ILSVRC2012_img_train.tar")).unwrap());
+    let (mut classes, mut images, mut pngs) = (Vec::new(), 0, 0);
+    for class in outer.entries().unwrap() {
+        let class = class.unwrap();
+        let wnid = class.path().unwrap().display().to_string().replace(".tar", "");
+        for image in tar::Archive::new(class).entries().unwrap() {
+            let mut image = image.unwrap();
+            let name = image.path().unwrap().display().to_string();
+            assert!(name.starts_with(&wnid) && name.ends_with(".JPEG"), "{name}");
+            let mut bytes = Vec::new();
+            std::io::Read::read_to_end(&mut image, &mut bytes).unwrap();
+            pngs += u64::from(bytes.starts_with(b"\x89PNG"));
+            images += 1;
+        }
+        classes.push(wnid);
+    }
+    assert!(classes.is_sorted());
+    assert_eq!((classes.len(), images, pngs), (12, 60, 1));
+    assert_eq!(summary.rows, 60 + 12);
+    let captions: Vec<Value> =
+        serde_json::from_slice(&fs::read(dir.path().join("imagenet_captions.json")).unwrap()).unwrap();
+    assert_eq!(captions.len() as u64, summary.quirks[&Quirk::Captioned]);
+    let raw = fs::read_to_string(dir.path().join("imagenet_captions.json")).unwrap();
+    assert!(raw.is_ascii() && raw.contains("\\u65e5"));
+
+    let kaggle = tempfile::tempdir().unwrap();
+    write(Release::ImagenetKaggle, 60, 1, kaggle.path());
+    let val = fs::read_to_string(kaggle.path().join("LOC_val_solution.csv")).unwrap();
+    assert_eq!(val.lines().count(), 1 + 12);
+    assert!(kaggle.path().join("ILSVRC/Data/CLS-LOC/train/n02105855/n02105855_2933.JPEG").is_file());
+}
