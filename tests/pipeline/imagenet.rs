@@ -79,7 +79,11 @@ fn the_training_tar_becomes_shards_with_labels() {
     }
     assert!(rows_of(&out).unwrap().iter().all(|row| row.outcome == "success"));
     let done = run::run(&config, &AtomicBool::new(false)).unwrap();
-    assert_eq!((done.shards, done.account.outcomes.rows), (report.shards, ROWS), "given again, nothing is left to do");
+    assert_eq!(
+        (done.shards, done.account.outcomes.rows),
+        (report.shards, ROWS),
+        "given again, nothing is left to do"
+    );
 }
 
 #[test]

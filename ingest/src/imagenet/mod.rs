@@ -8,6 +8,16 @@
 //! members   archive or folder → images by place     synsets, matlab   devkit → classes
 //! labels    validation image → class                captions, flickr  class or file name → caption
 //! ```
+//!
+//! In a config file (`pairmill-ingest run --config imagenet.toml --output-format webdataset ...`):
+//!
+//! ```toml
+//! [input]
+//! url_list = "ILSVRC2012_img_train.tar"
+//! [input.imagenet]
+//! synsets = "ILSVRC2012_devkit_t12.tar.gz"
+//! captions = { kind = "template", templates = "templates.txt", class_names = "classnames.txt" }
+//! ```
 
 mod captions;
 mod error;
@@ -16,8 +26,6 @@ mod labels;
 pub mod matlab;
 mod members;
 mod synsets;
-#[cfg(test)]
-mod tests;
 
 use std::fs::File;
 use std::io::Read;

@@ -15,8 +15,6 @@
 mod error;
 mod lines;
 mod subset;
-#[cfg(test)]
-mod tests;
 pub mod text;
 
 use std::path::PathBuf;

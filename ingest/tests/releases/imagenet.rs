@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use arrow::array::AsArray;
@@ -9,7 +10,9 @@ use arrow::datatypes::Int64Type;
 use pairmill_world::{Quirk, Release, ReleaseConfig, ReleaseSummary, World, WorldConfig};
 use serde_json::Value;
 
-use super::*;
+use pairmill_ingest::imagenet::{
+    Captions, Classes, ImageNetConfig, ImageNetCounters, ImageNetError, ImageNetReader, Order, matlab,
+};
 
 const ROWS: u64 = 120;
 const TRAIN: &str = "ILSVRC2012_img_train.tar";
@@ -227,9 +230,9 @@ fn flickr_texts_are_joined_on_the_file_name_and_every_drop_is_counted() {
 
 #[test]
 fn an_image_over_the_cap_is_not_read() {
-    let written = Written::new(Release::Imagenet);
-    for root in [written.path(TRAIN), Written::new(Release::ImagenetKaggle).path(KAGGLE).join("train")] {
-        let Ok(mut reader) = ImageNetReader::open(&root, &ImageNetConfig::default()) else { continue };
+    let (tars, folders) = (Written::new(Release::Imagenet), Written::new(Release::ImagenetKaggle));
+    for root in [tars.path(TRAIN), folders.path(KAGGLE).join("train")] {
+        let mut reader = ImageNetReader::open(&root, &ImageNetConfig::default()).unwrap();
         let block = reader.next_block(1).unwrap().unwrap();
         let size = block.images.read(0, u64::MAX - 1).unwrap().unwrap().len() as u64;
         assert!(block.images.read(0, size).unwrap().is_some());
@@ -300,7 +303,9 @@ fn damaged_and_foreign_files_are_named_with_member_and_fix() {
 }
 
 fn meta_mat(written: &Written) -> Vec<u8> {
-    synsets::devkit_member(&written.path(DEVKIT), "meta.mat").unwrap()
+    let devkit = flate2::read::GzDecoder::new(fs::File::open(written.path(DEVKIT)).unwrap());
+    let mut samples = pairmill_shards::tar::TarReader::new(devkit, DEVKIT);
+    samples.find_map(|sample| sample.unwrap().get("mat").map(<[u8]>::to_vec)).unwrap()
 }
 
 #[test]
@@ -339,7 +344,7 @@ fn hostile_matlab_files_end_in_an_error_and_little_memory() {
     let plain = [&bytes[..128], &unpacked].concat();
     assert_eq!(read(&plain).unwrap(), read(&bytes).unwrap());
     for at in 128..plain.len() {
-        for value in [0, 1, 0x7f, 0xff, plain[at].wrapping_add(1)] {
+        for value in [0, 0xff, plain[at].wrapping_add(1)] {
             let mut changed = plain.clone();
             changed[at] = value;
             // Whatever it means now, it must not panic and cannot hold more than the file does.

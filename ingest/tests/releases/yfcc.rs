@@ -9,7 +9,8 @@ use arrow::datatypes::Int64Type;
 use pairmill_world::{Quirk, Release, ReleaseConfig, ReleaseSummary, World, WorldConfig};
 use serde_json::Value;
 
-use super::*;
+use arrow::array::RecordBatch;
+use pairmill_ingest::yfcc::{JoinOn, YfccConfig, YfccCounters, YfccError, YfccReader};
 
 const ROWS: u64 = 780;
 
@@ -215,8 +216,8 @@ fn a_wrong_list_is_refused_not_joined() {
 fn raw_bytes_that_are_no_utf8_are_mended() {
     let dir = tempfile::tempdir().unwrap();
     let mut fields = vec![b"7".to_vec(); 25];
-    fields[TITLE] = b"caf\xe9".to_vec();
-    fields[DOWNLOAD_URL] = b"http://x/\xff.jpg".to_vec();
+    fields[8] = b"caf\xe9".to_vec();
+    fields[16] = b"http://x/\xff.jpg".to_vec();
     let path = write(dir.path(), "y.tsv", &fields.join(&b'\t'));
     let (batches, counters) = read(&YfccConfig { dataset: path, ..YfccConfig::default() }).unwrap();
     assert_eq!(counters.not_utf8, 1);
