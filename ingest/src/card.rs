@@ -23,7 +23,6 @@ use crate::error::IngestError;
 use crate::filter::{FilterConfig, Funnel, SubsetConfig};
 use crate::output::Segment;
 use crate::progress::Account;
-use crate::table::Tables;
 
 /// Name of the card for programs, in `_pairmill/`.
 pub const CARD_FILE: &str = "card.json";
@@ -211,8 +210,7 @@ pub struct InputHashes {
 
 impl InputHashes {
     /// Begins.
-    pub fn start(tables: &Tables) -> Self {
-        let files: Vec<PathBuf> = tables.files().iter().map(|file| file.path.clone()).collect();
+    pub fn start(files: Vec<PathBuf>) -> Self {
         let wanted = Arc::new(());
         let watched = Arc::downgrade(&wanted);
         let thread = std::thread::spawn(move || {

@@ -13,7 +13,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::fetch::FetchConfig;
 use crate::filter::{FilterConfig, SubsetConfig};
+use crate::imagenet::ImageNetConfig;
 use crate::source::{Source, SourceConfig};
+use crate::table::YfccOptions;
 
 /// One resolved run of ingest.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
@@ -70,6 +72,13 @@ pub struct InputConfig {
     pub quoting: Option<bool>,
     /// Whether additional columns of text tables get types, for which the input is read once beforehand.
     pub infer_types: bool,
+    /// The input is ImageNet's images and no table: `url_list` is the tar or folder, and this says how they are
+    /// labelled and captioned.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub imagenet: Option<ImageNetConfig>,
+    /// How YFCC100M's metadata is read, for `input_format = "yfcc"`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub yfcc: Option<YfccOptions>,
 }
 
 impl Default for InputConfig {
@@ -86,6 +95,8 @@ impl Default for InputConfig {
             records_at: None,
             quoting: None,
             infer_types: true,
+            imagenet: None,
+            yfcc: None,
         }
     }
 }
@@ -294,6 +305,7 @@ impl Config {
                 quoting: table.quoting,
                 // For the few columns that are carried, a pass over the whole input is too much.
                 infer_types: false,
+                imagenet: manners.table.imagenet.map(ImageNetConfig::of),
                 ..InputConfig::default()
             },
             filter: manners.filter,

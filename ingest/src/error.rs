@@ -13,6 +13,7 @@ use pairmill_shards::tar::TarWriteError;
 use crate::config::ConfigError;
 use crate::fetch::FetchError;
 use crate::filter::FilterError;
+use crate::imagenet::ImageNetError;
 use crate::table::TableError;
 
 /// Why a run ended early or never began.
@@ -27,6 +28,9 @@ pub enum IngestError {
     /// A rule that cannot be applied.
     #[error(transparent)]
     Filter(#[from] FilterError),
+    /// ImageNet's archives.
+    #[error(transparent)]
+    ImageNet(#[from] ImageNetError),
     /// The fetch runtime did not start.
     #[error(transparent)]
     Fetch(#[from] FetchError),
@@ -140,6 +144,7 @@ impl IngestError {
                 | Self::Table(_)
                 | Self::Filter(_)
                 | Self::ShardTooLarge { .. }
+                | Self::ImageNet(_)
                 | Self::OtherRun { .. }
                 | Self::Unfinished { .. }
                 | Self::NoRun { .. }

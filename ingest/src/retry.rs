@@ -127,7 +127,7 @@ impl RetryBlocks {
         let block = self.rows.slice(0, count);
         self.rows = self.rows.slice(count, self.rows.num_rows() - count);
         let keys = self.keys.drain(..count).collect();
-        Ok(Some(Block { rows: block, retry_of: Some(keys) }))
+        Ok(Some(Block { rows: block, retry_of: Some(keys), images: None }))
     }
 }
 

@@ -2,7 +2,7 @@
 //! finish the folder, and say what became of every row.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
@@ -16,6 +16,7 @@ use crate::card::{Card, InputHashes};
 use crate::config::Config;
 use crate::error::IngestError;
 use crate::filter::{FilteredRows, Funnel, ShuffledRows, Sieve, looked_at};
+use crate::imagenet::{ImageNetConfig, ImageNetReader};
 use crate::metrics::MetricsFile;
 use crate::output::{InputStamp, OutputFolder, segments};
 use crate::pipeline::{self, FilteredBlocks, KeptRows, RowSource, write_sizes};
@@ -57,16 +58,25 @@ pub struct Plan {
 /// When the table is not usable.
 pub fn plan(config: &Config) -> Result<Plan, IngestError> {
     config.validate()?;
-    let tables = Tables::open(&table_config(config)?)?;
     let per_shard = config.output.number_sample_per_shard;
-    let funnel = if config.is_filtered() { Some(dry_funnel(config, &tables)?) } else { None };
-    let rows = funnel.map_or_else(|| tables.count_rows(), |(funnel, _)| Some(funnel.kept()));
-    let one_file = tables.files().len() == 1 || funnel.is_some();
     let done = if config.output.output_folder.is_dir() {
         DatasetFolder::scan(&config.output.output_folder)?.done().count() as u64
     } else {
         0
     };
+    if let Some(imagenet) = &config.input.imagenet {
+        let (mut reader, _, inputs) = open_imagenet(config, imagenet)?;
+        let started = Instant::now();
+        while reader.skip_block(per_shard)?.is_some() {}
+        let source = RowSource::ImageNet { reader: Box::new(reader), rows_per_block: per_shard };
+        let funnel = source.funnel().map(|funnel| (funnel, started.elapsed()));
+        let rows = funnel.map(|(funnel, _)| funnel.kept());
+        return Ok(Plan { inputs, rows, shards: rows.map(|rows| rows.div_ceil(per_shard)), done, funnel });
+    }
+    let tables = Tables::open(&table_config(config)?)?;
+    let funnel = if config.is_filtered() { Some(dry_funnel(config, &tables)?) } else { None };
+    let rows = funnel.map_or_else(|| tables.count_rows(), |(funnel, _)| Some(funnel.kept()));
+    let one_file = tables.files().len() == 1 || funnel.is_some();
     Ok(Plan {
         inputs: stamps(&tables),
         rows,
@@ -121,6 +131,19 @@ pub fn run_noted(
     note: &mut dyn FnMut(&str),
 ) -> Result<Report, IngestError> {
     config.validate()?;
+    if let Some(imagenet) = &config.input.imagenet {
+        let (reader, files, stamps) = open_imagenet(config, imagenet)?;
+        let folder = OutputFolder::open(config, stamps)?;
+        if let Some(source) = config.source.name {
+            note(source.manners().licence);
+        }
+        let (schema, rows_per_block) = (reader.schema(), config.output.number_sample_per_shard);
+        let source = RowSource::ImageNet { reader: Box::new(reader), rows_per_block };
+        let hashes = InputHashes::start(files);
+        let report = drive(config, &folder, &schema, source, None, stop)?;
+        write_card(config, &folder, &report, hashes)?;
+        return Ok(report);
+    }
     // What is wrong with a rule is found before anything is written.
     let filters = config.is_filtered().then(|| sieve(config)).transpose()?;
     let tables = Tables::open(&table_config(config)?)?;
@@ -137,7 +160,7 @@ pub fn run_noted(
         let blocks = RowSource::Table(tables.blocks(per_shard));
         return drive(config, &folder, &tables.schema(), blocks, total_rows, stop);
     }
-    let hashes = InputHashes::start(&tables);
+    let hashes = InputHashes::start(tables.files().iter().map(|file| file.path.clone()).collect());
     let stopped = || Report { account: Account::default(), shards: 0, funnel: None, complete: false };
     let Some(rows) = filtered_rows(config, &tables, stop)? else { return Ok(stopped()) };
     let total_rows = rows.count_rows();
@@ -154,14 +177,41 @@ pub fn run_noted(
     };
     let blocks = RowSource::Filtered(FilteredBlocks::new(rows, schema.clone(), per_shard));
     let report = drive(config, &folder, &schema, blocks, total_rows, stop)?;
-    if report.complete
-        && config.runtime.shards.is_none()
-        && let Some(funnel) = &report.funnel
-    {
-        let hashes = hashes.join()?;
-        Card::new(config, folder.segment(), &hashes, funnel, &report.account).write(folder.path())?;
-    }
+    write_card(config, &folder, &report, hashes)?;
     Ok(report)
+}
+
+/// The card of a run that is whole.
+fn write_card(
+    config: &Config,
+    folder: &OutputFolder,
+    report: &Report,
+    hashes: InputHashes,
+) -> Result<(), IngestError> {
+    match &report.funnel {
+        Some(funnel) if report.complete && config.runtime.shards.is_none() => {
+            let hashes = hashes.join()?;
+            Card::new(config, folder.segment(), &hashes, funnel, &report.account).write(folder.path())
+        }
+        _ => Ok(()),
+    }
+}
+
+/// The images, the files among the input, and what identifies the input: a folder only by its name.
+fn open_imagenet(
+    config: &Config,
+    imagenet: &ImageNetConfig,
+) -> Result<(ImageNetReader, Vec<PathBuf>, Vec<InputStamp>), IngestError> {
+    let (root, imagenet) = imagenet.locate(Path::new(&config.input.url_list));
+    let reader = ImageNetReader::open(&root, &imagenet)?;
+    let bytes = std::fs::metadata(&root).ok().filter(|m| m.is_file()).map_or(0, |m| m.len());
+    let stamp = InputStamp { name: file_name(&root), bytes };
+    let files = if root.is_file() { vec![root] } else { Vec::new() };
+    Ok((reader, files, vec![stamp]))
+}
+
+fn file_name(path: &Path) -> String {
+    path.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default()
 }
 
 /// What `retry` would fetch again in `folder`.
@@ -253,8 +303,7 @@ fn sizes(folder: &Path) -> Result<BTreeMap<String, u64>, IngestError> {
 }
 
 fn stamps(tables: &Tables) -> Vec<InputStamp> {
-    let name = |path: &Path| path.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
-    tables.files().iter().map(|f| InputStamp { name: name(&f.path), bytes: f.bytes }).collect()
+    tables.files().iter().map(|f| InputStamp { name: file_name(&f.path), bytes: f.bytes }).collect()
 }
 
 pub(crate) fn table_config(config: &Config) -> Result<TableConfig, IngestError> {
@@ -272,6 +321,7 @@ pub(crate) fn table_config(config: &Config) -> Result<TableConfig, IngestError> 
         headerless: input.columns.clone(),
         header_optional: input.header_optional,
         records_at: input.records_at.clone(),
+        yfcc: input.yfcc.clone().unwrap_or_default(),
         looked_at: if config.is_filtered() {
             let has_address_rule =
                 config.source.name.is_some_and(|source| source.manners().address.is_some());

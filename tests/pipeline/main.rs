@@ -9,4 +9,5 @@
 
 mod faults;
 mod formats;
+mod imagenet;
 mod tokens;

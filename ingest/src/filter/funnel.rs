@@ -25,6 +25,12 @@ macro_rules! rules {
 }
 
 rules! {
+    /// The photo is not on the list (YFCC15M).
+    Unlisted = "unlisted";
+    /// The line is a video (YFCC100M).
+    Video = "video";
+    /// Nobody wrote a text for the image (ImageNet-Captions).
+    Uncaptioned = "uncaptioned";
     /// The URL is null or white space; JSON records that do not parse are here too.
     NoUrl = "no_url";
     /// The table's own status is not one of those wanted (Re-LAION).
@@ -83,6 +89,28 @@ impl Funnel {
 
     pub(super) fn drop_rows(&mut self, rule: Rule, rows: usize) {
         self.dropped[rule as usize] += rows as u64;
+    }
+
+    /// The account of a reader that drops rows itself.
+    pub fn of(rows_in: u64, dropped: &[(Rule, u64)]) -> Self {
+        let mut funnel = Self { rows_in, ..Self::default() };
+        for &(rule, rows) in dropped {
+            funnel.active[rule as usize] = true;
+            funnel.dropped[rule as usize] += rows;
+        }
+        funnel
+    }
+
+    /// The same with rows in front that never came to the rules.
+    #[must_use]
+    pub fn behind(mut self, earlier: &Self) -> Self {
+        self.rows_in = earlier.rows_in;
+        for rule in Rule::ALL {
+            let at = *rule as usize;
+            self.dropped[at] += earlier.dropped[at];
+            self.active[at] |= earlier.active[at];
+        }
+        self
     }
 
     /// Rows that `rule` dropped.

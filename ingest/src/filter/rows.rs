@@ -6,7 +6,7 @@ use arrow::array::RecordBatch;
 
 use super::column::Column;
 use super::config::FilterConfig;
-use super::funnel::Funnel;
+use super::funnel::{Funnel, Rule};
 use super::sieve::Sieve;
 use super::subset::{Smallest, SubsetConfig};
 use crate::error::IngestError;
@@ -109,7 +109,15 @@ impl FilteredRows {
 
     /// What was dropped so far.
     pub fn funnel(&self) -> Funnel {
-        self.sieve.funnel()
+        let funnel = self.sieve.funnel();
+        match self.blocks.yfcc_counters() {
+            Some(lines) => {
+                let passed_over = [(Rule::Unlisted, lines.unlisted), (Rule::Video, lines.videos)];
+                let rows_in = funnel.rows_in + lines.unlisted + lines.videos;
+                funnel.behind(&Funnel::of(rows_in, &passed_over))
+            }
+            None => funnel,
+        }
     }
 
     /// Flaws met so far.

@@ -1,16 +1,20 @@
-//! The head of the pipeline: blocks of the table become open shards, their rows become fetch requests.
+//! The head of the pipeline: blocks of the table become open shards, their rows become fetch requests, or, where the
+//! bytes are here already, go to the workers at once.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use crossbeam_channel::Sender;
 use pairmill_shards::key::{KeyLayout, ShardId};
+use pairmill_shards::status::{Failure, FailureClass};
+use pairmill_shards::table::message;
 
 use super::rows::RowSource;
 use super::shard::{OpenShard, OpenShards};
 use crate::error::IngestError;
-use crate::fetch::Request;
+use crate::fetch::{Body, Fetched, Request};
 use crate::filter::Funnel;
+use crate::imagenet::Images;
 use crate::output::OutputFolder;
 use crate::progress::Counters;
 use crate::table::Oddities;
@@ -25,6 +29,16 @@ pub struct FeedStage<'a> {
     pub shards: Option<(u64, u64)>,
     /// Set when the run is to stop.
     pub stop: &'a AtomicBool,
+    /// Largest image that is taken from an archive or folder, in bytes.
+    pub max_bytes: u64,
+}
+
+/// Where rows go on to.
+pub struct Onward {
+    /// Rows to be fetched.
+    pub requests: Sender<Request>,
+    /// Rows whose bytes are here.
+    pub bodies: Sender<Fetched>,
 }
 
 /// How the feeder ended.
@@ -41,7 +55,7 @@ pub struct Fed {
 }
 
 impl FeedStage<'_> {
-    /// Feeds until the table ends or the run stops. Dropping `requests` tells the fetcher that no more come.
+    /// Feeds until the table ends or the run stops. Dropping `onward` tells the fetcher that no more come.
     ///
     /// # Errors
     /// When the table breaks off.
@@ -50,10 +64,10 @@ impl FeedStage<'_> {
         mut source: RowSource,
         open: &OpenShards,
         counters: &Counters,
-        requests: Sender<Request>,
+        onward: Onward,
     ) -> Result<Fed, IngestError> {
         let mut fed = Fed { shards: 0, complete: false, oddities: Oddities::default(), funnel: None };
-        fed.complete = self.feed_blocks(&mut source, open, counters, &requests, &mut fed.shards)?;
+        fed.complete = self.feed_blocks(&mut source, open, counters, &onward, &mut fed.shards)?;
         fed.oddities = source.oddities();
         fed.funnel = source.funnel();
         Ok(fed)
@@ -65,7 +79,7 @@ impl FeedStage<'_> {
         source: &mut RowSource,
         open: &OpenShards,
         counters: &Counters,
-        requests: &Sender<Request>,
+        onward: &Onward,
         shards: &mut u64,
     ) -> Result<bool, IngestError> {
         let stopped = || self.stop.load(Ordering::Relaxed);
@@ -93,13 +107,31 @@ impl FeedStage<'_> {
                 return Ok(false);
             }
             for row in 0..shard.len() {
-                // A row without URL is a row: fetch fails it as bad_url.
-                let url = shard.text("url", row).unwrap_or("").to_owned();
-                if requests.send(Request { ticket: shard.ticket(row), url }).is_err() {
+                let ticket = shard.ticket(row);
+                let sent = match &block.images {
+                    Some(images) => onward.bodies.send(self.local(images, ticket, row)?).is_ok(),
+                    None => {
+                        // A row without URL is a row: fetch fails it as bad_url.
+                        let url = shard.text("url", row).unwrap_or("").to_owned();
+                        onward.requests.send(Request { ticket, url }).is_ok()
+                    }
+                };
+                if !sent || (block.images.is_some() && stopped()) {
                     return Ok(false);
                 }
             }
         }
         Ok(false)
+    }
+
+    /// A row as if it had been fetched. The queue it goes into bounds how many lie in memory.
+    fn local(&self, images: &Images, ticket: u64, row: u32) -> Result<Fetched, IngestError> {
+        let result = match images.read(row, self.max_bytes)? {
+            Some(bytes) => Ok(Body { bytes, content_type: None }),
+            None => {
+                Err(Failure::new(FailureClass::TooLarge, message::default_message(FailureClass::TooLarge)))
+            }
+        };
+        Ok(Fetched { ticket, result, attempts: 0, fetch_ms: 0, final_url: None })
     }
 }

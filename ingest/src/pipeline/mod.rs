@@ -5,6 +5,7 @@
 //!
 //! ```text
 //! feed ─requests→ fetch (tokio) ─fetched→ transform ×N ─processed→ assemble ─complete→ commit
+//! └────────── rows with bytes ──────┘
 //! ```
 //!
 //! Rows finish in any order; [`mod@assemble`] puts them back in the order of the input, so the same responses give the
@@ -29,7 +30,7 @@ use crossbeam_channel::{Receiver, Sender, bounded};
 use pairmill_shards::table::{SidecarOptions, SidecarSchema};
 
 use self::assemble::{Assembly, ReorderBudget};
-use self::feed::{Fed, FeedStage};
+use self::feed::{Fed, FeedStage, Onward};
 pub use self::rows::{Block, FilteredBlocks, KeptRows, RowSource};
 use self::shard::OpenShards;
 use self::transform::{Processed, TransformStage};
@@ -94,15 +95,17 @@ pub fn run(
     let (to_transform, fetched) = bounded(workers * QUEUE_PER_WORKER);
     let (to_assemble, processed) = bounded(workers * QUEUE_PER_WORKER);
     let (to_commit, complete) = bounded::<Assembly>(1);
+    let onward = Onward { requests, bodies: to_transform.clone() };
     let fetcher =
         fetch::start(config.fetch.clone(), to_fetch, to_transform, counters.fetch().clone(), fetch_threads)?;
 
     // Set by a stop from outside and by any stage that gives out, so that nobody waits for it for ever.
     let halt = AtomicBool::new(false);
-    let feed_stage = FeedStage { folder, layout, shards: config.runtime.shards, stop: &halt };
+    let max_bytes = config.fetch.max_bytes;
+    let feed_stage = FeedStage { folder, layout, shards: config.runtime.shards, stop: &halt, max_bytes };
     let (open, write_stage, transform_stage) = (&open, &write_stage, &transform_stage);
     let (fed, committed) = thread::scope(|scope| {
-        let feeder = scope.spawn(move || feed_stage.feed(source, open, counters, requests));
+        let feeder = scope.spawn(move || feed_stage.feed(source, open, counters, onward));
         let transformers: Vec<_> = (0..workers)
             .map(|_| {
                 let (fetched, to_assemble) = (fetched.clone(), to_assemble.clone());
@@ -167,6 +170,7 @@ fn write_stage(
         schema: SidecarSchema::new(schema.fields(), options)?,
         image_ext,
         captions: schema.column_with_name("caption").is_some(),
+        labels: config.input.imagenet.is_some(),
         layout,
         indexes: config.output.indexes,
     })

@@ -1,12 +1,13 @@
-//! Where a run's rows come from: the user's table, what filters leave of it, or the failed rows of finished shards
-//! under `retry`.
+//! Where a run's rows come from: the user's table, what filters leave of it, the failed rows of finished shards under
+//! `retry`, or ImageNet, whose rows come with their bytes and go past the fetcher.
 
 use arrow::array::RecordBatch;
 use arrow::compute::concat_batches;
 use arrow::datatypes::SchemaRef;
 
 use crate::error::IngestError;
-use crate::filter::{FilteredRows, Funnel, ShuffledRows};
+use crate::filter::{FilteredRows, Funnel, Rule, ShuffledRows};
+use crate::imagenet::{ImageNetReader, Images};
 use crate::retry::RetryBlocks;
 use crate::table::{Blocks, MAX_BLOCK_BYTES, Oddities};
 
@@ -17,6 +18,8 @@ pub struct Block {
     pub rows: RecordBatch,
     /// Under `retry`: the key each row had before.
     pub retry_of: Option<Vec<String>>,
+    /// Where the bytes are that need no fetching.
+    pub images: Option<Images>,
 }
 
 /// A stream of blocks, one per shard.
@@ -28,6 +31,13 @@ pub enum RowSource {
     Filtered(FilteredBlocks),
     /// Rows that failed before.
     Retry(RetryBlocks),
+    /// Images that are here already.
+    ImageNet {
+        /// The images.
+        reader: Box<ImageNetReader>,
+        /// Rows of a block.
+        rows_per_block: u64,
+    },
 }
 
 impl RowSource {
@@ -39,10 +49,16 @@ impl RowSource {
         match self {
             Self::Table(blocks) => {
                 let block = blocks.next().transpose()?;
-                Ok(block.map(|block| Block { rows: block.rows, retry_of: None }))
+                Ok(block.map(|block| Block { rows: block.rows, retry_of: None, images: None }))
             }
-            Self::Filtered(blocks) => Ok(blocks.next_block()?.map(|rows| Block { rows, retry_of: None })),
+            Self::Filtered(blocks) => {
+                Ok(blocks.next_block()?.map(|rows| Block { rows, retry_of: None, images: None }))
+            }
             Self::Retry(blocks) => blocks.next_block(),
+            Self::ImageNet { reader, rows_per_block } => {
+                let block = reader.next_block(*rows_per_block)?;
+                Ok(block.map(|block| Block { rows: block.rows, retry_of: None, images: Some(block.images) }))
+            }
         }
     }
 
@@ -50,6 +66,18 @@ impl RowSource {
     pub fn funnel(&self) -> Option<Funnel> {
         match self {
             Self::Filtered(blocks) => Some(blocks.rows.funnel()),
+            Self::ImageNet { reader, .. } => {
+                let images = reader.counters();
+                Some(Funnel::of(
+                    images.images,
+                    &[
+                        (Rule::Uncaptioned, images.uncaptioned),
+                        (Rule::BlankCaption, images.blank),
+                        (Rule::Profanity, images.profane),
+                        (Rule::DuplicateCaption, images.duplicate),
+                    ],
+                ))
+            }
             Self::Table(_) | Self::Retry(_) => None,
         }
     }
@@ -59,7 +87,7 @@ impl RowSource {
         match self {
             Self::Table(blocks) => blocks.oddities(),
             Self::Filtered(blocks) => blocks.rows.oddities(),
-            Self::Retry(_) => Oddities::default(),
+            Self::Retry(_) | Self::ImageNet { .. } => Oddities::default(),
         }
     }
 
@@ -73,6 +101,7 @@ impl RowSource {
             // Which rows a shard has depends on all rows before, so they must be looked at.
             Self::Filtered(blocks) => Ok(blocks.next_block()?.map(|rows| rows.num_rows() as u64)),
             Self::Retry(blocks) => Ok(blocks.next_block()?.map(|block| block.rows.num_rows() as u64)),
+            Self::ImageNet { reader, rows_per_block } => Ok(reader.skip_block(*rows_per_block)?),
         }
     }
 }

@@ -5,7 +5,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, RwLock};
 
-use arrow::array::{Array, RecordBatch, StringArray};
+use arrow::array::{Array, Int64Array, RecordBatch, StringArray};
 use pairmill_shards::key::{Key, KeyLayout, ShardId};
 
 /// A shard whose rows are being fetched.
@@ -52,6 +52,13 @@ impl OpenShard {
     /// A text cell; `None` when null or when there is no such column.
     pub fn text(&self, column: &str, row: u32) -> Option<&str> {
         let cells = self.rows.column_by_name(column)?.as_any().downcast_ref::<StringArray>()?;
+        let row = row as usize;
+        (row < cells.len() && cells.is_valid(row)).then(|| cells.value(row))
+    }
+
+    /// A cell of a column of 64-bit integers; `None` when null or when there is no such column.
+    pub fn integer(&self, column: &str, row: u32) -> Option<i64> {
+        let cells = self.rows.column_by_name(column)?.as_any().downcast_ref::<Int64Array>()?;
         let row = row as usize;
         (row < cells.len() && cells.is_valid(row)).then(|| cells.value(row))
     }

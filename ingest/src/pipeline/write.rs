@@ -36,6 +36,8 @@ pub struct WriteStage {
     pub image_ext: &'static str,
     /// Whether there is a caption column, and so a `txt` member.
     pub captions: bool,
+    /// Whether the column `label` also becomes a `cls` member.
+    pub labels: bool,
     /// Padding of names.
     pub layout: KeyLayout,
     /// Whether tar indexes are written.
@@ -103,6 +105,8 @@ impl ShardOutput {
             let mut members: Vec<(&str, &[u8])> =
                 vec![(self.stage.image_ext, &image), ("json", json.as_bytes())];
             members.extend(caption.map(|c| ("txt", c.as_bytes())));
+            let label = shard.integer("label", row).filter(|_| self.stage.labels).map(|l| l.to_string());
+            members.extend(label.as_deref().map(|l| ("cls", l.as_bytes())));
             match &mut self.images {
                 Images::Tar(tar) => drop(tar.append(outcome.key.as_str(), &members)?),
                 Images::Folder(folder) => folder.append(outcome.key.as_str(), &members)?,

@@ -2,19 +2,21 @@
 //!
 //! A source is data: [`Manners`] are laid over the defaults of a config, below the user's file and flags, so
 //! everything a source decides is in the resolved config and can be changed there. Only the address rule is code.
-//! A source whose files are tables needs one file here and one line in each `match`; what is no table of URLs
-//! (YFCC's join, ImageNet's archives) has a folder of its own beside these and feeds the same filters.
+//! A source whose files are tables needs one file here and one line in each `match`; the readers of what is
+//! no plain table are in `crate::yfcc` and `crate::imagenet`.
 //!
 //! Facts that are not certain are marked in the guides (`pairmill-ingest sources NAME`); nothing checks that the
 //! download addresses still answer.
 
 mod conceptual;
+mod imagenet;
 mod laion;
 mod redcaps;
 mod shutterstock;
 #[cfg(test)]
 mod tests;
 mod wit;
+mod yfcc;
 
 use std::fmt;
 
@@ -23,10 +25,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::filter::FilterConfig;
 use crate::filter::address::AddressRule;
+use crate::imagenet::CaptionKind;
 
 /// A source by its word on the command line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[serde(rename_all = "kebab-case")]
 pub enum Source {
     /// LAION-400M.
     Laion400m,
@@ -44,12 +47,19 @@ pub enum Source {
     Wit,
     /// Shutterstock, or any other list of one's own.
     Shutterstock,
-    // yfcc15m, imagenet, imagenet-template and imagenet-flickr go here.
+    /// OpenAI's 15 M photos of YFCC100M.
+    Yfcc15m,
+    /// ImageNet-1K with labels alone.
+    Imagenet,
+    /// ImageNet-1K, a prompt about the class as caption.
+    ImagenetTemplate,
+    /// ImageNet-1K's photos of Flickr with what their photographers wrote.
+    ImagenetFlickr,
 }
 
 impl Source {
     /// Every source.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 12] = [
         Self::Laion400m,
         Self::Laion2b,
         Self::Relaion,
@@ -58,6 +68,10 @@ impl Source {
         Self::Cc12m,
         Self::Wit,
         Self::Shutterstock,
+        Self::Yfcc15m,
+        Self::Imagenet,
+        Self::ImagenetTemplate,
+        Self::ImagenetFlickr,
     ];
 
     /// The word on the command line.
@@ -71,6 +85,10 @@ impl Source {
             Self::Cc12m => "cc12m",
             Self::Wit => "wit",
             Self::Shutterstock => "shutterstock",
+            Self::Yfcc15m => "yfcc15m",
+            Self::Imagenet => "imagenet",
+            Self::ImagenetTemplate => "imagenet-template",
+            Self::ImagenetFlickr => "imagenet-flickr",
         }
     }
 
@@ -85,6 +103,10 @@ impl Source {
             Self::Cc12m => conceptual::cc12m(),
             Self::Wit => wit::wit(),
             Self::Shutterstock => shutterstock::shutterstock(),
+            Self::Yfcc15m => yfcc::yfcc15m(),
+            Self::Imagenet => imagenet::imagenet(),
+            Self::ImagenetTemplate => imagenet::imagenet_template(),
+            Self::ImagenetFlickr => imagenet::imagenet_flickr(),
         }
     }
 }
@@ -149,12 +171,23 @@ pub struct TableManners {
     pub extra: &'static [&'static str],
     /// Member of a JSON object that holds the records.
     pub records_at: Option<&'static str>,
+    /// ImageNet's images with captions of this kind, instead of a table.
+    pub imagenet: Option<CaptionKind>,
 }
 
 impl TableManners {
     /// A table with a header, or one whose format names its columns.
     const fn named(url: &'static str, caption: &'static str) -> Self {
-        Self { format: None, headerless: None, quoting: None, url, caption, extra: &[], records_at: None }
+        Self {
+            format: None,
+            headerless: None,
+            quoting: None,
+            url,
+            caption,
+            extra: &[],
+            records_at: None,
+            imagenet: None,
+        }
     }
 
     /// Lines of tab-separated fields without header and without quotes.

@@ -14,6 +14,8 @@ use super::format::InputFormat;
 use super::infer::{Assembly, Kind, Misfit};
 use super::parquet::ParquetTable;
 use super::records::{Oddities, Records};
+use super::yfcc::YfccTable;
+use crate::yfcc::YfccCounters;
 
 /// Consecutive rows of one input file: the content of one shard.
 #[derive(Debug, Clone)]
@@ -36,6 +38,8 @@ pub struct Blocks {
     consumed: Arc<AtomicU64>,
     /// Of the files behind us.
     oddities: Oddities,
+    /// Of the metadata behind us.
+    yfcc: Option<YfccCounters>,
 }
 
 struct OpenTable {
@@ -46,6 +50,7 @@ struct OpenTable {
 enum OpenRows {
     Text { records: Records, row: u64 },
     Parquet(Box<ParquetTable>),
+    Yfcc(Box<YfccTable>),
 }
 
 impl Blocks {
@@ -58,6 +63,7 @@ impl Blocks {
             failed: false,
             consumed: Arc::default(),
             oddities: Oddities::default(),
+            yfcc: None,
         }
     }
 
@@ -85,6 +91,14 @@ impl Blocks {
     /// Flaws met so far. Skipped rows are not looked at as closely as read ones.
     pub fn oddities(&self) -> Oddities {
         self.open.iter().fold(self.oddities, |sum, table| sum.plus(table.rows.oddities()))
+    }
+
+    /// Lines of YFCC100M's metadata by what became of them so far; `None` for other tables.
+    pub fn yfcc_counters(&self) -> Option<YfccCounters> {
+        match &self.open {
+            Some(OpenTable { rows: OpenRows::Yfcc(table), .. }) => Some(table.counters()),
+            _ => self.yfcc,
+        }
     }
 
     fn read_block(&mut self) -> Result<Option<RowBlock>, TableError> {
@@ -117,9 +131,16 @@ impl Blocks {
                     return Ok(Some(found));
                 }
                 self.oddities = self.oddities.plus(table.rows.oddities());
+                if let OpenRows::Yfcc(table) = &table.rows {
+                    self.yfcc = Some(table.counters());
+                }
                 self.open = None;
             }
-            let Some(file) = self.inner.files.get(self.next_file) else { return Ok(None) };
+            // The second file of YFCC100M is its list.
+            let is_list = self.next_file > 0 && self.inner.yfcc.is_some();
+            let Some(file) = self.inner.files.get(self.next_file).filter(|_| !is_list) else {
+                return Ok(None);
+            };
             self.next_file += 1;
             let path: Arc<Path> = file.path.as_path().into();
             self.open =
@@ -145,6 +166,10 @@ impl std::fmt::Debug for Blocks {
 impl OpenRows {
     fn open(path: &Arc<Path>, inner: &Inner, consumed: &Arc<AtomicU64>) -> Result<Option<Self>, TableError> {
         let consumed = consumed.clone();
+        if let Some(yfcc) = &inner.yfcc {
+            let table = YfccTable::open(yfcc, &inner.plan, consumed)?;
+            return Ok(Some(Self::Yfcc(Box::new(table))));
+        }
         if inner.format == InputFormat::Parquet {
             let table = ParquetTable::open(path, &inner.plan, inner.schema.clone(), consumed)?;
             return Ok(Some(Self::Parquet(Box::new(table))));
@@ -157,12 +182,14 @@ impl OpenRows {
         match self {
             Self::Text { records, .. } => records.oddities(),
             Self::Parquet(table) => table.oddities(),
+            Self::Yfcc(table) => Oddities { invalid_utf8: table.counters().not_utf8, ..Oddities::default() },
         }
     }
 
     fn skip(&mut self, rows: u64) -> Result<u64, TableError> {
         match self {
             Self::Parquet(table) => Ok(table.skip(rows)),
+            Self::Yfcc(table) => table.skip(rows),
             Self::Text { records, row } => {
                 let mut skipped = 0;
                 while skipped < rows && records.advance()? {
@@ -186,6 +213,13 @@ impl OpenTable {
                     TableError::CorruptParquet { path: self.path.to_path_buf(), row: Some(first_row), reason }
                 })?;
                 (first_row, rows)
+            }
+            OpenRows::Yfcc(table) => {
+                let first_row = table.row();
+                match table.read(rows_per_block)? {
+                    Some(rows) => (first_row, rows),
+                    None => return Ok(None),
+                }
             }
             OpenRows::Text { records, row } => {
                 let first_row = *row;

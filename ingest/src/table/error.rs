@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use super::format::InputFormat;
+use crate::yfcc::YfccError;
 
 /// Largest record of a text table, in bytes: a line, a CSV record or a JSON object.
 ///
@@ -18,6 +19,19 @@ pub const MAX_BLOCK_BYTES: usize = 1 << 30;
 /// Why an input table cannot be read.
 #[derive(Debug, thiserror::Error)]
 pub enum TableError {
+    /// YFCC100M's files.
+    #[error(transparent)]
+    Yfcc(#[from] YfccError),
+    /// One of YFCC100M's files is not where it is looked for.
+    #[error("{}: no {name}* in this folder; {fix}", folder.display())]
+    NotYfcc {
+        /// The folder.
+        folder: PathBuf,
+        /// Beginning of the file's name.
+        name: &'static str,
+        /// What to do.
+        fix: &'static str,
+    },
     /// Nothing at the path of `url_list`.
     #[error("{}: no such file or folder; check --url-list", path.display())]
     Missing {

@@ -21,11 +21,14 @@ pub enum InputFormat {
     Jsonl,
     /// One URL per line.
     Txt,
+    /// YFCC100M's metadata with OpenAI's list ([`crate::yfcc`]).
+    Yfcc,
 }
 
 impl InputFormat {
     /// Every format, in the order messages list them.
-    pub const ALL: [Self; 6] = [Self::Parquet, Self::Csv, Self::Tsv, Self::Json, Self::Jsonl, Self::Txt];
+    pub const ALL: [Self; 7] =
+        [Self::Parquet, Self::Csv, Self::Tsv, Self::Json, Self::Jsonl, Self::Txt, Self::Yfcc];
 
     /// The word on the command line, which is also the file extension.
     pub fn as_str(self) -> &'static str {
@@ -36,6 +39,7 @@ impl InputFormat {
             Self::Json => "json",
             Self::Jsonl => "jsonl",
             Self::Txt => "txt",
+            Self::Yfcc => "yfcc",
         }
     }
 
@@ -59,7 +63,7 @@ impl InputFormat {
         match self {
             Self::Csv => Some(b','),
             Self::Tsv => Some(b'\t'),
-            Self::Parquet | Self::Json | Self::Jsonl | Self::Txt => None,
+            Self::Parquet | Self::Json | Self::Jsonl | Self::Txt | Self::Yfcc => None,
         }
     }
 }

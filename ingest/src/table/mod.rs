@@ -11,6 +11,7 @@
 //! delimited, json, records   bytes → records → cells
 //! infer   cells → typed columns (additional columns of text tables)
 //! parquet row groups → batches
+//! yfcc    YFCC100M's metadata and list → batches
 //! blocks  batches → blocks, one per shard
 //! ```
 //!
@@ -29,6 +30,7 @@ mod records;
 #[cfg(test)]
 mod tests;
 mod text;
+mod yfcc;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -41,7 +43,9 @@ pub use error::{MAX_BLOCK_BYTES, MAX_RECORD_BYTES, MAX_RECORD_LINES, TableError}
 pub use files::InputFile;
 pub use format::InputFormat;
 pub use records::Oddities;
+pub use yfcc::YfccOptions;
 
+use crate::yfcc::YfccConfig;
 use columns::{Plan, Role};
 use delimited::Dialect;
 use infer::{Kind, Seen};
@@ -74,6 +78,8 @@ pub struct TableConfig {
     /// JSON tables: the array of records is the member of this name in one object (RedCaps: `annotations`). A file
     /// that is an array itself is taken as well.
     pub records_at: Option<String>,
+    /// How YFCC100M's metadata is read, for that format.
+    pub yfcc: YfccOptions,
     /// Whether additional columns of text tables get types (int64, float64, bool, list), for which the input is
     /// scanned once by [`Tables::open`]; otherwise they are strings. Default true.
     pub infer_types: bool,
@@ -93,6 +99,7 @@ impl Default for TableConfig {
             csv: CsvOptions::default(),
             looked_at: Vec::new(),
             records_at: None,
+            yfcc: YfccOptions::default(),
             infer_types: true,
         }
     }
@@ -132,6 +139,8 @@ struct Inner {
     files: Vec<InputFile>,
     format: InputFormat,
     plan: Plan,
+    /// The two files of YFCC100M, of which one is the table.
+    yfcc: Option<YfccConfig>,
     dialect: Dialect,
     schema: SchemaRef,
     /// Types of the columns of a text table.
@@ -156,7 +165,14 @@ impl Tables {
     /// # Errors
     /// As [`Tables::open`].
     pub fn open_watched(config: &TableConfig, watch: &mut dyn FnMut(u64, u64)) -> Result<Self, TableError> {
-        let (format, files) = files::resolve(&config.url_list, config.input_format)?;
+        let yfcc = match config.input_format {
+            Some(InputFormat::Yfcc) => Some(yfcc::find(&config.url_list, &config.yfcc)?),
+            _ => None,
+        };
+        let (format, files) = match &yfcc {
+            Some(yfcc) => (InputFormat::Yfcc, yfcc::files(yfcc)?),
+            None => files::resolve(&config.url_list, config.input_format)?,
+        };
         let headerless_tsv = format == InputFormat::Tsv && config.headerless.is_some();
         let dialect = Dialect {
             delimiter: config.csv.delimiter.or(format.delimiter()).unwrap_or(b','),
@@ -176,12 +192,15 @@ impl Tables {
             files,
             format,
             plan,
+            yfcc,
             dialect,
             schema: Arc::new(Schema::empty()),
             kinds: Vec::new(),
             rows: None,
         };
-        let types = if format == InputFormat::Parquet {
+        let types = if let Some(yfcc) = &inner.yfcc {
+            yfcc::check(yfcc, &inner.plan)?
+        } else if format == InputFormat::Parquet {
             inner.check_footers(config)?
         } else {
             inner.check_heads(config)?;
@@ -235,6 +254,9 @@ impl Tables {
 
 /// Column names of the first file that has any.
 fn names(files: &[InputFile], format: InputFormat, dialect: &Dialect) -> Result<Vec<String>, TableError> {
+    if format == InputFormat::Yfcc {
+        return Ok(yfcc::names());
+    }
     for file in files {
         let names = if format == InputFormat::Parquet {
             parquet::names(&file.path)?

@@ -80,8 +80,8 @@ impl Records {
                 JsonRecords::open(text, Framing::Lines, plan)?.map(Box::new).map(Self::Json)
             }
             InputFormat::Txt => Some(Self::Lines(UrlLines::new(text))),
-            // Parquet never comes here.
-            InputFormat::Csv | InputFormat::Tsv | InputFormat::Parquet => {
+            // The last two never come here.
+            InputFormat::Csv | InputFormat::Tsv | InputFormat::Parquet | InputFormat::Yfcc => {
                 Delimited::open(text, dialect, plan)?.map(Box::new).map(Self::Delimited)
             }
         })

@@ -95,6 +95,7 @@ pub(super) struct Broken {
     pub rule: TarRule,
 }
 
+#[derive(Debug)]
 pub(super) struct Entries<I> {
     input: I,
     end_marker: EndMarker,

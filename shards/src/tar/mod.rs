@@ -15,6 +15,7 @@
 mod agreement;
 mod entries;
 mod error;
+mod files;
 mod header;
 mod index;
 mod map;
@@ -25,6 +26,7 @@ mod writer;
 
 pub use agreement::{Disagreement, check_readers_agree};
 pub use error::{TarError, TarRule};
+pub use files::{TarFile, TarFiles};
 pub use index::{Component, SampleSpan, TarIndex};
 pub use mapped::{MappedSample, MappedTar, scan};
 pub use reader::TarReader;

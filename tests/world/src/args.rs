@@ -5,8 +5,8 @@ use std::str::FromStr;
 
 use clap::{Args, Parser, Subcommand};
 use pairmill_world::{
-    ClientPolicy, DEFAULT_MAX_CACHE_BYTES, FaultMix, Shift, SizeClass, Source, Split, TableFormat, Task,
-    WorldConfig,
+    ClientPolicy, DEFAULT_MAX_CACHE_BYTES, FaultMix, Release, Shift, SizeClass, Source, Split, TableFormat,
+    Task, WorldConfig,
 };
 
 /// The miniature web: pictures, captions, URL tables and a faulty server, all from one seed.
@@ -37,6 +37,8 @@ pub enum Command {
     Serve(ServeArgs),
     /// Write a URL table in the source's true file format.
     Table(TableArgs),
+    /// Write a source as its authors release it, with its quirks and the number of rows of each.
+    Release(ReleaseArgs),
     /// Write one picture; print its caption and ground truth as JSON.
     Picture(PictureArgs),
     /// Write a labelled set, one folder per class or one labelled tar.
@@ -151,6 +153,24 @@ impl PolicyArgs {
     pub fn policy(&self) -> ClientPolicy {
         ClientPolicy { retries: self.retries, keep_truncated: self.keep_truncated, ..ClientPolicy::default() }
     }
+}
+
+#[derive(Debug, Args)]
+pub struct ReleaseArgs {
+    #[command(flatten)]
+    pub world: WorldArgs,
+    /// Which release; a wrong word lists them all.
+    #[arg(long, value_parser = Release::from_str)]
+    pub source: Release,
+    /// Number of rows; of images for ImageNet.
+    #[arg(long)]
+    pub rows: u64,
+    /// Address of the running world.
+    #[arg(long, default_value = "http://127.0.0.1:8000")]
+    pub base_url: String,
+    /// Folder to write; expected.json and truth.jsonl in it hold the truth.
+    #[arg(long)]
+    pub out: PathBuf,
 }
 
 #[derive(Debug, Args)]

@@ -23,6 +23,7 @@ mod fault;
 mod odd;
 mod picture;
 mod raster;
+mod release;
 mod rng;
 mod scene;
 mod server;
@@ -38,6 +39,7 @@ pub use error::{Error, Result};
 pub use fault::{ClientPolicy, Fault, FaultMix, SUCCESS};
 pub use picture::Picture;
 pub use raster::{Pixels, render};
+pub use release::{Quirk, Release, ReleaseConfig, ReleaseSummary};
 pub use rng::Rng;
 pub use scene::{Backdrop, Colour, Distribution, Finish, Object, Scene, Shape, Texture};
 pub use server::{

@@ -8,10 +8,10 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail};
-use args::{Cli, Command, FaultsArgs, PictureArgs, ServeArgs, TableArgs, TaskArgs};
+use args::{Cli, Command, FaultsArgs, PictureArgs, ReleaseArgs, ServeArgs, TableArgs, TaskArgs};
 use clap::Parser;
 use pairmill_world::{
-    Fault, HostBehaviour, Server, ServerConfig, Source, TableConfig, TableFormat, Task, World,
+    Fault, HostBehaviour, ReleaseConfig, Server, ServerConfig, Source, TableConfig, TableFormat, Task, World,
 };
 use serde_json::json;
 use tokio::signal::unix::{SignalKind, signal};
@@ -23,6 +23,7 @@ fn main() -> ExitCode {
     let result = match Cli::parse().command {
         Command::Serve(args) => serve(args),
         Command::Table(args) => table(&args),
+        Command::Release(args) => release(&args),
         Command::Picture(args) => picture(&args),
         Command::Task(args) => task(&args),
         Command::Faults(args) => {
@@ -120,6 +121,20 @@ fn table(args: &TableArgs) -> Result<()> {
     println!("{}: {} rows as {format}", args.out.display(), summary.rows);
     for (word, count) in outcomes {
         println!("  {word:<16} {count:>9}");
+    }
+    Ok(())
+}
+
+fn release(args: &ReleaseArgs) -> Result<()> {
+    let config = ReleaseConfig {
+        release: args.source,
+        rows: args.rows,
+        base_url: args.base_url.trim_end_matches('/').to_owned(),
+    };
+    let summary = World::new(args.world.config()).write_release(&config, &args.out)?;
+    println!("{}: {} rows as {}", args.out.display(), summary.rows, args.source);
+    for (quirk, rows) in &summary.quirks {
+        println!("  {quirk:<22} {rows:>9}");
     }
     Ok(())
 }

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `/<source>/<index>.<any>` | the picture |
 //! | `/fault/<fault>/<source>/<index>.<any>` | the fault, acted out on that picture |
+//! | `/removed/<any>` | a redirect to `/removed.png`, a picture that says the real one is gone |
 //! | `/files/<name>` | a file of the root folder |
 //! | `/files.txt` | their URLs, one a line |
 //! | `/stats`, `/reset` | the counts as JSON; forget them |
@@ -15,7 +16,9 @@ use std::sync::Arc;
 use super::cache::{Body, BodyKey};
 use super::reply::{Reply, Wire};
 use super::{State, fault_reply, files};
+use crate::encode::Encoding;
 use crate::fault::{ClientPolicy, Fault};
+use crate::raster::Pixels;
 use crate::source::{SizeClass, Source};
 
 pub(super) async fn route(target: &str, host: usize, state: &State) -> Reply {
@@ -24,6 +27,7 @@ pub(super) async fn route(target: &str, host: usize, state: &State) -> Reply {
         "/" => return Reply::ok("text/html; charset=utf-8", home().into_bytes()),
         "/robots.txt" => return Reply::ok("text/plain", b"User-agent: *\nDisallow: /private/\n".to_vec()),
         "/files.txt" => return Reply::ok("text/plain; charset=utf-8", file_list(host, state).into_bytes()),
+        "/removed.png" => return removed(),
         "/stats" => return stats(state),
         "/reset" => {
             state.stats.clear();
@@ -31,6 +35,9 @@ pub(super) async fn route(target: &str, host: usize, state: &State) -> Reply {
             return Reply::ok("text/plain", b"forgotten\n".to_vec()).over(Wire::Close);
         }
         _ => {}
+    }
+    if path.starts_with("/removed/") {
+        return Reply::redirect(302, "/removed.png");
     }
     if let Some(name) = path.strip_prefix("/files/") {
         let name = percent_decode(name);
@@ -90,6 +97,15 @@ pub(super) async fn body(
     let body: Body = Arc::from(made.ok()?);
     state.cache.put(key, &body);
     Some(body)
+}
+
+/// Imgur's answer for a picture that was taken down: 161 by 81 pixels, status 200.
+fn removed() -> Reply {
+    let pixels = Pixels { width: 161, height: 81, rgb: vec![34; 161 * 81 * 3] };
+    match Encoding::Png.encode(&pixels) {
+        Ok(png) => Reply::ok("image/png", png),
+        Err(_) => Reply::page(500),
+    }
 }
 
 fn stats(state: &State) -> Reply {

@@ -3,13 +3,14 @@
 
 mod format;
 mod parquet;
-mod sink;
+pub(crate) mod sink;
 mod text;
 
 use std::collections::BTreeMap;
 use std::path::Path;
 
 pub use format::TableFormat;
+pub(crate) use text::{WIT_COLUMNS, form_encode};
 
 use crate::caption::Caption;
 use crate::encode::Encoding;

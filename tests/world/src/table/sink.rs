@@ -16,14 +16,14 @@ enum Stream {
 }
 
 /// A table file that is being written.
-pub(super) struct Sink {
+pub(crate) struct Sink {
     stream: Stream,
     part: PathBuf,
     path: PathBuf,
 }
 
 impl Sink {
-    pub(super) fn create(path: &Path) -> Result<Self> {
+    pub(crate) fn create(path: &Path) -> Result<Self> {
         let mut part = path.as_os_str().to_owned();
         part.push(".part");
         let part = PathBuf::from(part);
@@ -36,7 +36,7 @@ impl Sink {
         Ok(Self { stream, part, path: path.to_owned() })
     }
 
-    pub(super) fn finish(self) -> Result<()> {
+    pub(crate) fn finish(self) -> Result<()> {
         let file = match self.stream {
             Stream::Plain(file) => Ok(file),
             Stream::Gzip(encoder) => encoder.finish(),

@@ -106,7 +106,7 @@ fn base36(mut n: u64) -> String {
 }
 
 /// WIT's columns in order (sources.md §6).
-const WIT_COLUMNS: [&str; 17] = [
+pub(crate) const WIT_COLUMNS: [&str; 17] = [
     "language",
     "page_url",
     "image_url",
@@ -193,7 +193,7 @@ fn yfcc(row: &Row) -> Vec<String> {
 }
 
 /// `application/x-www-form-urlencoded`: a plus for a space, percent for the rest.
-fn form_encode(text: &str) -> String {
+pub(crate) fn form_encode(text: &str) -> String {
     let mut out = String::with_capacity(text.len() + text.len() / 4);
     for byte in text.bytes() {
         match byte {

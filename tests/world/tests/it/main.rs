@@ -6,5 +6,6 @@ mod client;
 mod command;
 mod determinism;
 mod faults;
+mod releases;
 mod serving;
 mod tables;
