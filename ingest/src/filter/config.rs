@@ -52,7 +52,8 @@ pub struct FilterConfig {
     pub mime_types: Vec<String>,
     /// Values of the table's status column that pass, if it has one; none: the rule is off.
     pub status: Vec<String>,
-    /// Drops captions that a detector is sure are not English; short or unclear ones pass.
+    /// Drops captions that a detector takes for another language than English; short or unclear ones pass. Costs
+    /// 70 microseconds a row, where the other rules cost less than one in all.
     pub english: bool,
     /// File of words and phrases, one a line; a caption with one of them between word boundaries is dropped. Case is
     /// ignored.

@@ -43,17 +43,19 @@ pub fn place(seed: u64, url: &str, caption: &str) -> u64 {
 #[derive(Debug)]
 pub struct Smallest {
     wanted: usize,
+    seen: u64,
     places: Vec<u64>,
 }
 
 impl Smallest {
     /// Keeps the `wanted` smallest.
     pub fn new(wanted: u64) -> Self {
-        Self { wanted: usize::try_from(wanted).unwrap_or(usize::MAX), places: Vec::new() }
+        Self { wanted: usize::try_from(wanted).unwrap_or(usize::MAX), seen: 0, places: Vec::new() }
     }
 
     /// Takes the next place.
     pub fn push(&mut self, place: u64) {
+        self.seen += 1;
         if self.wanted == 0 {
             return;
         }
@@ -81,7 +83,7 @@ impl Smallest {
         if self.wanted == 0 {
             return Some(Threshold { largest: 0, equals: 0 });
         }
-        if self.places.len() <= self.wanted {
+        if self.seen <= self.wanted as u64 {
             return None;
         }
         self.cut();

@@ -116,7 +116,7 @@ mod tests {
         check(ORIGINAL, "image/jpeg", Some((9000.0, 1000.0)), &thumb(3840));
         check(ORIGINAL, "image/jpeg", None, &thumb(500));
         // A thumbnail would be as large, or larger.
-        check(ORIGINAL, "image/jpeg", Some((500.0, 400.0)), ORIGINAL);
+        check(ORIGINAL, "image/jpeg", Some((330.0, 300.0)), ORIGINAL);
         check(ORIGINAL, "image/jpeg", Some((90_000.0, 1000.0)), ORIGINAL);
     }
 

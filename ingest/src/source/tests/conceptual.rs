@@ -66,5 +66,5 @@ fn a_file_of_another_source_is_refused() {
     let dir = tempfile::tempdir().unwrap();
     let path = file(dir.path(), "odd.tsv", CC3M);
     let message = try_take(&config(Source::Cc3m, &path)).unwrap_err().to_string();
-    assert!(message.contains("odd.tsv") && message.contains("`url`"), "{message}");
+    assert!(message.contains("odd.tsv") && message.contains("no column `caption`"), "{message}");
 }
