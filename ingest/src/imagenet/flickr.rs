@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 use std::fs::File;
-use std::io::{BufReader, Read};
+use std::io::{BufRead, BufReader};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
@@ -91,7 +91,7 @@ struct Objects<'a, R> {
     in_list: bool,
 }
 
-impl<'a, R: Read> Objects<'a, R> {
+impl<'a, R: BufRead> Objects<'a, R> {
     fn new(input: R, path: &'a Path) -> Self {
         Self { bytes: input.bytes(), offset: 0, path, in_list: false }
     }

@@ -360,3 +360,19 @@ fn hostile_matlab_files_end_in_an_error_and_little_memory() {
     let head = [&bytes[..128], &15u32.to_le_bytes(), &(bomb.len() as u32).to_le_bytes(), &bomb].concat();
     assert_eq!(read(&head), Err(matlab::MatError::TooLarge));
 }
+
+#[test]
+fn matlab_files_of_scipy_read_the_same_packed_or_not() {
+    let plain = matlab::read_struct_array(include_bytes!("scipy.mat"), "synsets").unwrap();
+    assert_eq!(matlab::read_struct_array(include_bytes!("scipy_packed.mat"), "synsets").unwrap(), plain);
+    assert_eq!(plain.fields, ["ILSVRC2012_ID", "WNID", "words", "num_children", "children"]);
+    assert_eq!((plain.rows[0][0].integer(), plain.rows[1][1].text()), (Some(2), Some("n01443537")));
+    assert_eq!(plain.rows[2][2].text(), Some("entité"));
+    assert_eq!(plain.rows[2][4], matlab::Value::Numbers(vec![1.0, 2.5]));
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("meta.mat");
+    fs::write(&path, include_bytes!("scipy_packed.mat")).unwrap();
+    let classes = Classes::read(&path).unwrap();
+    assert_eq!(classes.wnids, ["n01440764", "n01443537"]);
+    assert_eq!((classes.devkit_ids[&2], classes.devkit_ids[&1]), (0, 1));
+}

@@ -85,23 +85,29 @@ fn expected_counts_are_those_of_the_truth_line_by_line() {
     }
 }
 
+struct Parts {
+    fields: Vec<(String, DataType)>,
+    batches: Vec<RecordBatch>,
+    summary: ReleaseSummary,
+    truth: Vec<Value>,
+}
+
+fn parts(release: Release) -> Parts {
+    let dir = tempfile::tempdir().unwrap();
+    let summary = write(release, 120, 1, dir.path());
+    assert_eq!(summary.files.len(), 2);
+    let batches: Vec<_> = summary.files.keys().flat_map(|name| batches(&dir.path().join(name))).collect();
+    let schema = batches[0].schema();
+    let fields = schema.fields().iter().map(|f| (f.name().clone(), f.data_type().clone())).collect();
+    Parts { fields, batches, summary, truth: truth(dir.path()) }
+}
+
 #[test]
 fn laion_releases_have_their_columns_and_quirks() {
-    let columns =
-        |release: Release| -> (Vec<(String, DataType)>, Vec<RecordBatch>, ReleaseSummary, Vec<Value>) {
-            let dir = tempfile::tempdir().unwrap();
-            let summary = write(release, 120, 1, dir.path());
-            assert_eq!(summary.files.len(), 2);
-            let batches: Vec<_> =
-                summary.files.keys().flat_map(|name| batches(&dir.path().join(name))).collect();
-            let fields = batches[0].schema();
-            let fields = fields.fields().iter().map(|f| (f.name().clone(), f.data_type().clone())).collect();
-            (fields, batches, summary, truth(dir.path()))
-        };
     let names =
         |fields: &[(String, DataType)]| fields.iter().map(|f| f.0.clone()).collect::<Vec<_>>().join(" ");
 
-    let (fields, batches, summary, truth) = columns(Release::Laion400m);
+    let Parts { fields, batches, summary, truth } = parts(Release::Laion400m);
     assert_eq!(names(&fields), "SAMPLE_ID URL TEXT HEIGHT WIDTH LICENSE NSFW similarity");
     assert_eq!((&fields[0].1, &fields[3].1), (&DataType::Int64, &DataType::Int32));
     let mut nsfw: BTreeMap<Option<String>, u64> = BTreeMap::new();
@@ -129,17 +135,17 @@ fn laion_releases_have_their_columns_and_quirks() {
     assert_eq!(120 - ids.len() as u64, summary.quirks[&Quirk::SampleIdRepeated]);
     assert!(truth.iter().any(|row| text(row, "caption").len() == 61_192));
 
-    let (fields, batches, _, truth) = columns(Release::Laion2b);
+    let Parts { fields, batches, truth, .. } = parts(Release::Laion2b);
     assert_eq!(fields[4].1, DataType::Float64);
     let widths = batches[0].column_by_name("WIDTH").unwrap().as_primitive::<arrow::datatypes::Float64Type>();
     assert_eq!(Some(widths.value(0) as i64), truth[0]["height"].as_i64(), "the names are swapped");
 
-    let (fields, ..) = columns(Release::Laion2bMulti);
+    let Parts { fields, .. } = parts(Release::Laion2bMulti);
     assert!(names(&fields).contains("LICENSE LANGUAGE NSFW"));
-    let (fields, _, summary, _) = columns(Release::LaionJoined);
+    let Parts { fields, summary, .. } = parts(Release::LaionJoined);
     assert!(names(&fields).ends_with("similarity hash punsafe pwatermark"));
     assert!(summary.quirks.contains_key(&Quirk::PunsafeHigh));
-    let (fields, ..) = columns(Release::Relaion);
+    let Parts { fields, .. } = parts(Release::Relaion);
     assert!(names(&fields).starts_with("url caption similarity hash punsafe pwatermark key status"));
 }
 
