@@ -96,6 +96,17 @@ fn dry_funnel(config: &Config, tables: &Tables) -> Result<(Funnel, Duration), In
     Ok((rows.funnel(), started.elapsed()))
 }
 
+/// The rows that a run of `config` would take, without fetching any; not for ImageNet, whose images are no table.
+///
+/// # Errors
+/// When the table is not usable.
+pub fn kept_rows(config: &Config) -> Result<FilteredRows, IngestError> {
+    config.validate()?;
+    let tables = Tables::open(&table_config(config)?)?;
+    let rows = filtered_rows(config, &tables, &AtomicBool::new(false))?;
+    rows.ok_or_else(|| IngestError::Internal("the count was stopped".to_owned()))
+}
+
 /// The rows of `tables` that the run takes; `None` when `stop` was set first.
 pub(crate) fn filtered_rows(
     config: &Config,

@@ -5,9 +5,11 @@
 use std::path::{Path, PathBuf};
 
 use pairmill_shards::account::Account;
+use pairmill_shards::atomic::{FileAction, FileError};
 use pairmill_shards::folder::{DatasetFolder, PAIRMILL_FOLDER};
 use pairmill_shards::outcomes::by_count;
 use pairmill_shards::words::{grouped, percent};
+use serde::Deserialize;
 
 use super::DataError;
 use crate::chart::{Bar, bars};
@@ -71,11 +73,14 @@ impl Funnel {
         ));
         steps.push(step("lost", "counted by the tool that made the shards, in no table", lost));
         steps.retain(|s| s.rows > 0);
+        let card = read_card(folder)?;
+        let left_out: u64 = card.iter().map(|step| step.rows).sum();
+        steps.splice(0..0, card);
         let ours = folder.join(PAIRMILL_FOLDER).is_dir();
         Ok(Some(Self {
             source: source.to_owned(),
             folder: folder.to_owned(),
-            rows: outcomes.rows,
+            rows: outcomes.rows + left_out,
             steps,
             kept: outcomes.successes,
             shards: account.shards,
@@ -110,6 +115,44 @@ impl Funnel {
             table,
         }
     }
+}
+
+/// Rows that the rules of a source left out before the shards, by the dataset card (FORMAT.md, `card.json`); of a
+/// folder without one, none.
+fn read_card(folder: &Path) -> Result<Vec<Step>, DataError> {
+    #[derive(Deserialize)]
+    struct Cards {
+        runs: Vec<Card>,
+    }
+    #[derive(Deserialize)]
+    struct Card {
+        rules: Vec<RuleCount>,
+    }
+    #[derive(Deserialize)]
+    struct RuleCount {
+        rule: String,
+        dropped: u64,
+    }
+    let path = folder.join(PAIRMILL_FOLDER).join("card.json");
+    let bytes = match std::fs::read(&path) {
+        Ok(bytes) => bytes,
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(e) => return Err(FileError::new(path, FileAction::Read, e).into()),
+    };
+    let cards: Cards = serde_json::from_slice(&bytes)
+        .map_err(|e| DataError::Card { path: path.clone(), problem: e.to_string() })?;
+    let mut steps: Vec<Step> = Vec::new();
+    for count in cards.runs.into_iter().flat_map(|run| run.rules).filter(|count| count.dropped > 0) {
+        match steps.iter_mut().find(|step| step.name == count.rule) {
+            Some(step) => step.rows += count.dropped,
+            None => steps.push(Step {
+                meaning: "left out by a rule of the source, before fetching".to_owned(),
+                name: count.rule,
+                rows: count.dropped,
+            }),
+        }
+    }
+    Ok(steps)
 }
 
 /// The funnels of all sources, in the order given.

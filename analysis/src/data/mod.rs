@@ -46,6 +46,14 @@ pub enum DataError {
     /// Its account.
     #[error(transparent)]
     Account(#[from] AccountError),
+    /// Its dataset card.
+    #[error("{}: not a dataset card ({problem}); run the same pairmill-ingest command again to have it made anew", path.display())]
+    Card {
+        /// The card.
+        path: PathBuf,
+        /// What the parser said.
+        problem: String,
+    },
 }
 
 impl DataError {
@@ -54,7 +62,7 @@ impl DataError {
         match self {
             Self::Captions(error) => error.is_bad_input(),
             Self::File(error) => matches!(error.action, FileAction::Read | FileAction::List),
-            Self::Account(_) => true,
+            Self::Account(_) | Self::Card { .. } => true,
         }
     }
 }

@@ -217,7 +217,24 @@ fn a_page_of_sources_accounts_for_every_row() {
     assert_eq!(funnel.steps[0].name, "http_4xx");
     assert_eq!(funnel.made_by, "another tool");
 
+    // What a source's rules dropped comes first, and the rows still add up.
     let dir = tempfile::tempdir().unwrap();
+    let carded = dir.path().join("carded");
+    std::fs::create_dir_all(carded.join("_pairmill")).unwrap();
+    for entry in std::fs::read_dir(&folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_file() {
+            std::fs::copy(&path, carded.join(path.file_name().unwrap())).unwrap();
+        }
+    }
+    let card = r#"{"format": 1, "runs": [{"rules": [{"rule": "nsfw", "rows_in": 20, "dropped": 6}, {"rule": "size", "dropped": 0}]}]}"#;
+    std::fs::write(carded.join("_pairmill/card.json"), card).unwrap();
+    let funnel = Funnel::of("web", &carded).unwrap().unwrap();
+    assert_eq!((funnel.rows, funnel.steps[0].name.as_str(), funnel.steps[0].rows), (20, "nsfw", 6));
+    assert_eq!(funnel.steps.iter().map(|s| s.rows).sum::<u64>() + funnel.kept, funnel.rows);
+    std::fs::write(carded.join("_pairmill/card.json"), "[]").unwrap();
+    assert!(Funnel::of("web", &carded).unwrap_err().to_string().contains("card.json"));
+
     let table = write_lines(&dir.path().join("other.jsonl"), &["a cat", "a dog"]);
     let out = dir.path().join("page.md");
     let (web, other) = (format!("web={folder}"), format!("other={table}"));

@@ -54,9 +54,9 @@ impl ImageNetConfig {
             found.synsets = Some(devkit);
         }
         let beside = |path: &mut PathBuf| {
-            let other = folder.join(&*path);
-            if path.is_relative() && !path.exists() && other.exists() {
-                *path = other;
+            // Also where it is not there either, so that the error says where it belongs.
+            if path.is_relative() && !path.exists() {
+                *path = folder.join(&*path);
             }
         };
         found.synsets.iter_mut().chain(found.labels.iter_mut()).for_each(beside);

@@ -2,4 +2,5 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "helpers outside test functions are test code too")]
 
 mod imagenet;
+mod sources;
 mod yfcc;
