@@ -184,9 +184,9 @@ pub fn run_noted(
             None => return Ok(stopped()),
         }
     } else {
-        KeptRows::InOrder(rows)
+        KeptRows::InOrder(Box::new(rows))
     };
-    let blocks = RowSource::Filtered(FilteredBlocks::new(rows, schema.clone(), per_shard));
+    let blocks = RowSource::Filtered(Box::new(FilteredBlocks::new(rows, schema.clone(), per_shard)));
     let report = drive(config, &folder, &schema, blocks, total_rows, stop)?;
     write_card(config, &folder, &report, hashes)?;
     Ok(report)

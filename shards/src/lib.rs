@@ -7,6 +7,7 @@ pub mod account;
 pub mod atomic;
 #[cfg(feature = "cli")]
 pub mod cli;
+pub mod draw;
 pub mod folder;
 pub mod guard;
 pub mod hostile;

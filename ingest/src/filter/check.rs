@@ -2,12 +2,13 @@
 //! row.
 
 use arrow::array::{Float64Array, RecordBatch, StringArray};
+use pairmill_shards::draw::place;
 
 use super::column::{Column, cell, number, numbers, text};
 use super::distinct::Distinct;
 use super::error::FilterError;
 use super::language::is_foreign;
-use super::subset::{self, Threshold};
+use super::subset::Threshold;
 use super::words::WordList;
 
 /// What a row must be to pass.
@@ -138,7 +139,7 @@ pub(super) fn for_places(
     alive.retain(|&row| {
         let url = urls.as_deref().and_then(|urls| cell(urls, row)).unwrap_or_default();
         let caption = captions.as_deref().and_then(|captions| cell(captions, row)).unwrap_or_default();
-        wanted(subset::place(seed, url, caption))
+        wanted(place(seed, url.as_bytes(), caption.as_bytes()))
     });
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! A seeded shuffle of all kept rows, on disk: the order of their places in the draw ([`place`](super::subset::place)).
+//! A seeded shuffle of all kept rows, on disk: the order of their places in the draw ([`place`](pairmill_shards::draw::place)).
 //!
 //! Tables come sorted (RedCaps by subreddit and year), and a trainer shuffles shards and a window of them at most.
 //! Rows are dealt into buckets by the leading bits of their places, unnamed files in the output folder; then one

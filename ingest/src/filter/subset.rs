@@ -7,7 +7,6 @@
 //! where only some of them fit, the first ones are taken.
 
 use serde::{Deserialize, Serialize};
-use siphasher::sip::SipHasher13;
 
 /// How many rows, and which.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -30,13 +29,6 @@ impl SubsetConfig {
     pub fn leaves_out(&self) -> bool {
         self.rows.is_some() || self.prefix.is_some()
     }
-}
-
-/// The place of a row in the draw of `seed`: SipHash-1-3 keyed with the seed, of the URL, then of the caption keyed
-/// with that.
-pub fn place(seed: u64, url: &str, caption: &str) -> u64 {
-    let of_url = SipHasher13::new_with_keys(seed, 0).hash(url.as_bytes());
-    SipHasher13::new_with_keys(seed, of_url).hash(caption.as_bytes())
 }
 
 /// The smallest of many places, in memory of twice their number.

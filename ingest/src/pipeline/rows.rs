@@ -28,7 +28,7 @@ pub enum RowSource {
     /// The user's table.
     Table(Blocks),
     /// The rows of a table that pass the filters.
-    Filtered(FilteredBlocks),
+    Filtered(Box<FilteredBlocks>),
     /// Rows that failed before.
     Retry(RetryBlocks),
     /// Images that are here already.
@@ -110,7 +110,7 @@ impl RowSource {
 #[derive(Debug)]
 pub enum KeptRows {
     /// In the order of the table.
-    InOrder(FilteredRows),
+    InOrder(Box<FilteredRows>),
     /// In a seeded order.
     Shuffled(ShuffledRows),
 }

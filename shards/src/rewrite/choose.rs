@@ -1,18 +1,18 @@
 //! Which samples stay.
 //!
-//! A subset is what has the least priority, and a priority is a hash of the seed and of what the sample is: its URL
-//! and caption, or its image where no URL is known. So it is uniform, the same whatever the files are called and in
-//! which order they come, and nested: with one seed the smaller of two subsets lies within the larger.
+//! A subset is what has the smallest places in a seeded draw ([`crate::draw`]), which are hashes of URL and caption. So
+//! it is uniform, the same whatever the files are called and in which order they come, and nested: with one seed the
+//! smaller of two subsets lies within the larger.
 
 use std::collections::BinaryHeap;
 
 use serde::Deserialize;
-use sha2::{Digest, Sha256};
 
 use super::{Choice, RewriteConfig, RewriteError};
+use crate::draw::place;
 use crate::tar::{MappedSample, MappedTar};
 
-/// Where a subset ends: the greatest (priority, ordinal) that still belongs. Samples of one priority are the same
+/// Where a subset ends: the greatest (place, ordinal) that still belongs. Samples of one place are the same
 /// picture with the same caption; of those the first come first.
 type Rank = (u64, u64);
 
@@ -37,7 +37,7 @@ impl Chooser {
         for path in &config.inputs {
             let tar = MappedTar::open_with(path, config.end_marker)?;
             for sample in tar.iter() {
-                let rank = (priority(seed, identity_hash(&sample)), ordinal);
+                let rank = (place_of(seed, &sample), ordinal);
                 ordinal += 1;
                 if least.len() < size {
                     least.push(rank);
@@ -55,16 +55,13 @@ impl Chooser {
         match self {
             Self::All => true,
             Self::First(size) => ordinal < *size,
-            Self::UpTo { seed, last } => {
-                last.is_some_and(|last| (priority(*seed, identity_hash(sample)), ordinal) <= last)
-            }
+            Self::UpTo { seed, last } => last.is_some_and(|last| (place_of(*seed, sample), ordinal) <= last),
         }
     }
 }
 
-/// What a sample is, as a hash: SHA-256 of URL and caption, each behind its length as 8 bytes, little-endian; of a
-/// sample whose `json` names no URL, of its image instead of the URL.
-pub fn identity_hash(sample: &MappedSample<'_>) -> [u8; 32] {
+/// The place of a sample in the draw of `seed`: by URL and caption, or by its image where its `json` names no URL.
+pub fn place_of(seed: u64, sample: &MappedSample<'_>) -> u64 {
     #[derive(Deserialize)]
     struct Named<'a> {
         #[serde(borrow)]
@@ -79,20 +76,5 @@ pub fn identity_hash(sample: &MappedSample<'_>) -> [u8; 32] {
         Some(url) => url.as_bytes(),
         None => sample.image().map_or(&[][..], |(_, bytes)| bytes),
     };
-    let mut hash = Sha256::new();
-    for part in [what, sample.caption().unwrap_or_default()] {
-        hash.update((part.len() as u64).to_le_bytes());
-        hash.update(part);
-    }
-    hash.finalize().into()
-}
-
-/// The first 8 bytes, little-endian, of SHA-256 over the seed (8 bytes, little-endian) and an identity.
-pub fn priority(seed: u64, identity: [u8; 32]) -> u64 {
-    let mut hash = Sha256::new();
-    hash.update(seed.to_le_bytes());
-    hash.update(identity);
-    let digest: [u8; 32] = hash.finalize().into();
-    let [a, b, c, d, e, f, g, h, ..] = digest;
-    u64::from_le_bytes([a, b, c, d, e, f, g, h])
+    place(seed, what, sample.caption().unwrap_or_default())
 }

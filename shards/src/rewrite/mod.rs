@@ -22,7 +22,7 @@ mod shuffle;
 use std::path::{Path, PathBuf};
 
 use self::choose::Chooser;
-pub use self::choose::{identity_hash, priority};
+pub use self::choose::place_of;
 pub use self::error::RewriteError;
 use self::output::ShardsOutput;
 use self::record::Record;
@@ -41,7 +41,7 @@ pub enum Choice {
         /// How many; all if there are fewer.
         size: u64,
     },
-    /// So many at random: those of the least [`priority`], so that a smaller subset of the same seed lies within a
+    /// So many at random: those of the smallest places ([`crate::draw`]), so that a smaller subset of the same seed lies within a
     /// larger one, and neither depends on the order of the files.
     Subset {
         /// How many; all if there are fewer.

@@ -16,7 +16,7 @@ use parquet::file::properties::WriterProperties;
 
 use super::output::{ShardsOutput, remove_folder};
 use super::rows::{Tables, TarRows};
-use super::{Place, RewriteConfig, RewriteError, identity_hash, priority};
+use super::{Place, RewriteConfig, RewriteError, place_of};
 use crate::atomic::{FileAction, FileError};
 use crate::table::TableError;
 use crate::tar::{MappedTar, TarWriter};
@@ -68,7 +68,7 @@ impl Shuffler {
         let mut places: Vec<Vec<usize>> = vec![Vec::new(); self.buckets.len()];
         for place in chosen {
             let Some(sample) = tar.sample(place.at) else { continue };
-            let order = priority(self.seed, identity_hash(&sample));
+            let order = place_of(self.seed, &sample);
             let at = order.checked_shr(64 - self.bits).unwrap_or(0) as usize;
             let bucket = &mut self.buckets[at];
             let members: Vec<(&str, &[u8])> = sample.members().collect();
