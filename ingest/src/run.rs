@@ -152,7 +152,7 @@ pub fn run_noted(
     } else {
         KeptRows::InOrder(rows)
     };
-    let blocks = RowSource::Filtered(FilteredBlocks::new(rows, schema.clone(), per_shard));
+    let blocks = RowSource::Filtered(Box::new(FilteredBlocks::new(rows, schema.clone(), per_shard)));
     let report = drive(config, &folder, &schema, blocks, total_rows, stop)?;
     if report.complete
         && config.runtime.shards.is_none()
@@ -273,9 +273,9 @@ pub(crate) fn table_config(config: &Config) -> Result<TableConfig, IngestError> 
         header_optional: input.header_optional,
         records_at: input.records_at.clone(),
         looked_at: if config.is_filtered() {
-            let has_address_rule =
-                config.source.name.is_some_and(|source| source.manners().address.is_some());
-            looked_at(&config.filter, has_address_rule)
+            let manners = config.source.name.map(|source| source.manners());
+            let has_address_rule = manners.as_ref().is_some_and(|manners| manners.address.is_some());
+            looked_at(&config.filter, manners.as_ref().map(|manners| &manners.filter), has_address_rule)
         } else {
             Vec::new()
         },

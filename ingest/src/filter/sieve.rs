@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use arrow::array::{ArrayRef, RecordBatch, UInt32Array};
 use arrow::compute::take_record_batch;
+use arrow::datatypes::Schema;
 
 use super::address::{self, AddressRule};
 use super::check::{Check, Lengths, for_places};
@@ -98,6 +99,24 @@ impl Sieve {
 
     fn add_one_of(&mut self, rule: Rule, column: Column, values: &[String]) {
         self.add(rule, (!values.is_empty()).then(|| Check::OneOf(column, values.to_vec())));
+    }
+
+    /// Leaves out the rules whose column `schema` does not have, which are those that may do without.
+    #[must_use]
+    pub fn fit(mut self, schema: &Schema) -> Self {
+        let funnel = &mut self.funnel;
+        self.steps.retain(|step| match step {
+            Step::Rule(rule, check) => {
+                let there =
+                    check.column().is_none_or(|column| schema.column_with_name(column.name()).is_some());
+                if !there {
+                    funnel.skip(*rule);
+                }
+                there
+            }
+            Step::Address { .. } => true,
+        });
+        self
     }
 
     /// Adds the last rule: the subset, drawn with `threshold` unless it is a prefix or everything.

@@ -25,7 +25,7 @@ pub enum RowSource {
     /// The user's table.
     Table(Blocks),
     /// The rows of a table that pass the filters.
-    Filtered(FilteredBlocks),
+    Filtered(Box<FilteredBlocks>),
     /// Rows that failed before.
     Retry(RetryBlocks),
 }
