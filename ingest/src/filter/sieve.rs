@@ -52,8 +52,6 @@ impl Sieve {
         sieve.add_one_of(Rule::MimeType, Column::MimeType, &config.mime_types);
         sieve.add_one_of(Rule::Language, Column::Language, &config.languages);
         if let Some(rule) = address {
-            sieve.funnel.activate(Rule::Album);
-            sieve.funnel.activate(Rule::RemovedImage);
             sieve.steps.push(Step::Address { rule, wanted });
         }
         sieve.add(Rule::BlankCaption, config.blank_caption.then_some(Check::HasCaption));
@@ -152,6 +150,7 @@ impl Sieve {
                 }
                 Step::Address { rule, wanted } => {
                     let (urls, lost) = address::resolve(&batch, *rule, *wanted, &mut self.alive)?;
+                    // Sources differ in what their links may lead to, so these are shown once they occur.
                     for rule in lost {
                         self.funnel.activate(rule);
                         self.funnel.drop_rows(rule, 1);
