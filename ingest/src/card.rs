@@ -66,6 +66,9 @@ pub struct Card {
     pub rows_in: u64,
     /// What each rule saw and dropped, in order.
     pub rules: Vec<RuleCount>,
+    /// Rules that the source has but the table no column for.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub not_applied: Vec<String>,
     /// Rows that passed: those of the shards.
     pub rows_kept: u64,
     /// Pictures in the shards.
@@ -126,6 +129,7 @@ impl Card {
             subset: config.subset,
             rows_in: funnel.rows_in,
             rules: rules.collect(),
+            not_applied: funnel.not_applied().map(|rule| rule.as_str().to_owned()).collect(),
             rows_kept: funnel.kept(),
             pictures: account.outcomes.successes,
             failures: failures.iter().map(|(class, rows)| (class.as_str().to_owned(), *rows)).collect(),
@@ -168,6 +172,9 @@ impl Card {
             let share = percent(*dropped, *rows_in);
             let _ =
                 writeln!(text, "| dropped by `{rule}` | {} ({share} of what it saw) |", grouped(*dropped));
+        }
+        for rule in &self.not_applied {
+            let _ = writeln!(text, "| `{rule}` not applied: no column for it | |");
         }
         let _ = writeln!(text, "| kept | {} |", grouped(self.rows_kept));
         for (class, rows) in &self.failures {

@@ -142,7 +142,8 @@ fn sources(name: Option<Source>) -> String {
     }
     item("disk", guide.disk);
     item("time", guide.time);
-    item("picture", &format!("{} px, {:?}", manners.image_size, manners.resize_mode));
+    let mode = toml::Value::try_from(manners.resize_mode).map(|word| word.to_string()).unwrap_or_default();
+    item("picture", &format!("{} px, {}", manners.image_size, mode.trim_matches('"')));
     item("licence", manners.licence);
     if manners.needs_terms {
         item("needs", "--accept-terms");

@@ -334,9 +334,9 @@ pub(crate) fn table_config(config: &Config) -> Result<TableConfig, IngestError> 
         records_at: input.records_at.clone(),
         yfcc: input.yfcc.clone().unwrap_or_default(),
         looked_at: if config.is_filtered() {
-            let has_address_rule =
-                config.source.name.is_some_and(|source| source.manners().address.is_some());
-            looked_at(&config.filter, has_address_rule)
+            let manners = config.source.name.map(|source| source.manners());
+            let has_address_rule = manners.as_ref().is_some_and(|manners| manners.address.is_some());
+            looked_at(&config.filter, manners.as_ref().map(|manners| &manners.filter), has_address_rule)
         } else {
             Vec::new()
         },

@@ -65,6 +65,14 @@ impl Lengths {
 }
 
 impl Check {
+    /// The column of the table's own word that it needs.
+    pub(super) fn column(&self) -> Option<Column> {
+        match self {
+            Self::OneOf(column, _) | Self::Within { column, .. } => Some(*column),
+            _ => None,
+        }
+    }
+
     /// Removes from `alive`, the rows of `batch` that are left, those that fail.
     pub(super) fn retain(&mut self, batch: &RecordBatch, alive: &mut Vec<u32>) -> Result<(), FilterError> {
         match self {
@@ -148,7 +156,6 @@ fn is_blank(value: Option<&str>) -> bool {
     value.is_none_or(|value| value.trim().is_empty())
 }
 
-/// Does nothing when the batch has no such column, which only optional ones may lack.
 fn retain_text(
     batch: &RecordBatch,
     name: &'static str,

@@ -80,11 +80,17 @@ pub struct Funnel {
     dropped: [u64; Rule::ALL.len()],
     /// Whether the rule was applied at all.
     active: [bool; Rule::ALL.len()],
+    /// Whether the table lacks the column of a rule that may do without.
+    skipped: [bool; Rule::ALL.len()],
 }
 
 impl Funnel {
     pub(super) fn activate(&mut self, rule: Rule) {
         self.active[rule as usize] = true;
+    }
+
+    pub(super) fn skip(&mut self, rule: Rule) {
+        (self.active[rule as usize], self.skipped[rule as usize]) = (false, true);
     }
 
     pub(super) fn drop_rows(&mut self, rule: Rule, rows: usize) {
@@ -123,6 +129,11 @@ impl Funnel {
         self.rows_in - self.dropped.iter().sum::<u64>()
     }
 
+    /// The rules that could not be applied, because the table has no column for them.
+    pub fn not_applied(&self) -> impl Iterator<Item = Rule> + '_ {
+        Rule::ALL.iter().copied().filter(|rule| self.skipped[*rule as usize])
+    }
+
     /// The rules that were applied, each with the rows it saw and the rows it dropped.
     pub fn steps(&self) -> impl Iterator<Item = (Rule, u64, u64)> + '_ {
         let mut left = self.rows_in;
@@ -141,6 +152,9 @@ impl fmt::Display for Funnel {
         for (rule, seen, dropped) in self.steps() {
             let (gone, left) = (grouped(dropped), grouped(seen - dropped));
             write!(f, "\n- {:<18} {gone:>15}  {:>6}  left {left}", rule.as_str(), percent(dropped, seen))?;
+        }
+        for rule in self.not_applied() {
+            write!(f, "\n- {:<18} {:>15}  the table has no column for it", rule.as_str(), "not applied")?;
         }
         write!(f, "\n{:<20} {:>15}", "rows kept", grouped(self.kept()))
     }

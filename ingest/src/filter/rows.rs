@@ -15,8 +15,14 @@ use crate::table::{Blocks, LookedAt, Oddities, Tables};
 /// Rows looked at together: enough that the work a batch is nothing beside the work a row.
 const BATCH_ROWS: u64 = 8_192;
 
-/// The columns that `config` looks at. An address rule may use sizes and media types, and does without.
-pub fn looked_at(config: &FilterConfig, has_address_rule: bool) -> Vec<LookedAt> {
+/// The columns that `config` looks at. An address rule may use sizes and media types, and does without; so does the rule
+/// about NSFW tags as a source has it, `defaults`: lists that were filtered already have no tags.
+pub fn looked_at(
+    config: &FilterConfig,
+    defaults: Option<&FilterConfig>,
+    has_address_rule: bool,
+) -> Vec<LookedAt> {
+    let own_tags = defaults.is_none_or(|defaults| defaults.nsfw != config.nsfw);
     let sizes =
         config.min_width.is_some() || config.min_height.is_some() || config.max_aspect_ratio.is_some();
     // (column, whether it is read, whether a table without it is refused)
@@ -24,7 +30,7 @@ pub fn looked_at(config: &FilterConfig, has_address_rule: bool) -> Vec<LookedAt>
         (Column::Status, !config.status.is_empty(), false),
         (Column::MimeType, !config.mime_types.is_empty() || has_address_rule, !config.mime_types.is_empty()),
         (Column::Language, !config.languages.is_empty(), true),
-        (Column::Nsfw, !config.nsfw.is_empty(), true),
+        (Column::Nsfw, !config.nsfw.is_empty(), own_tags),
         (Column::Similarity, config.min_similarity.is_some(), true),
         (Column::Punsafe, config.max_punsafe.is_some(), true),
         (Column::Pwatermark, config.max_pwatermark.is_some(), true),
@@ -67,7 +73,7 @@ impl FilteredRows {
         let mut rows = None;
         if let Some(wanted) = subset.rows {
             let mut smallest = Smallest::new(wanted);
-            let mut first = sieve()?;
+            let mut first = sieve()?.fit(&tables.schema());
             for block in tables.blocks(BATCH_ROWS) {
                 if stop.load(Ordering::Relaxed) {
                     return Ok(None);
@@ -79,7 +85,7 @@ impl FilteredRows {
         }
         Ok(Some(Self {
             blocks: tables.blocks(BATCH_ROWS),
-            sieve: sieve()?.with_subset(subset, threshold),
+            sieve: sieve()?.fit(&tables.schema()).with_subset(subset, threshold),
             num_columns: tables.num_kept_columns(),
             rows,
         }))

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use arrow::array::{ArrayRef, RecordBatch, UInt32Array};
 use arrow::compute::take_record_batch;
+use arrow::datatypes::Schema;
 
 use super::address::{self, AddressRule};
 use super::check::{Check, Lengths, for_places};
@@ -51,8 +52,6 @@ impl Sieve {
         sieve.add_one_of(Rule::MimeType, Column::MimeType, &config.mime_types);
         sieve.add_one_of(Rule::Language, Column::Language, &config.languages);
         if let Some(rule) = address {
-            sieve.funnel.activate(Rule::Album);
-            sieve.funnel.activate(Rule::RemovedImage);
             sieve.steps.push(Step::Address { rule, wanted });
         }
         sieve.add(Rule::BlankCaption, config.blank_caption.then_some(Check::HasCaption));
@@ -100,6 +99,24 @@ impl Sieve {
         self.add(rule, (!values.is_empty()).then(|| Check::OneOf(column, values.to_vec())));
     }
 
+    /// Leaves out the rules whose column `schema` does not have, which are those that may do without.
+    #[must_use]
+    pub fn fit(mut self, schema: &Schema) -> Self {
+        let funnel = &mut self.funnel;
+        self.steps.retain(|step| match step {
+            Step::Rule(rule, check) => {
+                let there =
+                    check.column().is_none_or(|column| schema.column_with_name(column.name()).is_some());
+                if !there {
+                    funnel.skip(*rule);
+                }
+                there
+            }
+            Step::Address { .. } => true,
+        });
+        self
+    }
+
     /// Adds the last rule: the subset, drawn with `threshold` unless it is a prefix or everything.
     #[must_use]
     pub fn with_subset(mut self, subset: &SubsetConfig, threshold: Option<Threshold>) -> Self {
@@ -133,6 +150,7 @@ impl Sieve {
                 }
                 Step::Address { rule, wanted } => {
                     let (urls, lost) = address::resolve(&batch, *rule, *wanted, &mut self.alive)?;
+                    // Sources differ in what their links may lead to, so these are shown once they occur.
                     for rule in lost {
                         self.funnel.activate(rule);
                         self.funnel.drop_rows(rule, 1);

@@ -42,6 +42,8 @@ pub(super) fn laion_400m() -> Manners {
             paper_rows: Some(15_504_742),
             notes: &[
                 "the study: NSFW = UNLIKELY, a random subset of somewhat more than 15 M: --subset 15.6M --seed 0",
+                "lists without a column NSFW (the study's own is one, filtered before) are taken as they are, and \
+                 the card says so",
                 "other tags: [filter] nsfw = [\"UNLIKELY\", \"UNSURE\"]; none at all: nsfw = []",
                 "similarity is 0.3 and above in this release; a cut-off is [filter] min_similarity",
             ],
