@@ -382,6 +382,13 @@ impl Config {
                 compute: self.output.compute_hash.map_or("none", HashKind::as_str).to_owned(),
             });
         }
+        if self.input.imagenet.is_some() && self.input.verify_hash.is_some() {
+            return Err(ConfigError::Range {
+                setting: "--verify-hash",
+                value: "set".to_owned(),
+                rule: "ImageNet's archives promise no hash of an image; leave it out",
+            });
+        }
         let positive = [
             ("--thread-count", self.fetch.concurrency as u64),
             ("fetch.per_host", self.fetch.per_host as u64),
@@ -485,6 +492,20 @@ fn lay_over(under: &mut toml::Table, over: toml::Table) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn imagenet_is_a_table_of_the_input() {
+        let text = "[input]\nurl_list = \"train.tar\"\n[input.imagenet]\nlabels = \"kit.tar.gz\"\n\
+                    captions = { kind = \"flickr\", captions = \"c.json\", order = \"title_tags_description\" }\n";
+        let mut config = Config::parse(text).unwrap();
+        assert!(config.input.imagenet.is_some());
+        let again = toml::to_string(&config).unwrap();
+        assert_eq!(Config::parse(&again).unwrap(), config);
+        assert!(config.validate().is_ok());
+        config.input.verify_hash = Some(("md5".to_owned(), HashKind::Sha256));
+        assert!(config.validate().unwrap_err().to_string().contains("leave it out"));
+        assert!(Config::parse("[input.imagenet]\ncaptions = { kind = \"prompt\" }").is_err());
+    }
 
     #[test]
     fn resolved_config_reads_back_the_same() {
