@@ -180,7 +180,7 @@ pub fn run_noted(
         let input_bytes = tables.files().iter().map(|file| file.bytes).sum();
         let (seed, path) = (config.subset.seed, folder.path());
         match ShuffledRows::deal(rows, schema.clone(), seed, input_bytes, path, stop)? {
-            Some(rows) => KeptRows::Shuffled(rows),
+            Some(rows) => KeptRows::Shuffled(Box::new(rows)),
             None => return Ok(stopped()),
         }
     } else {

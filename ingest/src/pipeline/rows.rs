@@ -112,7 +112,7 @@ pub enum KeptRows {
     /// In the order of the table.
     InOrder(Box<FilteredRows>),
     /// In a seeded order.
-    Shuffled(ShuffledRows),
+    Shuffled(Box<ShuffledRows>),
 }
 
 impl KeptRows {
