@@ -31,6 +31,12 @@ pub enum IngestError {
     /// ImageNet's archives.
     #[error(transparent)]
     ImageNet(#[from] ImageNetError),
+    /// `retry` of what was never fetched.
+    #[error("{}: its images came out of an archive, not from the web, so there is nothing to fetch again; mend the archive and run it into a new folder", folder.display())]
+    NotFetched {
+        /// The folder.
+        folder: PathBuf,
+    },
     /// The fetch runtime did not start.
     #[error(transparent)]
     Fetch(#[from] FetchError),
@@ -148,6 +154,7 @@ impl IngestError {
                 | Self::OtherRun { .. }
                 | Self::Unfinished { .. }
                 | Self::NoRun { .. }
+                | Self::NotFetched { .. }
                 | Self::Locked { .. }
         )
     }

@@ -42,6 +42,9 @@ impl RetryPlan {
         let Some((first, _)) = segments.first() else {
             return Err(IngestError::NoRun { folder: folder.to_owned() });
         };
+        if first.config.input.imagenet.is_some() {
+            return Err(IngestError::NotFetched { folder: folder.to_owned() });
+        }
         let layout = first.config.output.layout().map_err(crate::config::ConfigError::from)?;
         // A retry that was cut short chooses the same rows again, so its own shards do not count.
         let limit = match segments.last() {

@@ -7,6 +7,7 @@ use std::sync::atomic::AtomicBool;
 use pairmill_ingest::config::Config;
 use pairmill_ingest::imagenet::{Captions, ImageNetConfig, Order};
 use pairmill_ingest::run;
+use pairmill_shards::status::FailureClass;
 use pairmill_tests::rows_of;
 use pairmill_world::{Release, ReleaseConfig, SizeClass, World, WorldConfig};
 use serde_json::Value;
@@ -79,6 +80,10 @@ fn the_training_tar_becomes_shards_with_labels() {
     }
     assert!(rows_of(&out).unwrap().iter().all(|row| row.outcome == "success"));
     let done = run::run(&config, &AtomicBool::new(false)).unwrap();
+    let card = std::fs::read_to_string(out.join("DATASET.md")).unwrap();
+    assert!(card.contains("| in the files | 120 |") && card.contains("ILSVRC2012_img_train.tar"), "{card}");
+    let refusal = run::plan_retry(&out, &[FailureClass::Timeout]).unwrap_err();
+    assert!(refusal.is_bad_input() && refusal.to_string().contains("nothing to fetch again"), "{refusal}");
     assert_eq!(
         (done.shards, done.account.outcomes.rows),
         (report.shards, ROWS),
