@@ -126,7 +126,8 @@ fn describe(plan: &Plan, folder: &str) -> String {
 /// The list of sources, or the guide to one.
 fn sources(name: Option<Source>) -> String {
     let Some(name) = name else {
-        let line = |source: &Source| format!("{source:<13} {}\n", source.manners().guide.title);
+        let width = Source::ALL.iter().map(|source| source.as_str().len()).max().unwrap_or(0);
+        let line = |source: &Source| format!("{source:<width$}  {}\n", source.manners().guide.title);
         return Source::ALL.iter().map(line).collect();
     };
     let manners = name.manners();
@@ -145,16 +146,15 @@ fn sources(name: Option<Source>) -> String {
     let mode = toml::Value::try_from(manners.resize_mode).map(|word| word.to_string()).unwrap_or_default();
     item("picture", &format!("{} px, {}", manners.image_size, mode.trim_matches('"')));
     item("licence", manners.licence);
-    if manners.needs_terms {
-        item("needs", "--accept-terms");
-    }
-    if manners.fetch.needs_contact {
-        item("needs", "--contact");
-    }
     for (index, note) in guide.notes.iter().enumerate() {
         item(if index == 0 { "notes" } else { "" }, note);
     }
-    item("run", &format!("pairmill-ingest run --source {name} --url-list INPUT --output-folder OUTPUT"));
+    let terms = if manners.needs_terms { " --accept-terms" } else { "" };
+    let contact = if manners.fetch.needs_contact { " --contact YOU@EXAMPLE.ORG" } else { "" };
+    let run = format!(
+        "pairmill-ingest run --source {name} --url-list INPUT --output-folder OUTPUT{terms}{contact}"
+    );
+    item("run", &run);
     text
 }
 

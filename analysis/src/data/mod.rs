@@ -1,5 +1,5 @@
 //! The data half of a report: what became of the rows of each source ([`funnel`]) and what its captions say
-//! ([`captions`](crate::captions)). `report` puts it before the provenance of the page; it reads shards and tables as
+//! ([`captions`]). `report` puts it before the provenance of the page; it reads shards and tables as
 //! `pairmill-report captions` does.
 
 mod funnel;
