@@ -10,6 +10,7 @@ use clap::{Args, Parser, Subcommand};
 use pairmill_pixels::{EncodeFormat, Interpolation, ResizeMode};
 use pairmill_shards::status::FailureClass;
 use pairmill_shards::table::HashKind;
+use pairmill_shards::words::parse_count;
 use serde::de::value::{Error as WordError, StrDeserializer};
 use serde::de::{DeserializeOwned, IntoDeserializer};
 
@@ -132,7 +133,7 @@ pub struct RunArgs {
     #[arg(long, value_name = "N")]
     pub retries: Option<u32>,
     /// Draw so many of the rows that pass the filters: 2.7M, 500k; smaller draws of one seed are part of larger ones
-    #[arg(long, value_name = "ROWS", value_parser = count)]
+    #[arg(long, value_name = "ROWS", value_parser = parse_count)]
     pub subset: Option<u64>,
     /// Seed of the draw [default: 0]
     #[arg(long, value_name = "N")]
@@ -145,7 +146,7 @@ pub struct RunArgs {
     pub dry_run: bool,
 
     /// Only the first rows that pass the filters, in the order of the table
-    #[arg(long, value_name = "ROWS", value_parser = count, help_heading = RARE, hide_short_help = true)]
+    #[arg(long, value_name = "ROWS", value_parser = parse_count, help_heading = RARE, hide_short_help = true)]
     pub prefix: Option<u64>,
     /// Confirm that you have the rights that the source's licence note speaks of
     #[arg(long, help_heading = RARE, hide_short_help = true)]
@@ -409,35 +410,6 @@ fn verify_hash(typed: &str) -> Result<VerifyHash, String> {
     }
 }
 
-/// `2700000`, `2_700_000`, `2.7M`, `500k`.
-fn count(typed: &str) -> Result<u64, String> {
-    let refused = || "give a number of rows, as in 500k, 2.7M or 2700000".to_owned();
-    let plain = typed.replace('_', "");
-    let (digits, unit) = match plain.chars().last().map(|c| c.to_ascii_lowercase()) {
-        Some('k') => (&plain[..plain.len() - 1], 1_000),
-        Some('m') => (&plain[..plain.len() - 1], 1_000_000),
-        Some('g' | 'b') => (&plain[..plain.len() - 1], 1_000_000_000),
-        _ => (plain.as_str(), 1),
-    };
-    // In digits, not in floating point: 2.7M is 2,700,000 and no row less.
-    let (whole, fraction) = digits.split_once('.').unwrap_or((digits, ""));
-    let all_digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
-    if !all_digits(whole) || !all_digits(fraction) || (whole.is_empty() && fraction.is_empty()) {
-        return Err(refused());
-    }
-    let mut rows = if whole.is_empty() { Some(0) } else { whole.parse::<u64>().ok() }
-        .and_then(|whole| whole.checked_mul(unit));
-    let mut place = unit;
-    for digit in fraction.bytes() {
-        if place % 10 != 0 && digit != b'0' {
-            return Err(format!("{typed} is no whole number of rows"));
-        }
-        place /= 10;
-        rows = rows.and_then(|rows| rows.checked_add(u64::from(digit - b'0') * place));
-    }
-    rows.filter(|&rows| rows > 0).ok_or_else(refused)
-}
-
 fn seconds(typed: &str) -> Result<u64, String> {
     let seconds: f64 = typed.parse().map_err(|_| "not a number of seconds".to_owned())?;
     if !(0.001..=86_400.0).contains(&seconds) {
@@ -553,27 +525,6 @@ mod tests {
         .unwrap();
         let config = resolve(&["--config", file.to_str().unwrap(), "--image-size", "224"]).unwrap();
         assert_eq!((config.pixels.image_size, config.fetch.retries), (224, 2));
-    }
-
-    #[test]
-    fn rows_are_counted_exactly() {
-        for (typed, rows) in [
-            ("2.7M", 2_700_000),
-            ("15m", 15_000_000),
-            (".5M", 500_000),
-            ("500k", 500_000),
-            ("2_700_000", 2_700_000),
-            ("1.5", 0),
-            ("2.7654321M", 0),
-            ("2.76543210M", 0),
-            ("many", 0),
-            ("0", 0),
-            ("-3", 0),
-            ("", 0),
-        ] {
-            assert_eq!(count(typed).unwrap_or(0), rows, "{typed}");
-        }
-        assert_eq!(count("2.765430M").unwrap(), 2_765_430);
     }
 
     #[test]

@@ -13,6 +13,38 @@ pub fn grouped(number: u64) -> String {
     text
 }
 
+/// A number above 0 as people type it: `2700000`, `2_700_000`, `2.7M`, `500k`, `1.5G`. In digits, not in floating
+/// point: 2.7M is 2,700,000 and no row less.
+///
+/// # Errors
+/// What to type instead.
+pub fn parse_count(typed: &str) -> Result<u64, String> {
+    let refused = || "give a number above 0, as in 500k, 2.7M or 2700000".to_owned();
+    let plain = typed.replace('_', "");
+    let (digits, unit) = match plain.chars().last().map(|c| c.to_ascii_lowercase()) {
+        Some('k') => (&plain[..plain.len() - 1], 1_000),
+        Some('m') => (&plain[..plain.len() - 1], 1_000_000),
+        Some('g' | 'b') => (&plain[..plain.len() - 1], 1_000_000_000),
+        _ => (plain.as_str(), 1),
+    };
+    let (whole, fraction) = digits.split_once('.').unwrap_or((digits, ""));
+    let all_digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
+    if !all_digits(whole) || !all_digits(fraction) || (whole.is_empty() && fraction.is_empty()) {
+        return Err(refused());
+    }
+    let mut count = if whole.is_empty() { Some(0) } else { whole.parse::<u64>().ok() }
+        .and_then(|whole| whole.checked_mul(unit));
+    let mut place = unit;
+    for digit in fraction.bytes() {
+        if place % 10 != 0 && digit != b'0' {
+            return Err(format!("{typed} is no whole number"));
+        }
+        place /= 10;
+        count = count.and_then(|count| count.checked_add(u64::from(digit - b'0') * place));
+    }
+    count.filter(|&count| count > 0).ok_or_else(refused)
+}
+
 /// `1.2 GB`; powers of 1000.
 pub fn bytes(count: f64) -> String {
     let mut value = count;
@@ -81,5 +113,24 @@ mod tests {
             ["0%", "0%", "33.3%", "0.1%", "99.9%", "100%"]
         );
         assert_eq!([0.0, 0.25, 9.96, 1_234.4].map(rate), ["0/s", "0.2/s", "10/s", "1,234/s"]);
+    }
+
+    #[test]
+    fn counts_are_exact() {
+        for (typed, count) in [
+            ("1200", 1_200),
+            ("2.7M", 2_700_000),
+            ("15m", 15_000_000),
+            (".5M", 500_000),
+            ("500k", 500_000),
+            ("1.5G", 1_500_000_000),
+            ("2_700_000", 2_700_000),
+            ("2.765430M", 2_765_430),
+        ] {
+            assert_eq!(parse_count(typed), Ok(count), "{typed}");
+        }
+        for bad in ["1.5", "2.7654321M", "2.76543210M", "many", "0", "-3", "", "k", "1e20"] {
+            assert!(parse_count(bad).is_err(), "{bad}");
+        }
     }
 }

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
+use pairmill_shards::words::parse_count;
 
 use super::rule::WordRule;
 use super::source::Input;
@@ -66,7 +67,7 @@ pub struct CaptionsArgs {
     #[arg(long, value_name = "N")]
     pub top: Option<usize>,
     /// Draw so many captions of each source, e.g. 1M [default: all]
-    #[arg(long, value_name = "N", value_parser = number)]
+    #[arg(long, value_name = "N", value_parser = parse_count)]
     pub sample: Option<u64>,
     /// The same seed over the same files draws the same captions
     #[arg(long, value_name = "N", default_value_t = 0)]
@@ -91,21 +92,6 @@ pub struct CaptionsArgs {
     /// Threads [default: one for each core]
     #[arg(long, value_name = "N")]
     pub threads: Option<usize>,
-}
-
-/// A number with k, M or G behind it, such as `500k`.
-///
-/// # Errors
-/// When it is not one above 0.
-pub fn number(text: &str) -> Result<u64, String> {
-    let (digits, factor) = match text.as_bytes().last() {
-        Some(b'k' | b'K') => (&text[..text.len() - 1], 1_000),
-        Some(b'm' | b'M') => (&text[..text.len() - 1], 1_000_000),
-        Some(b'g' | b'G') => (&text[..text.len() - 1], 1_000_000_000),
-        _ => (text, 1),
-    };
-    let number = digits.parse::<u64>().ok().and_then(|n| n.checked_mul(factor)).filter(|n| *n > 0);
-    number.ok_or_else(|| "give a number above 0 such as 50000, 500k or 1M".to_owned())
 }
 
 fn ngrams(text: &str) -> Result<usize, String> {

@@ -11,6 +11,7 @@ use std::path::PathBuf;
 use clap::Args;
 use pairmill_shards::account::AccountError;
 use pairmill_shards::atomic::{FileAction, FileError};
+use pairmill_shards::words::parse_count;
 
 use crate::captions::rule::WordRule;
 use crate::captions::source::Input;
@@ -30,7 +31,7 @@ pub struct DataArgs {
     #[arg(long, value_name = "RULE", default_value = "letters", requires = "inputs")]
     pub word_rule: WordRule,
     /// Draw so many captions of each source, e.g. 1M [default: all]
-    #[arg(long, value_name = "N", value_parser = captions::args::number, requires = "inputs")]
+    #[arg(long, value_name = "N", value_parser = parse_count, requires = "inputs")]
     pub sample: Option<u64>,
 }
 

@@ -3,16 +3,18 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::Read;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use arrow::array::AsArray;
 use arrow::datatypes::Int64Type;
-use pairmill_world::{Quirk, Release, ReleaseConfig, ReleaseSummary, World, WorldConfig};
+use pairmill_world::{Quirk, Release};
 use serde_json::Value;
 
 use pairmill_ingest::imagenet::{
     Captions, Classes, ImageNetConfig, ImageNetCounters, ImageNetError, ImageNetReader, Order, matlab,
 };
+
+use crate::written::Written;
 
 const ROWS: u64 = 120;
 const TRAIN: &str = "ILSVRC2012_img_train.tar";
@@ -20,33 +22,11 @@ const VAL: &str = "ILSVRC2012_img_val.tar";
 const DEVKIT: &str = "ILSVRC2012_devkit_t12.tar.gz";
 const KAGGLE: &str = "ILSVRC/Data/CLS-LOC";
 
-struct Written {
-    dir: tempfile::TempDir,
-    summary: ReleaseSummary,
-    truth: Vec<Value>,
-}
-
-impl Written {
-    fn new(release: Release) -> Self {
-        let dir = tempfile::tempdir().unwrap();
-        let config = ReleaseConfig { release, rows: ROWS, base_url: "http://127.0.0.1:9".to_owned() };
-        let summary = World::new(WorldConfig::default()).write_release(&config, dir.path()).unwrap();
-        let text = fs::read_to_string(dir.path().join("truth.jsonl")).unwrap();
-        Self { dir, summary, truth: text.lines().map(|line| serde_json::from_str(line).unwrap()).collect() }
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.dir.path().join(name)
-    }
-
-    /// Truth of a split's images, with the given quirk if there is one.
-    fn of(&self, split: &str, quirk: Option<&str>) -> Vec<&Value> {
-        let has = |row: &Value| {
-            quirk.is_none_or(|quirk| row["quirks"].as_array().unwrap().iter().any(|found| found == quirk))
-        };
-        let is_val = |row: &Value| row["filename"].as_str().unwrap().starts_with("ILSVRC2012_val");
-        self.truth.iter().filter(|row| is_val(row) == (split == "val") && has(row)).collect()
-    }
+/// Truth of a split's images, with the given quirk if there is one.
+fn of<'w>(written: &'w Written, split: &str, quirk: Option<Quirk>) -> Vec<&'w Value> {
+    let is_val = |row: &Value| row["filename"].as_str().unwrap().starts_with("ILSVRC2012_val");
+    let with: Vec<Quirk> = quirk.into_iter().collect();
+    written.rows(&with, &[]).into_iter().filter(|row| is_val(row) == (split == "val")).collect()
 }
 
 /// File name → label, WNID and caption of every row.
@@ -89,11 +69,11 @@ fn assert_labels(rows: &Rows, truth: &[&Value]) {
 
 #[test]
 fn the_training_tar_gives_every_image_with_its_label() {
-    let written = Written::new(Release::Imagenet);
+    let written = Written::new(Release::Imagenet, ROWS);
     for synsets in [None, Some(written.path(DEVKIT))] {
         let config = ImageNetConfig { synsets, ..ImageNetConfig::default() };
         let (rows, counters) = read(&written.path(TRAIN), &config).unwrap();
-        assert_labels(&rows, &written.of("train", None));
+        assert_labels(&rows, &of(&written, "train", None));
         assert_eq!((counters.images, counters.rows), (ROWS, ROWS));
     }
     let reader = ImageNetReader::open(&written.path(TRAIN), &ImageNetConfig::default()).unwrap();
@@ -103,7 +83,7 @@ fn the_training_tar_gives_every_image_with_its_label() {
 
 #[test]
 fn blocks_come_in_the_order_of_the_archive_and_can_be_skipped() {
-    let written = Written::new(Release::Imagenet);
+    let written = Written::new(Release::Imagenet, ROWS);
     let names = |skipped: u64| {
         let mut reader = ImageNetReader::open(&written.path(TRAIN), &ImageNetConfig::default()).unwrap();
         assert_eq!(reader.skip_block(skipped.max(1)).unwrap(), Some(skipped.max(1)));
@@ -111,7 +91,7 @@ fn blocks_come_in_the_order_of_the_archive_and_can_be_skipped() {
         block.rows.column(2).as_string::<i32>().iter().map(|n| n.unwrap().to_owned()).collect::<Vec<_>>()
     };
     let expected: Vec<_> =
-        written.of("train", None).iter().map(|row| row["filename"].as_str().unwrap().to_owned()).collect();
+        of(&written, "train", None).iter().map(|row| row["filename"].as_str().unwrap().to_owned()).collect();
     assert_eq!(names(1), expected[1..21]);
     assert_eq!(names(50), expected[50..70]);
     let mut reader = ImageNetReader::open(&written.path(TRAIN), &ImageNetConfig::default()).unwrap();
@@ -121,7 +101,8 @@ fn blocks_come_in_the_order_of_the_archive_and_can_be_skipped() {
 
 #[test]
 fn kaggles_folders_hold_the_same_images_under_the_same_labels() {
-    let (tars, folders) = (Written::new(Release::Imagenet), Written::new(Release::ImagenetKaggle));
+    let (tars, folders) =
+        (Written::new(Release::Imagenet, ROWS), Written::new(Release::ImagenetKaggle, ROWS));
     let (of_tar, _) = read(&tars.path(TRAIN), &ImageNetConfig::default()).unwrap();
     let train = folders.path(KAGGLE).join("train");
     for synsets in [None, Some(folders.path("LOC_synset_mapping.txt"))] {
@@ -134,15 +115,15 @@ fn kaggles_folders_hold_the_same_images_under_the_same_labels() {
         ..ImageNetConfig::default()
     };
     let (rows, _) = read(&folders.path(KAGGLE).join("val"), &config).unwrap();
-    assert_labels(&rows, &folders.of("val", None));
+    assert_labels(&rows, &of(&folders, "val", None));
 }
 
 #[test]
 fn validation_labels_go_from_devkit_id_over_wnid_to_its_place_among_the_sorted() {
-    let written = Written::new(Release::Imagenet);
+    let written = Written::new(Release::Imagenet, ROWS);
     let config = ImageNetConfig { labels: Some(written.path(DEVKIT)), ..ImageNetConfig::default() };
     let (rows, _) = read(&written.path(VAL), &config).unwrap();
-    assert_labels(&rows, &written.of("val", None));
+    assert_labels(&rows, &of(&written, "val", None));
     // The ids are in another order, so taking them for labels would be wrong for most.
     let reader = ImageNetReader::open(&written.path(VAL), &config).unwrap();
     let same = reader.classes().devkit_ids.iter().filter(|(id, label)| **id == **label as u64 + 1).count();
@@ -152,7 +133,7 @@ fn validation_labels_go_from_devkit_id_over_wnid_to_its_place_among_the_sorted()
 
 #[test]
 fn templates_name_the_class_and_are_drawn_by_seed() {
-    let written = Written::new(Release::Imagenet);
+    let written = Written::new(Release::Imagenet, ROWS);
     let with = |templates: &str, seed| {
         let path = written.path("t.txt");
         fs::write(&path, templates).unwrap();
@@ -190,11 +171,11 @@ fn flickr(written: &Written, order: Order, profanity: Option<&str>, drop_duplica
 
 #[test]
 fn flickr_texts_are_joined_on_the_file_name_and_every_drop_is_counted() {
-    let written = Written::new(Release::Imagenet);
+    let written = Written::new(Release::Imagenet, ROWS);
     let config = flickr(&written, Order::default(), None, false);
     let (rows, counters) = read(&written.path(TRAIN), &config).unwrap();
-    let captioned = written.of("train", Some("captioned"));
-    let blank = written.of("train", Some("text-empty")).len();
+    let captioned = of(&written, "train", Some(Quirk::Captioned));
+    let blank = of(&written, "train", Some(Quirk::TextEmpty)).len();
     assert!(blank > 0);
     for expected in &captioned {
         let caption = expected["caption"].as_str().unwrap();
@@ -218,7 +199,7 @@ fn flickr_texts_are_joined_on_the_file_name_and_every_drop_is_counted() {
         read(&written.path(TRAIN), &flickr(&written, Order::TitleTagsDescription, None, false)).unwrap();
     assert!(tags.keys().eq(rows.keys()) && tags != rows);
 
-    let foreign = written.of("train", Some("tags-foreign")).len() as u64;
+    let foreign = of(&written, "train", Some(Quirk::TagsForeign)).len() as u64;
     let (_, counters) =
         read(&written.path(TRAIN), &flickr(&written, Order::default(), Some("CHIEN\n"), false)).unwrap();
     assert_eq!(counters.profane, foreign);
@@ -230,7 +211,8 @@ fn flickr_texts_are_joined_on_the_file_name_and_every_drop_is_counted() {
 
 #[test]
 fn an_image_over_the_cap_is_not_read() {
-    let (tars, folders) = (Written::new(Release::Imagenet), Written::new(Release::ImagenetKaggle));
+    let (tars, folders) =
+        (Written::new(Release::Imagenet, ROWS), Written::new(Release::ImagenetKaggle, ROWS));
     for root in [tars.path(TRAIN), folders.path(KAGGLE).join("train")] {
         let mut reader = ImageNetReader::open(&root, &ImageNetConfig::default()).unwrap();
         let block = reader.next_block(1).unwrap().unwrap();
@@ -247,7 +229,7 @@ fn message(root: &Path, config: &ImageNetConfig) -> String {
 
 #[test]
 fn damaged_and_foreign_files_are_named_with_member_and_fix() {
-    let written = Written::new(Release::Imagenet);
+    let written = Written::new(Release::Imagenet, ROWS);
     let none = ImageNetConfig::default();
     let whole = fs::read(written.path(TRAIN)).unwrap();
     let cut = written.path("cut.tar");
@@ -310,7 +292,7 @@ fn meta_mat(written: &Written) -> Vec<u8> {
 
 #[test]
 fn meta_mat_reads_as_a_struct_array() {
-    let written = Written::new(Release::Imagenet);
+    let written = Written::new(Release::Imagenet, ROWS);
     let bytes = meta_mat(&written);
     let synsets = matlab::read_struct_array(&bytes, "synsets").unwrap();
     assert_eq!(synsets.fields.len(), 8);
@@ -328,7 +310,7 @@ fn meta_mat_reads_as_a_struct_array() {
 
 #[test]
 fn hostile_matlab_files_end_in_an_error_and_little_memory() {
-    let written = Written::new(Release::Imagenet);
+    let written = Written::new(Release::Imagenet, ROWS);
     let bytes = meta_mat(&written);
     let read = |bytes: &[u8]| matlab::read_struct_array(bytes, "synsets");
     assert_eq!(read(b"PK\x03\x04"), Err(matlab::MatError::NotMat));

@@ -3,4 +3,5 @@
 
 mod imagenet;
 mod sources;
+mod written;
 mod yfcc;

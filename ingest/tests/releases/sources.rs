@@ -6,53 +6,31 @@ use pairmill_ingest::config::Config;
 use pairmill_ingest::filter::{Funnel, Rule};
 use pairmill_ingest::run::{kept_rows, plan};
 use pairmill_ingest::source::Source;
-use pairmill_world::{Quirk, Release, ReleaseConfig, ReleaseSummary, World, WorldConfig};
+use pairmill_world::{Quirk, Release};
 use serde_json::Value;
+
+use crate::written::Written;
 
 const ROWS: u64 = 900;
 
-struct Written {
-    dir: tempfile::TempDir,
-    summary: ReleaseSummary,
-    truth: Vec<Value>,
+/// The files as a user has them, without the world's own notes.
+fn config_of(written: &Written, source: Source, input: &str) -> Config {
+    for note in ["truth.jsonl", "expected.json"] {
+        std::fs::remove_file(written.path(note)).unwrap();
+    }
+    let mut config = Config::of_source(source);
+    config.input.url_list = written.path(input).display().to_string();
+    config.output.output_folder = written.path("out");
+    config.source.accept_terms = true;
+    config.source.contact = Some("someone@example.org".to_owned());
+    config
 }
 
-impl Written {
-    fn new(release: Release) -> Self {
-        let dir = tempfile::tempdir().unwrap();
-        let config = ReleaseConfig { release, rows: ROWS, base_url: "http://127.0.0.1:9".to_owned() };
-        let summary = World::new(WorldConfig::default()).write_release(&config, dir.path()).unwrap();
-        let text = std::fs::read_to_string(dir.path().join("truth.jsonl")).unwrap();
-        let truth = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
-        Self { dir, summary, truth }
-    }
-
-    /// The files as a user has them, without the world's own notes.
-    fn config(&self, source: Source, input: &str) -> Config {
-        for note in ["truth.jsonl", "expected.json"] {
-            std::fs::remove_file(self.dir.path().join(note)).unwrap();
-        }
-        let mut config = Config::of_source(source);
-        config.input.url_list = self.dir.path().join(input).display().to_string();
-        config.output.output_folder = self.dir.path().join("out");
-        config.source.accept_terms = true;
-        config.source.contact = Some("someone@example.org".to_owned());
-        config
-    }
-
-    fn count(&self, quirk: Quirk) -> u64 {
-        self.summary.quirks.get(&quirk).copied().unwrap_or(0)
-    }
-
-    /// Address and caption of the rows that have all of `with` and none of `without`, in the order of the files.
-    fn rows(&self, with: &[Quirk], without: &[Quirk]) -> Vec<(String, String)> {
-        let has = |row: &Value, quirk: &Quirk| {
-            row["quirks"].as_array().unwrap().iter().any(|q| q == quirk.as_str())
-        };
-        let keep = |row: &&Value| with.iter().all(|q| has(row, q)) && !without.iter().any(|q| has(row, q));
-        let text = |row: &Value, field: &str| row[field].as_str().unwrap_or("").to_owned();
-        self.truth.iter().filter(keep).map(|row| (text(row, "fetch_url"), text(row, "caption"))).collect()
-    }
+/// Address and caption of the rows that have all of `with` and none of `without`, in the order of the files.
+fn pairs(written: &Written, with: &[Quirk], without: &[Quirk]) -> Vec<(String, String)> {
+    let text = |row: &Value, field: &str| row[field].as_str().unwrap_or("").to_owned();
+    let rows = written.rows(with, without).into_iter();
+    rows.map(|row| (text(row, "fetch_url"), text(row, "caption"))).collect()
 }
 
 /// Address and caption of the rows that are taken, and the account of the others.
@@ -95,8 +73,8 @@ fn laion_of_every_release() {
         (Release::LaionMd5, Source::Laion2b),
         (Release::Relaion, Source::Relaion),
     ] {
-        let written = Written::new(release);
-        let (found, funnel) = taken(&written.config(source, ""));
+        let written = Written::new(release, ROWS);
+        let (found, funnel) = taken(&config_of(&written, source, ""));
         assert_eq!(funnel.rows_in, ROWS, "{release}");
         let mut without = vec![Quirk::CaptionBlank, Quirk::UrlNull];
         if source == Source::Relaion {
@@ -105,19 +83,19 @@ fn laion_of_every_release() {
         } else {
             without.extend(nsfw);
             // Rows that are blank too were dropped before.
-            let both = nsfw.iter().map(|tag| written.rows(&[*tag, Quirk::CaptionBlank], &[]).len() as u64);
+            let both = nsfw.iter().map(|tag| pairs(&written, &[*tag, Quirk::CaptionBlank], &[]).len() as u64);
             let tagged: u64 = nsfw.iter().map(|tag| written.count(*tag)).sum();
             assert_eq!(funnel.dropped(Rule::Nsfw), tagged - both.sum::<u64>(), "{release}");
             assert!(funnel.dropped(Rule::Nsfw) > 0, "{release}");
         }
-        assert_same(&found, &written.rows(&[], &without));
+        assert_same(&found, &pairs(&written, &[], &without));
     }
 }
 
 #[test]
 fn cut_offs_of_laions_joined_release() {
-    let written = Written::new(Release::LaionJoined);
-    let mut config = written.config(Source::Laion2b, "");
+    let written = Written::new(Release::LaionJoined, ROWS);
+    let mut config = config_of(&written, Source::Laion2b, "");
     config.filter.max_punsafe = Some(0.5);
     config.filter.max_pwatermark = Some(0.8);
     let (_, funnel) = taken(&config);
@@ -130,22 +108,22 @@ fn cut_offs_of_laions_joined_release() {
 #[test]
 fn conceptual_captions_with_bare_quotes() {
     for (release, source) in [(Release::Cc3m, Source::Cc3m), (Release::Cc12m, Source::Cc12m)] {
-        let written = Written::new(release);
+        let written = Written::new(release, ROWS);
         let input = if source == Source::Cc3m { "Train_GCC-training.tsv" } else { "cc12m.tsv" };
-        let (found, funnel) = taken(&written.config(source, input));
+        let (found, funnel) = taken(&config_of(&written, source, input));
         assert_eq!(funnel.rows_in, ROWS);
         assert!(written.count(Quirk::QuoteUnbalanced) > 0);
-        assert_same(&found, &written.rows(&[], &[Quirk::CaptionBlank, Quirk::UrlNull]));
+        assert_same(&found, &pairs(&written, &[], &[Quirk::CaptionBlank, Quirk::UrlNull]));
     }
 }
 
 #[test]
 fn redcaps_links_become_addresses() {
-    let written = Written::new(Release::RedCaps);
-    let (found, funnel) = taken(&written.config(Source::Redcaps, "annotations"));
+    let written = Written::new(Release::RedCaps, ROWS);
+    let (found, funnel) = taken(&config_of(&written, Source::Redcaps, "annotations"));
     let nowhere = [Quirk::UrlImgurAlbum, Quirk::UrlRedditGallery];
     let expected: Vec<(String, String)> =
-        written.rows(&[], &[Quirk::CaptionBlank]).into_iter().filter(|(url, _)| !url.is_empty()).collect();
+        pairs(&written, &[], &[Quirk::CaptionBlank]).into_iter().filter(|(url, _)| !url.is_empty()).collect();
     assert_same(&found, &expected);
     assert!(nowhere.iter().all(|quirk| written.count(*quirk) > 0));
     assert!(funnel.dropped(Rule::Album) > 0, "{funnel}");
@@ -154,8 +132,8 @@ fn redcaps_links_become_addresses() {
 
 #[test]
 fn wit_takes_english_rows_with_a_reference() {
-    let written = Written::new(Release::Wit);
-    let (found, funnel) = taken(&written.config(Source::Wit, ""));
+    let written = Written::new(Release::Wit, ROWS);
+    let (found, funnel) = taken(&config_of(&written, Source::Wit, ""));
     assert_eq!(funnel.rows_in, ROWS);
     let without = [
         Quirk::LanguageOther,
@@ -165,7 +143,7 @@ fn wit_takes_english_rows_with_a_reference() {
         Quirk::MimeTiff,
         Quirk::MimeGif,
     ];
-    let expected = written.rows(&[], &without);
+    let expected = pairs(&written, &[], &without);
     // Originals on Wikimedia are asked for as thumbnails, so addresses are compared where they stay.
     assert_eq!(found.len(), expected.len(), "{funnel}");
     for (found, expected) in found.iter().zip(&expected) {
@@ -182,25 +160,25 @@ fn shutterstock_in_three_forms() {
         (Release::ShutterstockCsv, "shutterstock.csv"),
         (Release::ShutterstockJsonl, "shutterstock.jsonl"),
     ] {
-        let written = Written::new(release);
-        let (found, funnel) = taken(&written.config(Source::Shutterstock, input));
+        let written = Written::new(release, ROWS);
+        let (found, funnel) = taken(&config_of(&written, Source::Shutterstock, input));
         assert_eq!(funnel.rows_in, ROWS, "{release}");
-        assert_same(&found, &written.rows(&[], &[Quirk::CaptionBlank, Quirk::UrlNull]));
+        assert_same(&found, &pairs(&written, &[], &[Quirk::CaptionBlank, Quirk::UrlNull]));
     }
 }
 
 #[test]
 fn yfcc15m_is_the_listed_photos_with_a_text() {
     for release in [Release::Yfcc, Release::Yfcc23] {
-        let written = Written::new(release);
-        let config = written.config(Source::Yfcc15m, "");
+        let written = Written::new(release, ROWS);
+        let config = config_of(&written, Source::Yfcc15m, "");
         let (found, funnel) = taken(&config);
-        assert_same(&found, &written.rows(&[Quirk::Listed], &[Quirk::Video, Quirk::CaptionBlank]));
+        assert_same(&found, &pairs(&written, &[Quirk::Listed], &[Quirk::Video, Quirk::CaptionBlank]));
         assert_eq!(funnel.rows_in, ROWS);
         assert_eq!(funnel.dropped(Rule::Unlisted), ROWS - written.count(Quirk::Listed));
         assert_eq!(
             funnel.dropped(Rule::Video),
-            written.rows(&[Quirk::Listed, Quirk::Video], &[]).len() as u64
+            pairs(&written, &[Quirk::Listed, Quirk::Video], &[]).len() as u64
         );
 
         let mut some = config.clone();
@@ -213,22 +191,22 @@ fn yfcc15m_is_the_listed_photos_with_a_text() {
 
 #[test]
 fn yfcc_without_its_list_says_where_to_put_it() {
-    let written = Written::new(Release::Yfcc);
-    let mut config = written.config(Source::Yfcc15m, "yfcc100m_dataset.bz2");
+    let written = Written::new(Release::Yfcc, ROWS);
+    let mut config = config_of(&written, Source::Yfcc15m, "yfcc100m_dataset.bz2");
     std::fs::remove_file(written.dir.path().join("yfcc100m_subset_data.tsv.bz2")).unwrap();
     let refusal = kept_rows(&config).unwrap_err();
     assert!(refusal.is_bad_input());
     assert!(refusal.to_string().contains("put yfcc100m_subset_data.tsv.bz2 there"), "{refusal}");
     config.input.yfcc = Some(pairmill_ingest::table::YfccOptions { all_photos: true, ..Default::default() });
     let (found, _) = taken(&config);
-    assert_same(&found, &written.rows(&[], &[Quirk::Video, Quirk::CaptionBlank]));
+    assert_same(&found, &pairs(&written, &[], &[Quirk::Video, Quirk::CaptionBlank]));
 }
 
 #[test]
 fn imagenet_is_found_in_its_folder() {
-    let written = Written::new(Release::Imagenet);
+    let written = Written::new(Release::Imagenet, ROWS);
     let folder = written.dir.path();
-    let config = written.config(Source::Imagenet, "");
+    let config = config_of(&written, Source::Imagenet, "");
     let found = plan(&config).unwrap();
     assert_eq!((found.rows, found.inputs[0].name.as_str()), (Some(ROWS), "ILSVRC2012_img_train.tar"));
 

@@ -6,47 +6,21 @@ use std::path::{Path, PathBuf};
 
 use arrow::array::{Array, AsArray};
 use arrow::datatypes::Int64Type;
-use pairmill_world::{Quirk, Release, ReleaseConfig, ReleaseSummary, World, WorldConfig};
+use pairmill_world::{Quirk, Release};
 use serde_json::Value;
 
 use arrow::array::RecordBatch;
 use pairmill_ingest::yfcc::{JoinOn, YfccConfig, YfccCounters, YfccError, YfccReader};
 
+use crate::written::Written;
+
 const ROWS: u64 = 780;
 
-struct Written {
-    dir: tempfile::TempDir,
-    summary: ReleaseSummary,
-    truth: Vec<Value>,
-}
-
-impl Written {
-    fn new(release: Release) -> Self {
-        let dir = tempfile::tempdir().unwrap();
-        let config = ReleaseConfig { release, rows: ROWS, base_url: "http://127.0.0.1:9".to_owned() };
-        let summary = World::new(WorldConfig::default()).write_release(&config, dir.path()).unwrap();
-        let text = fs::read_to_string(dir.path().join("truth.jsonl")).unwrap();
-        let truth = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
-        Self { dir, summary, truth }
-    }
-
-    fn config(&self) -> YfccConfig {
-        YfccConfig {
-            dataset: self.dir.path().join("yfcc100m_dataset.bz2"),
-            subset: Some(self.dir.path().join("yfcc100m_subset_data.tsv.bz2")),
-            ..YfccConfig::default()
-        }
-    }
-
-    fn count(&self, quirk: Quirk) -> u64 {
-        self.summary.quirks.get(&quirk).copied().unwrap_or(0)
-    }
-
-    /// Truth of the rows that have all of `with` and none of `without`.
-    fn rows(&self, with: &[&str], without: &[&str]) -> Vec<&Value> {
-        let has = |row: &Value, quirk: &str| row["quirks"].as_array().unwrap().iter().any(|q| q == quirk);
-        let keep = |row: &&Value| with.iter().all(|q| has(row, q)) && !without.iter().any(|q| has(row, q));
-        self.truth.iter().filter(keep).collect()
+fn config(written: &Written) -> YfccConfig {
+    YfccConfig {
+        dataset: written.path("yfcc100m_dataset.bz2"),
+        subset: Some(written.path("yfcc100m_subset_data.tsv.bz2")),
+        ..YfccConfig::default()
     }
 }
 
@@ -84,15 +58,15 @@ fn assert_rows(batches: &[RecordBatch], expected: &[&Value]) {
 #[test]
 fn every_photo_comes_with_its_text_decoded_and_every_video_is_counted() {
     for release in [Release::Yfcc, Release::Yfcc23] {
-        let written = Written::new(release);
-        let (batches, counters) = read(&YfccConfig { subset: None, ..written.config() }).unwrap();
-        assert_rows(&batches, &written.rows(&[], &["video"]));
+        let written = Written::new(release, ROWS);
+        let (batches, counters) = read(&YfccConfig { subset: None, ..config(&written) }).unwrap();
+        assert_rows(&batches, &written.rows(&[], &[Quirk::Video]));
         let expected = YfccCounters {
             lines: ROWS,
             unlisted: 0,
             videos: written.count(Quirk::Video),
             rows: ROWS - written.count(Quirk::Video),
-            blank: written.rows(&["text-empty"], &["video"]).len() as u64,
+            blank: written.rows(&[Quirk::TextEmpty], &[Quirk::Video]).len() as u64,
             not_utf8: written.count(Quirk::PercentNotUtf8),
             missing: 0,
         };
@@ -104,11 +78,11 @@ fn every_photo_comes_with_its_text_decoded_and_every_video_is_counted() {
 #[test]
 fn the_list_is_joined_on_line_number_or_photo_id_in_both_layouts() {
     for release in [Release::Yfcc, Release::Yfcc23] {
-        let written = Written::new(release);
-        let listed = written.rows(&["listed"], &[]);
+        let written = Written::new(release, ROWS);
+        let listed = written.rows(&[Quirk::Listed], &[]);
         assert!(listed.len() > 50);
         for join in [JoinOn::Line, JoinOn::PhotoId] {
-            let (batches, counters) = read(&YfccConfig { join, ..written.config() }).unwrap();
+            let (batches, counters) = read(&YfccConfig { join, ..config(&written) }).unwrap();
             assert_rows(&batches, &listed);
             assert_eq!((counters.rows, counters.missing), (listed.len() as u64, 0));
             assert_eq!(counters.unlisted, ROWS - listed.len() as u64);
@@ -118,19 +92,19 @@ fn the_list_is_joined_on_line_number_or_photo_id_in_both_layouts() {
 
 #[test]
 fn skipped_rows_are_the_ones_that_would_have_come() {
-    let written = Written::new(Release::Yfcc);
-    let mut reader = YfccReader::open(&written.config()).unwrap();
+    let written = Written::new(Release::Yfcc, ROWS);
+    let mut reader = YfccReader::open(&config(&written)).unwrap();
     assert_eq!(reader.skip(20).unwrap(), 20);
     let rest = reader.next_batch(usize::MAX).unwrap().unwrap();
-    assert_rows(&[rest], &written.rows(&["listed"], &[])[20..]);
+    assert_rows(&[rest], &written.rows(&[Quirk::Listed], &[])[20..]);
 }
 
 #[test]
 fn a_list_longer_than_the_file_is_counted_as_missing() {
-    let written = Written::new(Release::Yfcc);
+    let written = Written::new(Release::Yfcc, ROWS);
     let list = written.dir.path().join("list.tsv");
     fs::write(&list, "0\t2000000000\tx\n5000000\t77\ty\n5000000\t77\ty\n").unwrap();
-    let (_, counters) = read(&YfccConfig { subset: Some(list), ..written.config() }).unwrap();
+    let (_, counters) = read(&YfccConfig { subset: Some(list), ..config(&written) }).unwrap();
     assert_eq!((counters.rows, counters.missing), (1, 1));
 }
 
@@ -146,9 +120,9 @@ fn write(dir: &Path, name: &str, bytes: &[u8]) -> PathBuf {
 
 #[test]
 fn damaged_files_are_named_with_line_and_fix() {
-    let written = Written::new(Release::Yfcc);
+    let written = Written::new(Release::Yfcc, ROWS);
     let dir = written.dir.path();
-    let whole = fs::read(written.config().dataset).unwrap();
+    let whole = fs::read(config(&written).dataset).unwrap();
     let with = |dataset: PathBuf| YfccConfig { dataset, subset: None, ..YfccConfig::default() };
 
     let cut = write(dir, "cut.bz2", &whole[..whole.len() / 2]);
@@ -183,10 +157,10 @@ fn damaged_files_are_named_with_line_and_fix() {
 
 #[test]
 fn a_wrong_list_is_refused_not_joined() {
-    let written = Written::new(Release::Yfcc);
+    let written = Written::new(Release::Yfcc, ROWS);
     let dir = written.dir.path();
     let with = |bytes: &[u8]| {
-        message(&YfccConfig { subset: Some(write(dir, "list.tsv", bytes)), ..written.config() })
+        message(&YfccConfig { subset: Some(write(dir, "list.tsv", bytes)), ..config(&written) })
     };
     let text = with(b"3\t12345\tx\n");
     assert!(

@@ -9,7 +9,7 @@ use super::ShardArgs;
 use super::output::{Output, complain};
 use crate::key::KeyLayout;
 use crate::rewrite::{Choice, RewriteConfig, Rewritten, rewrite};
-use crate::words::grouped;
+use crate::words::{grouped, parse_count};
 
 /// Where new shards go and how large they are.
 #[derive(Debug, Args)]
@@ -49,7 +49,7 @@ pub struct SubsetArgs {
     #[command(flatten)]
     new: NewShardArgs,
     /// Samples to keep, such as 2.7M or 500k; all if there are fewer
-    #[arg(long, value_name = "N", value_parser = size)]
+    #[arg(long, value_name = "N", value_parser = parse_count)]
     size: u64,
     /// Of the draw
     #[arg(long, value_name = "SEED", default_value_t = 0, conflicts_with = "prefix")]
@@ -124,30 +124,4 @@ fn write_shards(args: &NewShardArgs, choice: Choice, out: &mut Output) -> anyhow
         grouped(shards)
     )?;
     Ok(())
-}
-
-/// A number of samples: `1200`, `500k`, `2.7M`, `1.5G`.
-fn size(text: &str) -> Result<u64, String> {
-    let (digits, factor) = match text.as_bytes().last() {
-        Some(b'k' | b'K') => (&text[..text.len() - 1], 1e3),
-        Some(b'm' | b'M') => (&text[..text.len() - 1], 1e6),
-        Some(b'g' | b'G') => (&text[..text.len() - 1], 1e9),
-        _ => (text, 1.0),
-    };
-    let number = digits.parse::<f64>().ok().map(|n| (n * factor).round()).filter(|n| (1.0..1e15).contains(n));
-    number.map(|n| n as u64).ok_or_else(|| "give a number above 0 such as 500000, 500k or 2.7M".to_owned())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::size;
-
-    #[test]
-    fn sizes_as_people_write_them() {
-        let sizes = ["1200", "500k", "2.7M", "0.5M", "15M"].map(size);
-        assert_eq!(sizes, [1200, 500_000, 2_700_000, 500_000, 15_000_000].map(Ok));
-        for bad in ["", "0", "-1", "many", "1e20", "k"] {
-            assert!(size(bad).is_err(), "{bad}");
-        }
-    }
 }
