@@ -52,18 +52,20 @@ pub fn write_figures(figures: &[Figure], folder: &Path) -> Result<Vec<&'static s
 }
 
 /// Writes the figures of `sections`, each under its anchor, where [`to_markdown`](crate::report::to_markdown) links
-/// to.
+/// to, and returns the anchors.
 ///
 /// # Errors
 /// As [`write_figures`].
-pub fn write_linked(sections: &[Section], folder: &Path) -> Result<(), OutputError> {
+pub fn write_linked(sections: &[Section], folder: &Path) -> Result<Vec<String>, OutputError> {
     std::fs::create_dir_all(folder).map_err(|e| FileError::new(folder, FileAction::Create, e))?;
+    let mut ids = Vec::new();
     for block in sections.iter().flat_map(|section| &section.blocks) {
         if let Block::Figure(figure) = block {
             write_figure(figure, &[&figure.id], folder)?;
+            ids.push(figure.id.clone());
         }
     }
-    Ok(())
+    Ok(ids)
 }
 
 fn write_figure(figure: &FigureBlock, names: &[&str], folder: &Path) -> Result<(), OutputError> {

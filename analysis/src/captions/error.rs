@@ -7,6 +7,7 @@ use pairmill_shards::spec::SpecError;
 use pairmill_shards::tar::TarError;
 
 use super::count::SpillError;
+use crate::output::OutputError;
 
 /// Why captions cannot be counted.
 #[derive(Debug, thiserror::Error)]
@@ -99,9 +100,9 @@ pub enum CaptionsError {
     /// The merges of the tokenizer, which are built in.
     #[error("the tokenizer cannot be made: {0}")]
     Tokens(String),
-    /// A drawing.
-    #[error("{0}")]
-    Drawing(String),
+    /// A drawing, or a file of it.
+    #[error(transparent)]
+    Output(#[from] OutputError),
 }
 
 impl CaptionsError {
@@ -109,7 +110,7 @@ impl CaptionsError {
     pub fn is_bad_input(&self) -> bool {
         match self {
             Self::File(e) => matches!(e.action, FileAction::Read | FileAction::List),
-            Self::Spill(_) | Self::Tokens(_) | Self::Drawing(_) => false,
+            Self::Spill(_) | Self::Tokens(_) | Self::Output(_) => false,
             _ => true,
         }
     }

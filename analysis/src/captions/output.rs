@@ -7,7 +7,8 @@ use pairmill_shards::atomic::{FileAction, FileError, write_atomic};
 use super::args::DEFAULT_SHOWN;
 use super::error::CaptionsError;
 use super::result::{CaptionsResult, SourceResult, TextCount};
-use crate::chart::{Bar, Drawing, Theme, bars, to_png};
+use crate::chart::{Bar, bars};
+use crate::output::write_linked;
 use crate::report::{Block, FigureBlock, Report, Section, Table, Value, to_markdown};
 
 /// Captions are cut after so many characters in tables that people read.
@@ -312,19 +313,6 @@ pub(super) fn write(result: &CaptionsResult, out: &Path) -> Result<Vec<String>, 
         write_atomic(path, text.as_bytes())?;
         names.push(name);
     }
-    for section in sections(result) {
-        for block in section.blocks {
-            let Block::Figure(figure) = block else { continue };
-            write_drawing(&figure.drawing, &out.join(&figure.id))?;
-            write_atomic(out.join(format!("{}.csv", figure.id)), figure.table.to_csv().as_bytes())?;
-            names.push(format!("{}.svg", figure.id));
-        }
-    }
+    names.extend(write_linked(&sections(result), out)?.into_iter().map(|id| format!("{id}.svg")));
     Ok(names)
-}
-
-fn write_drawing(drawing: &Drawing, stem: &Path) -> Result<(), CaptionsError> {
-    write_atomic(stem.with_extension("svg"), drawing.to_svg(Theme::File).as_bytes())?;
-    let png = to_png(drawing).map_err(|e| CaptionsError::Drawing(e.to_string()))?;
-    Ok(write_atomic(stem.with_extension("png"), &png)?)
 }

@@ -3,7 +3,6 @@
 use std::path::PathBuf;
 
 use crate::atomic::FileError;
-use crate::folder::PAIRMILL_FOLDER;
 use crate::index::IndexError;
 use crate::table::TableError;
 use crate::tar::{TarError, TarWriteError};
@@ -77,5 +76,4 @@ pub enum RewriteError {
 impl RewriteError {
     pub(super) const OTHER_SHARDS: &'static str = "shards that this command did not write";
     pub(super) const OTHER_RUN: &'static str = "shards of other inputs or other settings";
-    pub(super) const RECORD_FOLDER: &'static str = PAIRMILL_FOLDER;
 }

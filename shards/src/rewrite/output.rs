@@ -1,7 +1,6 @@
 //! New shards: samples under new keys into tars, their rows into sidecars, statistics last, `sizes.json` at the end.
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -237,12 +236,6 @@ fn write_rows(
 
 fn now() -> f64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |since| since.as_secs_f64())
-}
-
-/// Removes a folder of temporary files; that it is not there is fine.
-pub(super) fn remove_folder(folder: &Path) {
-    // Left-overs cost space, nothing else, and the next run removes them.
-    let _ = fs::remove_dir_all(folder);
 }
 
 #[cfg(test)]

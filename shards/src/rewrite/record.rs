@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Choice, RewriteConfig, RewriteError};
 use crate::atomic::{FileAction, FileError, write_atomic};
-use crate::folder::DatasetFolder;
+use crate::folder::{DatasetFolder, PAIRMILL_FOLDER};
 
 /// In `_pairmill`.
 const FILE_NAME: &str = "rewrite.json";
@@ -49,7 +49,7 @@ impl Record {
 
     /// Writes the record into an empty folder, or finds the same one there.
     pub(super) fn claim(&self, output: &Path) -> Result<(), RewriteError> {
-        let folder = output.join(RewriteError::RECORD_FOLDER);
+        let folder = output.join(PAIRMILL_FOLDER);
         fs::create_dir_all(&folder).map_err(|e| FileError::new(&folder, FileAction::Create, e))?;
         let path = folder.join(FILE_NAME);
         match fs::read(&path) {

@@ -14,10 +14,11 @@ use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use parquet::file::properties::WriterProperties;
 
-use super::output::{ShardsOutput, remove_folder};
+use super::output::ShardsOutput;
 use super::rows::{Tables, TarRows};
 use super::{Place, RewriteConfig, RewriteError, place_of};
 use crate::atomic::{FileAction, FileError};
+use crate::folder::PAIRMILL_FOLDER;
 use crate::table::TableError;
 use crate::tar::{MappedTar, TarWriter};
 
@@ -45,7 +46,7 @@ struct Bucket {
 
 impl Shuffler {
     pub(super) fn new(config: &RewriteConfig, seed: u64, tables: &Tables) -> Result<Self, RewriteError> {
-        let folder = config.output.join(RewriteError::RECORD_FOLDER).join("shuffle");
+        let folder = config.output.join(PAIRMILL_FOLDER).join("shuffle");
         remove_folder(&folder);
         fs::create_dir_all(&folder).map_err(|e| FileError::new(&folder, FileAction::Create, e))?;
         let total: u64 = config.inputs.iter().map(|path| fs::metadata(path).map_or(0, |m| m.len())).sum();
@@ -157,4 +158,10 @@ fn read_rows(bucket: &Path, schema: &SchemaRef) -> Result<TarRows, RewriteError>
         Ok(concat_batches(schema, &batches)?)
     };
     Ok(TarRows(read()?))
+}
+
+/// Removes a folder of temporary files; that it is not there is fine.
+fn remove_folder(folder: &Path) {
+    // Left-overs cost space, nothing else, and the next run removes them.
+    let _ = fs::remove_dir_all(folder);
 }

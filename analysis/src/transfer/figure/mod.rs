@@ -14,6 +14,7 @@ pub use spread::{SpreadPoint, spreads};
 use pairmill_shards::results::Shots;
 
 use super::{Estimate, Study};
+use crate::chart::{Panel, PanelGrid, PanelSeries};
 use crate::report::{FigureBlock, Table, Value};
 use crate::study::{source_label, task_label};
 
@@ -24,6 +25,19 @@ pub struct Figure {
     pub block: FigureBlock,
     /// Stems of its files; the paper gives one content two numbers where it split it between text and appendix.
     pub file_names: &'static [&'static str],
+}
+
+/// Panels of accuracy by the number of training images.
+fn grid_by_shots(series: Vec<PanelSeries>, panels: Vec<Panel>, description: String) -> PanelGrid {
+    PanelGrid {
+        series,
+        panels,
+        columns: 3,
+        x_label: "training images per class".to_owned(),
+        y_label: "accuracy after fine-tuning [%]".to_owned(),
+        from_zero: false,
+        description,
+    }
 }
 
 /// Every figure that the rows allow, in the order of the paper.

@@ -1,8 +1,8 @@
 //! Figures that compare a handful of named series: curation (2 and 4), LAION's scale (3 and 5), vision transformers
 //! (8), image-image contrast (SimCLR) and the size of the pretraining set.
 
-use super::{Figure, VALUE_COLUMNS, hint, value_cells};
-use crate::chart::{Panel, PanelGrid, PanelSeries, Point, panel_grid};
+use super::{Figure, VALUE_COLUMNS, grid_by_shots, hint, value_cells};
+use crate::chart::{Panel, PanelSeries, Point, panel_grid};
 use crate::report::{FigureBlock, Table};
 use crate::study::{SHOTS, TASKS, source_label};
 use crate::transfer::{Series, Study};
@@ -170,15 +170,7 @@ fn draw(study: &Study<'_>, comparison: &Comparison) -> Option<Figure> {
         .collect();
     let tasks: Vec<&str> = panels.iter().map(|p| p.title.as_str()).collect();
     let description = format!("{}: accuracy by shots on {}", comparison.title, tasks.join(", "));
-    let grid = PanelGrid {
-        series,
-        panels,
-        columns: 3,
-        x_label: "training images per class".to_owned(),
-        y_label: "accuracy after fine-tuning [%]".to_owned(),
-        from_zero: false,
-        description,
-    };
+    let grid = grid_by_shots(series, panels, description);
     Some(Figure {
         block: FigureBlock {
             id: comparison.id.to_owned(),

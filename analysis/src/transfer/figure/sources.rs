@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 
 use pairmill_shards::results::Shots;
 
-use super::{Figure, hint, value_cells, value_table};
-use crate::chart::{Panel, PanelGrid, PanelSeries, Point, panel_grid};
+use super::{Figure, grid_by_shots, hint, value_cells, value_table};
+use crate::chart::{Panel, PanelSeries, Point, panel_grid};
 use crate::report::FigureBlock;
 use crate::study::{SCRATCH, source_label, task_label};
 use crate::transfer::Study;
@@ -58,15 +58,8 @@ pub fn figure(study: &Study<'_>) -> Option<Figure> {
             is_summary: us == SCRATCH,
         })
         .collect();
-    let grid = PanelGrid {
-        series,
-        panels,
-        columns: 3,
-        x_label: "training images per class".to_owned(),
-        y_label: "accuracy after fine-tuning [%]".to_owned(),
-        from_zero: false,
-        description: "Accuracy of every source on every task, by shots".to_owned(),
-    };
+    let description = "Accuracy of every source on every task, by shots".to_owned();
+    let grid = grid_by_shots(series, panels, description);
     Some(Figure {
         block: FigureBlock {
             id: "fig6".to_owned(),

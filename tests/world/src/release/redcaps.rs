@@ -14,8 +14,8 @@ use super::{Quirk, ReleaseConfig};
 use crate::error::{Error, Result};
 use crate::rng::mix;
 use crate::source::Source;
-use crate::table::Row;
 use crate::table::sink::Sink;
+use crate::table::{Row, base36};
 use crate::world::World;
 
 const KINDS: &[Quirk] = &[
@@ -146,13 +146,4 @@ fn annotation(row: &Row, subreddit: &str, year: u32, base_url: &str) -> (Value, 
 
 fn same(url: String) -> (String, Option<String>) {
     (url.clone(), Some(url))
-}
-
-fn base36(mut n: u64) -> String {
-    let mut digits = Vec::new();
-    while n > 0 {
-        digits.push(char::from_digit((n % 36) as u32, 36).unwrap_or('0'));
-        n /= 36;
-    }
-    digits.into_iter().rev().collect()
 }

@@ -15,7 +15,7 @@ use super::{Quirk, Release, ReleaseConfig};
 use crate::error::{Error, Result};
 use crate::rng::mix;
 use crate::source::Source;
-use crate::table::{Row, form_encode};
+use crate::table::{Row, YfccItem, form_encode, yfcc_chance, yfcc_columns};
 use crate::world::World;
 
 const KINDS: &[Quirk] = &[
@@ -73,9 +73,7 @@ pub(super) fn write(world: &World, config: &ReleaseConfig, out: &Path, account: 
 /// The 25 columns of a row.
 fn columns(row: &Row) -> (Vec<String>, Truth) {
     let quirk = Quirk::of_row(KINDS, row.index);
-    let chance = mix(row.index ^ 0x7966_6363);
     let id = 2_000_000_000 + row.index * 7;
-    let user = format!("{}@N00", 10_000_000 + chance % 1_000_000);
     let (mut title, mut description) = (row.caption.title.clone(), row.caption.description.clone());
     match quirk {
         Some(Quirk::LiteralPlus) => title = format!("1 + 1 {title}"),
@@ -110,36 +108,16 @@ fn columns(row: &Row) -> (Vec<String>, Truth) {
         }
         _ => {}
     }
-    let is_video = quirk == Some(Quirk::Video);
-    let tags: Vec<_> = row.caption.keywords.iter().map(|word| form_encode(word)).collect();
-    let digits = |shift: u32| format!("{:010x}", (chance >> shift) & 0xff_ffff_ffff);
-    let columns = vec![
-        row.index.to_string(),
-        id.to_string(),
-        format!("{:016x}{:016x}", mix(id), mix(id ^ 1)),
-        user.clone(),
-        format!("photographer+{}", chance % 5000),
-        format!("2009-0{}-1{} 12:{:02}:00.0", 1 + chance % 9, chance % 10, chance % 60),
-        (1_250_000_000 + chance % 50_000_000).to_string(),
-        "Canon+EOS+400D".to_owned(),
-        title_column,
-        description_column,
-        tags.join(","),
-        String::new(),
-        if chance & 3 == 0 { "-0.1276".to_owned() } else { String::new() },
-        if chance & 3 == 0 { "51.5072".to_owned() } else { String::new() },
-        if chance & 3 == 0 { "16".to_owned() } else { String::new() },
-        format!("http://www.flickr.com/photos/{user}/{id}/"),
-        row.url.clone(),
-        "Attribution License".to_owned(),
-        "http://creativecommons.org/licenses/by/2.0/".to_owned(),
-        (chance % 8000).to_string(),
-        (1 + chance % 9).to_string(),
-        digits(4),
-        digits(20),
-        if is_video { "mp4" } else { row.encoding.extension() }.to_owned(),
-        u8::from(is_video).to_string(),
-    ];
+    let is_placed = yfcc_chance(row) & 3 == 0;
+    let item = YfccItem {
+        id,
+        title: title_column,
+        description: description_column,
+        place: ["-0.1276", "51.5072", "16"].map(|text| if is_placed { text } else { "" }.to_owned()),
+        pages: "www.flickr.com",
+        is_video: quirk == Some(Quirk::Video),
+    };
+    let columns = yfcc_columns(row, item);
     let (title, description) = (plain(&title), plain(&description));
     let caption = [title.as_str(), description.as_str()].join(" ").trim().to_owned();
     let mut truth = Truth::plain(&row.url, &caption, quirk);

@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 pub use format::TableFormat;
-pub(crate) use text::{WIT_COLUMNS, form_encode};
+pub(crate) use text::{WIT_COLUMNS, YfccItem, base36, form_encode, yfcc_chance, yfcc_columns};
 
 use crate::caption::Caption;
 use crate::encode::Encoding;

@@ -96,7 +96,7 @@ fn redcaps(rows: impl Iterator<Item = Row>, out: &mut dyn Write) -> io::Result<(
     out.write_all(b"}\n")
 }
 
-fn base36(mut n: u64) -> String {
+pub(crate) fn base36(mut n: u64) -> String {
     let mut digits = Vec::new();
     while n > 0 {
         digits.push(char::from_digit((n % 36) as u32, 36).unwrap_or('0'));
@@ -156,10 +156,38 @@ fn wit(row: &Row) -> Vec<String> {
     ]
 }
 
-/// YFCC100M's 25 columns (sources.md §1); title, description and tags are form-encoded.
 fn yfcc(row: &Row) -> Vec<String> {
-    let chance = mix(row.index ^ 0x7966_6363);
-    let id = 2_000_000_000 + row.index;
+    yfcc_columns(
+        row,
+        YfccItem {
+            id: 2_000_000_000 + row.index,
+            title: form_encode(&row.caption.title),
+            description: form_encode(&row.caption.description),
+            place: Default::default(),
+            pages: "www.flickr.example",
+            is_video: false,
+        },
+    )
+}
+
+/// What YFCC100M's tables and releases say differently of a row.
+pub(crate) struct YfccItem {
+    pub id: u64,
+    /// Form-encoded.
+    pub title: String,
+    /// Form-encoded.
+    pub description: String,
+    /// Longitude, latitude and accuracy; blank for most.
+    pub place: [String; 3],
+    /// Host of the photo's page.
+    pub pages: &'static str,
+    pub is_video: bool,
+}
+
+/// YFCC100M's 25 columns (sources.md §1).
+pub(crate) fn yfcc_columns(row: &Row, item: YfccItem) -> Vec<String> {
+    let YfccItem { id, title, description, place: [longitude, latitude, accuracy], pages, is_video } = item;
+    let chance = yfcc_chance(row);
     let user = format!("{}@N00", 10_000_000 + chance % 1_000_000);
     let tags: Vec<_> = row.caption.keywords.iter().map(|word| form_encode(word)).collect();
     let digits = |shift: u32| format!("{:010x}", (chance >> shift) & 0xff_ffff_ffff);
@@ -172,14 +200,14 @@ fn yfcc(row: &Row) -> Vec<String> {
         format!("2009-0{}-1{} 12:{:02}:00.0", 1 + chance % 9, chance % 10, chance % 60),
         (1_250_000_000 + chance % 50_000_000).to_string(),
         "Canon+EOS+400D".to_owned(),
-        form_encode(&row.caption.title),
-        form_encode(&row.caption.description),
+        title,
+        description,
         tags.join(","),
         String::new(),
-        String::new(),
-        String::new(),
-        String::new(),
-        format!("http://www.flickr.example/photos/{user}/{id}/"),
+        longitude,
+        latitude,
+        accuracy,
+        format!("http://{pages}/photos/{user}/{id}/"),
         row.url.clone(),
         "Attribution License".to_owned(),
         "http://creativecommons.org/licenses/by/2.0/".to_owned(),
@@ -187,9 +215,14 @@ fn yfcc(row: &Row) -> Vec<String> {
         (1 + chance % 9).to_string(),
         digits(4),
         digits(20),
-        row.encoding.extension().to_owned(),
-        "0".to_owned(),
+        if is_video { "mp4" } else { row.encoding.extension() }.to_owned(),
+        u8::from(is_video).to_string(),
     ]
+}
+
+/// What a row's incidental columns are drawn from.
+pub(crate) fn yfcc_chance(row: &Row) -> u64 {
+    mix(row.index ^ 0x7966_6363)
 }
 
 /// `application/x-www-form-urlencoded`: a plus for a space, percent for the rest.
