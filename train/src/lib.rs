@@ -20,4 +20,5 @@ pub mod optim;
 pub mod ranks;
 pub mod torch;
 pub mod trainer;
+pub mod transfer;
 pub mod weights;
