@@ -9,6 +9,7 @@
 pub mod args;
 pub mod checkpoint;
 pub mod config;
+pub mod downstream;
 pub mod error;
 pub mod eval;
 pub mod feed;

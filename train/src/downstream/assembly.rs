@@ -1,0 +1,191 @@
+//! How a reader puts a [`LabelledSet`] together: examples by part, what was listed and is not there, notes.
+
+use std::collections::HashMap;
+
+use super::config::{Counts, DatasetConfig};
+use super::error::{DatasetError, shown};
+use super::set::{Example, LabelledSet, Part, Place, Stores};
+use super::shots;
+use super::tree::Tree;
+
+pub(super) struct Assembly<'a> {
+    config: &'a DatasetConfig,
+    pub classes: Vec<String>,
+    parts: [Vec<Example>; 3],
+    has_val: bool,
+    pub notes: Vec<String>,
+    missing: Vec<String>,
+    pub stores: Stores,
+}
+
+impl<'a> Assembly<'a> {
+    pub fn new(config: &'a DatasetConfig, classes: Vec<String>) -> Self {
+        Self {
+            config,
+            classes,
+            parts: [Vec::new(), Vec::new(), Vec::new()],
+            has_val: false,
+            notes: Vec::new(),
+            missing: Vec::new(),
+            stores: Stores::default(),
+        }
+    }
+
+    pub fn with_tree(mut self, tree: Tree) -> Self {
+        self.stores.trees.push(tree);
+        self
+    }
+
+    pub fn add(&mut self, part: Part, label: u32, name: impl Into<Box<str>>, place: Place) {
+        self.has_val |= part == Part::Val;
+        self.parts[part as usize].push(Example { label, name: name.into(), place });
+    }
+
+    /// Adds a file of the first tree.
+    pub fn add_file(&mut self, part: Part, label: u32, name: impl Into<Box<str>>, file: impl Into<Box<str>>) {
+        self.add(part, label, name, Place::File { tree: 0, name: file.into() });
+    }
+
+    /// A picture that a list names and nothing holds.
+    pub fn miss(&mut self, name: impl Into<String>) {
+        self.missing.push(name.into());
+    }
+
+    pub fn len(&self, part: Part) -> usize {
+        self.parts[part as usize].len()
+    }
+
+    /// Takes the validation split of a set of two parts to test on.
+    pub fn val_is_test(&mut self) {
+        self.parts[Part::Test as usize] = std::mem::take(&mut self.parts[Part::Val as usize]);
+        self.has_val = false;
+    }
+
+    /// Moves a share of each class from train to test: `ceil(share · n)` in all, each class as near to its share as whole
+    /// numbers allow.
+    pub fn hold_out_test(&mut self, share: f64) {
+        let train = std::mem::take(&mut self.parts[Part::Train as usize]);
+        let pool: Vec<usize> = (0..train.len()).collect();
+        let (kept, held) = shots::split(&train, &pool, self.classes.len(), share, self.config.split_seed);
+        self.parts[Part::Train as usize] = kept.iter().map(|&index| train[index].clone()).collect();
+        self.parts[Part::Test as usize] = held.iter().map(|&index| train[index].clone()).collect();
+        self.notes.push(format!(
+            "no official split: {share} of each class is held out to test on, drawn with seed {}",
+            self.config.split_seed
+        ));
+    }
+
+    /// Moves to test what is beyond `count` of each class of train, a seeded draw; a class that has no more keeps
+    /// half.
+    pub fn keep_per_class(&mut self, count: usize) {
+        let train = std::mem::take(&mut self.parts[Part::Train as usize]);
+        let pool: Vec<usize> = (0..train.len()).collect();
+        let (kept, held) =
+            shots::split_counts(&train, &pool, self.classes.len(), self.config.split_seed, |size| {
+                size - if size > count { count } else { size.div_ceil(2) }
+            });
+        self.parts[Part::Train as usize] = kept.iter().map(|&index| train[index].clone()).collect();
+        self.parts[Part::Test as usize] = held.iter().map(|&index| train[index].clone()).collect();
+        self.notes.push(format!(
+            "no official split: {count} of each class to train on, drawn with seed {}, the rest to test on",
+            self.config.split_seed
+        ));
+    }
+
+    /// The set. `lists` names the files that said which pictures there should be.
+    pub fn finish(mut self, lists: &str, hint: &str) -> Result<LabelledSet, DatasetError> {
+        let config = self.config;
+        if let Some(first) = self.missing.first() {
+            let listed = self.missing.len() + self.parts.iter().map(Vec::len).sum::<usize>();
+            let what = format!(
+                "{} of the {listed} pictures listed in {lists} are not there, such as {}",
+                self.missing.len(),
+                shown(first)
+            );
+            let place =
+                self.stores.trees.first().map_or(config.root.as_path(), Tree::path).display().to_string();
+            if config.counts == Counts::Asserted {
+                let rule =
+                    format!("{what}{hint}; complete it, or set counts = \"reported\" to leave them out");
+                return Err(DatasetError::wrong(place, rule));
+            }
+            self.notes.push(what);
+        }
+        if self.classes.len() < 2 {
+            let rule = format!("{} classes found; a task has at least two", self.classes.len());
+            return Err(DatasetError::wrong(config.root.display().to_string(), rule));
+        }
+        for part in [Part::Train, Part::Test] {
+            if self.len(part) == 0 {
+                let rule = format!("no pictures to {part}", part = part_verb(part));
+                return Err(DatasetError::wrong(config.root.display().to_string(), rule));
+            }
+        }
+        self.note_leaks();
+        let own = || match &config.name {
+            Some(name) => name.clone(),
+            None => {
+                let root = config.root.file_stem().filter(|_| config.root.is_file());
+                let name = root.or(config.root.file_name()).unwrap_or_default();
+                name.to_string_lossy().into_owned()
+            }
+        };
+        let [train, val, test] = self.parts;
+        Ok(LabelledSet {
+            name: config.kind.paper_name().map_or_else(own, str::to_owned),
+            kind: config.kind,
+            classes: self.classes,
+            train,
+            val: self.has_val.then_some(val),
+            test,
+            notes: self.notes,
+            stores: self.stores,
+        })
+    }
+
+    /// A picture in two parts makes a test easier than it looks.
+    fn note_leaks(&mut self) {
+        let mut seen: HashMap<&str, Part> = HashMap::new();
+        let mut leaks = 0usize;
+        let mut first = None;
+        for part in Part::ALL {
+            for example in &self.parts[part as usize] {
+                if matches!(example.place, Place::Record { .. }) {
+                    continue;
+                }
+                let before = *seen.entry(&example.name).or_insert(part);
+                if before != part {
+                    leaks += 1;
+                    first.get_or_insert((shown(&example.name), before, part));
+                }
+            }
+        }
+        if let Some((name, before, part)) = first {
+            self.notes.push(format!(
+                "{leaks} pictures are in more than one part, such as {name} in {} and {}",
+                before.as_str(),
+                part.as_str()
+            ));
+        }
+    }
+}
+
+const fn part_verb(part: Part) -> &'static str {
+    match part {
+        Part::Train => "train on",
+        Part::Val => "validate on",
+        Part::Test => "test on",
+    }
+}
+
+/// Sorted, each once.
+pub(super) fn sorted_unique(mut names: Vec<String>) -> Vec<String> {
+    names.sort();
+    names.dedup();
+    names
+}
+
+/// Label of each class.
+pub(super) fn label_of(classes: &[String]) -> HashMap<&str, u32> {
+    classes.iter().zip(0..).map(|(name, label)| (name.as_str(), label)).collect()
+}

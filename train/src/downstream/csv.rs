@@ -1,0 +1,233 @@
+//! Any set as a table: a column of paths, one of labels (numbers or names), maybe one that says train, val or test. One
+//! table, or one a part (`train.csv`, `val.csv`, `test.csv`). Comma or tab, by the header. Paths are relative to `images`,
+//! a folder or an archive, or to the table. Without a test split a seeded share is held out.
+
+use std::collections::HashSet;
+use std::path::{Path, PathBuf};
+
+use super::assembly::{Assembly, label_of, sorted_unique};
+use super::config::DatasetConfig;
+use super::error::{DatasetError, shown};
+use super::folder::{hold_out, listed_classes, part_named};
+use super::set::{LabelledSet, Part};
+use super::tree::Tree;
+
+/// Most classes that unnamed labels may stand for.
+const MAX_CLASSES: usize = 1_000_000;
+const PATH_COLUMNS: [&str; 8] =
+    ["path", "file", "filename", "filepath", "file_name", "image", "image_id", "image_path"];
+const LABEL_COLUMNS: [&str; 5] = ["label", "class", "target", "category", "class_name"];
+const SPLIT_COLUMNS: [&str; 3] = ["split", "part", "subset"];
+
+struct Row {
+    part: Part,
+    path: String,
+    label: String,
+    place: String,
+}
+
+pub(super) fn read(config: &DatasetConfig) -> Result<LabelledSet, DatasetError> {
+    let mut rows = Vec::new();
+    for (part, table) in tables(config)? {
+        read_table(config, part, &table, &mut rows)?;
+    }
+    let images = match &config.images {
+        Some(images) => config.folder().join(images),
+        None => config.folder(),
+    };
+    let tree = Tree::open(&images)?;
+    let is_there: Box<dyn Fn(&str) -> bool> = if tree.is_folder() {
+        Box::new(|path| tree.path().join(path).is_file())
+    } else {
+        let files = tree.list(&|_| false)?.files;
+        let names: HashSet<String> = files.into_iter().map(|(name, _)| name).collect();
+        Box::new(move |path| names.contains(path))
+    };
+    let texts: Vec<(&str, &str)> = rows.iter().map(|row| (row.label.as_str(), row.place.as_str())).collect();
+    let (classes, labels) = labels(listed_classes(config)?, &texts)?;
+    let mut set = Assembly::new(config, classes);
+    for (row, label) in rows.iter().zip(labels) {
+        if is_there(&row.path) {
+            set.add_file(row.part, label, row.path.as_str(), row.path.as_str());
+        } else {
+            set.miss(row.path.as_str());
+        }
+    }
+    drop(is_there);
+    // A set of two parts is trained on one and tested on the other; one of one part is divided.
+    if set.len(Part::Test) == 0 && set.len(Part::Val) > 0 {
+        set.val_is_test();
+    } else if set.len(Part::Test) == 0 {
+        hold_out(&mut set, config)?;
+    }
+    set.with_tree(tree).finish("the table", "")
+}
+
+/// The tables and what part each is of.
+fn tables(config: &DatasetConfig) -> Result<Vec<(Part, PathBuf)>, DatasetError> {
+    let folder = config.folder();
+    let given: Vec<_> = [(Part::Train, &config.train), (Part::Val, &config.val), (Part::Test, &config.test)]
+        .into_iter()
+        .filter_map(|(part, table)| Some((part, folder.join(table.as_ref()?))))
+        .collect();
+    if !given.is_empty() {
+        return Ok(given);
+    }
+    if config.root.is_file() {
+        return Ok(vec![(Part::Train, config.root.clone())]);
+    }
+    let usual = [(Part::Train, "train"), (Part::Val, "val"), (Part::Test, "test")];
+    let found: Vec<_> = usual
+        .into_iter()
+        .filter_map(|(part, stem)| {
+            let names = ["csv", "tsv"].map(|ext| folder.join(format!("{stem}.{ext}")));
+            Some((part, names.into_iter().find(|path| path.is_file())?))
+        })
+        .collect();
+    if found.iter().any(|(part, _)| *part == Part::Train) {
+        return Ok(found);
+    }
+    let mut single: Vec<PathBuf> = std::fs::read_dir(&folder)
+        .map_err(DatasetError::read(&folder))?
+        .filter_map(|entry| Some(entry.ok()?.path()))
+        .filter(|path| path.extension().is_some_and(|ext| ext == "csv" || ext == "tsv"))
+        .collect();
+    single.sort();
+    match &single[..] {
+        [table] => Ok(vec![(Part::Train, table.clone())]),
+        _ => {
+            let what = "no train.csv, and not one table alone; name them with train, val and test";
+            Err(DatasetError::missing(&folder, what))
+        }
+    }
+}
+
+fn read_table(
+    config: &DatasetConfig,
+    part: Part,
+    path: &Path,
+    rows: &mut Vec<Row>,
+) -> Result<(), DatasetError> {
+    let bytes = std::fs::read(path).map_err(DatasetError::read(path))?;
+    let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&bytes);
+    let file = path.display().to_string();
+    let header = bytes.split(|&byte| byte == b'\n').next().unwrap_or_default();
+    let delimiter = if header.contains(&b'\t') { b'\t' } else { b',' };
+    let mut reader = ::csv::ReaderBuilder::new().delimiter(delimiter).from_reader(bytes);
+    let wrong = |error: &::csv::Error| DatasetError::wrong(&file, shown(&error.to_string()));
+    let header = reader.headers().map_err(|error| wrong(&error))?.clone();
+    let find = |given: &Option<String>, usual: &[&str]| match given {
+        Some(name) => header.iter().position(|column| column.trim() == name),
+        None => usual
+            .iter()
+            .find_map(|name| header.iter().position(|column| column.trim().eq_ignore_ascii_case(name))),
+    };
+    let require = |given: &Option<String>, usual: &[&str], what: &str| {
+        find(given, usual).ok_or_else(|| {
+            let wanted = given.clone().unwrap_or_else(|| usual.join(", "));
+            let rule = format!(
+                "no column with the {what}s ({wanted}) in its header {:?}; set {what}_column",
+                shown(&header.iter().collect::<Vec<_>>().join(","))
+            );
+            DatasetError::wrong(&file, rule)
+        })
+    };
+    let path_column = require(&config.path_column, &PATH_COLUMNS, "path")?;
+    let label_column = require(&config.label_column, &LABEL_COLUMNS, "label")?;
+    let split_column = match &config.split_column {
+        Some(_) => Some(require(&config.split_column, &SPLIT_COLUMNS, "split")?),
+        None => find(&None, &SPLIT_COLUMNS),
+    };
+    for record in reader.records() {
+        let record = record.map_err(|error| wrong(&error))?;
+        let line = record.position().map_or(0, ::csv::Position::line);
+        let place = format!("{file} line {line}");
+        let cell = |column: usize| record.get(column).unwrap_or_default().trim();
+        let part = match split_column {
+            None => part,
+            Some(column) => part_named(cell(column)).ok_or_else(|| {
+                let rule = format!("{:?} is none of train, val, test", shown(cell(column)));
+                DatasetError::wrong(&place, rule)
+            })?,
+        };
+        let (path, label) = (cell(path_column), cell(label_column));
+        if path.is_empty() || label.is_empty() {
+            return Err(DatasetError::wrong(place, "no path or no label"));
+        }
+        let path = path.trim_start_matches("./").to_owned();
+        rows.push(Row { part, path, label: label.to_owned(), place });
+    }
+    Ok(())
+}
+
+/// Labels from texts, each with the place it stands at: numbers, which count from 0, where all of them are; else names.
+/// Classes are those listed, or the numbers or names found.
+pub(super) fn labels(
+    listed: Option<Vec<String>>,
+    texts: &[(&str, &str)],
+) -> Result<(Vec<String>, Vec<u32>), DatasetError> {
+    let numbers: Option<Vec<u32>> = texts.iter().map(|(text, _)| text.parse().ok()).collect();
+    let is_name = |listed: &Vec<String>| texts.iter().all(|(text, _)| listed.iter().any(|name| name == text));
+    if let Some(numbers) = numbers.filter(|_| !listed.as_ref().is_some_and(is_name)) {
+        let most = numbers.iter().max().map_or(0, |&most| most as usize);
+        let classes = match listed {
+            Some(listed) => listed,
+            // Nobody has that many classes: these are no labels.
+            None if most >= MAX_CLASSES => Vec::new(),
+            None => (0..=most).map(|label| label.to_string()).collect(),
+        };
+        let wrong = |label: &u32| {
+            *label as usize >= classes.len() && (!classes.is_empty() || *label as usize == most)
+        };
+        if let Some(at) = numbers.iter().position(wrong) {
+            let rule = match classes.len() {
+                0 => format!("label {} is out of range; labels count from 0 without gaps", texts[at].0),
+                classes => {
+                    format!("label {} is out of range; there are {classes} classes, from 0", texts[at].0)
+                }
+            };
+            return Err(DatasetError::wrong(texts[at].1, rule));
+        }
+        return Ok((classes, numbers));
+    }
+    let classes =
+        listed.unwrap_or_else(|| sorted_unique(texts.iter().map(|(text, _)| (*text).to_owned()).collect()));
+    let known = label_of(&classes);
+    let label = |&(text, place): &(&str, &str)| {
+        known.get(text).copied().ok_or_else(|| {
+            DatasetError::wrong(place, format!("label {:?} is none of the listed classes", shown(text)))
+        })
+    };
+    let labels = texts.iter().map(label).collect::<Result<_, _>>()?;
+    Ok((classes, labels))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(listed: Option<&[&str]>, texts: &[&str]) -> Result<(Vec<String>, Vec<u32>), String> {
+        let listed = listed.map(|names| names.iter().map(|name| (*name).to_owned()).collect());
+        let texts: Vec<_> = texts.iter().map(|text| (*text, "t.csv line 9")).collect();
+        labels(listed, &texts).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn labels_are_numbers_or_names() {
+        let owned = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
+        assert_eq!(of(None, &["2", "0"]).unwrap(), (owned(&["0", "1", "2"]), vec![2, 0]));
+        assert_eq!(of(None, &["dog", "cat", "dog"]).unwrap(), (owned(&["cat", "dog"]), vec![1, 0, 1]));
+        assert_eq!(of(Some(&["b", "a"]), &["1", "0"]).unwrap(), (owned(&["b", "a"]), vec![1, 0]));
+        assert_eq!(of(Some(&["b", "a"]), &["a", "b"]).unwrap(), (owned(&["b", "a"]), vec![1, 0]));
+        // Names that are numbers.
+        assert_eq!(of(Some(&["7", "3"]), &["3", "7"]).unwrap(), (owned(&["7", "3"]), vec![1, 0]));
+        for (listed, texts, said) in [
+            (Some(&["a", "b"][..]), &["2"][..], "t.csv line 9: label 2 is out of range; there are 2 classes"),
+            (None, &["0", "4000000000"], "label 4000000000 is out of range"),
+            (Some(&["a", "b"]), &["c"], "label \"c\" is none of the listed classes"),
+        ] {
+            let message = of(listed, texts).unwrap_err();
+            assert!(message.contains(said), "{message}");
+        }
+    }
+}
