@@ -119,13 +119,13 @@ impl DeviceBatch {
 
 /// Turns bytes into what the model takes: `pixels * scale + shift` per channel.
 #[derive(Debug)]
-struct Normalise {
+pub(crate) struct Normalise {
     scale: Tensor,
     shift: Tensor,
 }
 
 impl Normalise {
-    fn new(statistics: Normalisation, device: Device) -> Result<Self, TorchError> {
+    pub(crate) fn new(statistics: Normalisation, device: Device) -> Result<Self, TorchError> {
         let (mean, std) = (statistics.mean(), statistics.std());
         let per_channel = |values: [f64; 3]| -> Result<Tensor, tch::TchError> {
             Tensor::f_from_slice(&values)?.f_to_kind(Kind::Float)?.f_view([1, 3, 1, 1])?.f_to_device(device)
@@ -136,7 +136,7 @@ impl Normalise {
     }
 
     /// uint8 n×H×W×3 to f32 n×3×H×W; memory stays in the bytes' order, which is channels-last.
-    fn apply(&self, bytes: &Tensor) -> Result<Tensor, tch::TchError> {
+    pub(crate) fn apply(&self, bytes: &Tensor) -> Result<Tensor, tch::TchError> {
         let pixels = bytes.f_permute([0, 3, 1, 2])?.f_to_kind(Kind::Float)?;
         pixels.f_mul(&self.scale)?.f_add(&self.shift)
     }

@@ -8,7 +8,7 @@ use super::metrics::Tally;
 use super::task::{PLACE, ZeroShotTask};
 use super::{EvalSetup, Metric};
 use crate::error::TrainError;
-use crate::model::{Clip, Mode};
+use crate::model::{Clip, Mode, trimmed};
 use crate::objective::normalise;
 
 /// Prompts per forward pass of the text tower.
@@ -36,10 +36,9 @@ pub fn zero_shot_head(
         for (prompt, row) in part.iter().zip(&mut rows) {
             encoder.tokenize_into(prompt, truncation, row);
         }
-        let tokens = Tensor::f_from_slice(rows.as_flattened())?
-            .f_view([part.len() as i64, CONTEXT_LENGTH as i64])?
-            .f_to_kind(Kind::Int64)?
-            .f_to_device(model.weights().device())?;
+        let tokens =
+            Tensor::f_from_slice(rows.as_flattened())?.f_view([part.len() as i64, CONTEXT_LENGTH as i64])?;
+        let tokens = trimmed(&tokens)?.f_to_kind(Kind::Int64)?.f_to_device(model.weights().device())?;
         features.push(normalise(&model.encode_text(&tokens)?)?);
     }
     let all = Tensor::f_cat(&features, 0)?.f_view([classes.len() as i64, templates.len() as i64, -1])?;
