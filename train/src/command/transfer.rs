@@ -14,7 +14,6 @@ use pairmill_train::torch::memory;
 use pairmill_train::trainer::device;
 use pairmill_train::transfer::args::RunningArgs;
 use pairmill_train::transfer::sweep::estimate::{Estimate, estimate};
-use pairmill_train::transfer::sweep::plan::Unit;
 use pairmill_train::transfer::sweep::progress::{Progress, name};
 use pairmill_train::transfer::sweep::{Part, Plan, SweepConfig, run, summary};
 
@@ -31,27 +30,11 @@ pub fn sweep(config: &SweepConfig, args: &RunningArgs, part: Option<Part>) -> an
     let units = plan.part(part);
     let device = device::choose(config.runtime.device, &Launch::single())?;
     let cores = run::cores(config.runtime.threads);
-    let mut left = Vec::new();
-    for unit in &units {
-        let mut points = Vec::new();
-        for &index in unit.points() {
-            let folder = args.out.join(run::RUNS).join(&plan.points[index].run);
-            if pairmill_train::transfer::record::Record::read(&folder)?.is_none() {
-                points.push(index);
-            }
-        }
-        if !points.is_empty() {
-            left.push(match unit {
-                Unit::Frozen(_) => Unit::Frozen(points),
-                Unit::Cohort(_) => Unit::Cohort(points),
-            });
-        }
-    }
-    let left: Vec<&Unit> = left.iter().collect();
-    let predicted = estimate(&plan, &left, device, cores.get())?;
+    let todo = run::left(&plan, &units, &args.out)?;
+    let predicted = estimate(&plan, &todo, device, cores.get())?;
     let runs: usize = units.iter().map(|unit| unit.points().len()).sum();
-    let left_runs: usize = left.iter().map(|unit| unit.points().len()).sum();
-    let told = outline(&plan, part, runs, left_runs, predicted);
+    let left: usize = todo.iter().map(|todo| todo.left.len()).sum();
+    let told = outline(&plan, part, runs, left, predicted);
     if args.dry_run {
         let mut text = told;
         for point in units.iter().flat_map(|unit| unit.points()).take(NAMED).map(|&i| &plan.points[i]) {
@@ -66,13 +49,14 @@ pub fn sweep(config: &SweepConfig, args: &RunningArgs, part: Option<Part>) -> an
     fs::create_dir_all(&args.out).with_context(|| format!("{}: cannot be made", args.out.display()))?;
     write_atomic(args.out.join(GRID), config.to_toml().as_bytes())?;
     let target = if args.quiet { Target::Quiet } else { Target::stderr() };
-    let total = left.iter().map(|unit| plan.cost(unit)).sum();
+    let total = todo.iter().flat_map(|todo| &todo.left).map(|&i| plan.cost_of(&plan.points[i])).sum();
     let mut progress = Progress::new(target, runs, total, predicted.wall_s);
+    progress.skip(runs - left);
     for line in told.lines() {
         progress.note(line);
     }
     let stop = stop_on_signal("what was kept stays")?;
-    let outcome = run::run(&plan, &units, &args.out, &config.runtime, device, &mut progress, &stop);
+    let outcome = run::run(&plan, todo, &args.out, &config.runtime, device, &mut progress, &stop);
     progress.finish();
     let outcome = outcome.map_err(|error| {
         error.with_memory_advice(

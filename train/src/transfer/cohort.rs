@@ -41,6 +41,8 @@ pub struct Cohort {
     pub device: Device,
     /// Cores to use.
     pub cores: NonZeroUsize,
+    /// Runs the cohort was planned with; of one that was stopped fewer may be left.
+    pub planned: usize,
 }
 
 /// A run that came to its end.
@@ -81,9 +83,9 @@ impl Cohort {
         let done = members.first().map_or(0, |member| member.history.len() as u64);
         let normalise = Normalise::new(self.statistics, self.device)?;
         // A GPU has one queue; on the CPU each core takes a run.
-        let threads = if self.device.is_cuda() { NonZeroUsize::MIN } else { self.cores };
+        let threads = if self.device.is_cuda() { 1 } else { self.planned.clamp(1, self.cores.get()) };
         std::thread::scope(|scope| {
-            let crew = Crew::start(scope, members, threads, self.cores.get())?;
+            let crew = Crew::start(scope, members, threads, self.cores.get() / threads)?;
             let tested = Tested { crew: &crew, cohort: self, normalise: &normalise };
             if self.tests_start && done == 0 {
                 judge_set(&crew, &self.test, &normalise, self.device, stop)?;

@@ -2,7 +2,6 @@
 //! own runs one after the other, so with as many runs as cores a small model keeps every core busy where its operations
 //! alone could not.
 
-use std::num::NonZeroUsize;
 use std::thread::{Scope, ScopedJoinHandle};
 
 use crossbeam_channel::{Sender, bounded};
@@ -33,18 +32,19 @@ pub struct Crew<'scope> {
 }
 
 impl<'scope> Crew<'scope> {
-    /// Gives each of at most `threads` threads its share of `members`; `cores` are divided among the threads.
+    /// Gives each of at most `threads` threads its share of `members`. Each computes on `cores` cores, which is part of
+    /// what the numbers are: sums are taken in another order on another number.
     ///
     /// # Errors
     /// When a thread cannot be started.
     pub fn start<'env>(
         scope: &'scope Scope<'scope, 'env>,
         members: Vec<Member>,
-        threads: NonZeroUsize,
+        threads: usize,
         cores: usize,
     ) -> Result<Self, TrainError> {
-        let threads = threads.get().min(members.len()).max(1);
-        let inner = i32::try_from(cores / threads).unwrap_or(1).max(1);
+        let threads = threads.min(members.len()).max(1);
+        let inner = i32::try_from(cores).unwrap_or(1).max(1);
         let mut shares: Vec<Vec<Member>> = (0..threads).map(|_| Vec::new()).collect();
         for (index, member) in members.into_iter().enumerate() {
             shares[index % threads].push(member);

@@ -17,7 +17,7 @@ use crate::error::TrainError;
 
 /// Says what is kept.
 const PROGRESS: &str = "progress.json";
-/// Keeping a run may take this share of its time: with passes shorter than ten times the writing, not every pass is kept.
+/// Keeping a run may take this share of its time, wherever a pass is shorter than that.
 const WRITING_SHARE: u32 = 10;
 
 /// Where a run stands, apart from tensors.
@@ -34,14 +34,16 @@ struct Progress {
 #[derive(Debug)]
 pub struct Keeper {
     folder: PathBuf,
+    every: Duration,
     last: Instant,
     took: Duration,
 }
 
 impl Keeper {
-    /// Of a run in `folder`, which is made when there is something to keep.
-    pub fn new(folder: &Path) -> Self {
-        Self { folder: folder.to_path_buf(), last: Instant::now(), took: Duration::ZERO }
+    /// Of a run in `folder`, which is made when there is something to keep. A pass that ends sooner than `every` behind
+    /// the last one that was kept, or behind the start, is not kept; of none every pass is.
+    pub fn new(folder: &Path, every: Duration) -> Self {
+        Self { folder: folder.to_path_buf(), every, last: Instant::now(), took: Duration::ZERO }
     }
 
     /// Passes that are kept in `folder`, 0 of none.
@@ -55,7 +57,8 @@ impl Keeper {
     /// When the folder cannot be written.
     pub fn save(member: &mut Member) -> Result<(), TrainError> {
         let keeper = &member.keeper;
-        if keeper.last.elapsed() < keeper.took * WRITING_SHARE {
+        let pause = if keeper.every.is_zero() { Duration::ZERO } else { keeper.took * WRITING_SHARE };
+        if keeper.last.elapsed() < keeper.every.max(pause) {
             return Ok(());
         }
         let begun = Instant::now();

@@ -4,7 +4,6 @@ use std::fs::File;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
-use pairmill_shards::atomic::{FileAction, FileError};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 use tch::Device;
@@ -94,7 +93,7 @@ fn fill(config: &mut SourceConfig, found: &Checkpoint) {
 }
 
 fn fingerprint(path: &Path) -> Result<String, TrainError> {
-    let failed = |error| FileError::new(path, FileAction::Read, error);
+    let failed = |error| TrainError::Transfer(format!("{}: weights cannot be read: {error}", path.display()));
     let mut file = File::open(path).map_err(failed)?;
     let mut hash = Sha256::new();
     let mut buffer = vec![0; 1 << 20];

@@ -35,6 +35,9 @@ use crate::transfer::config::{HeadStart, Method, Preset, SourceConfig};
 use crate::transfer::pictures::blobs::Budget;
 use crate::transfer::protocol::WARMUP_STEPS;
 
+/// Seconds of work that a kill may cost besides the running pass.
+pub const DEFAULT_KEEP_S: u64 = 10;
+
 /// Templates that come with the program: short, for any subject.
 pub const TEMPLATES: [&str; 7] = [
     "a photo of a {}.",
@@ -173,11 +176,21 @@ pub struct Runtime {
     pub pictures: Budget,
     /// Folder for what does not fit into memory; the system's without.
     pub scratch: Option<PathBuf>,
+    /// Seconds between two passes of a run that are kept, at least; 0 keeps every pass. A killed sweep loses at most the
+    /// running pass and this.
+    pub keep_s: u64,
 }
 
 impl Default for Runtime {
     fn default() -> Self {
-        Self { device: DeviceName::Auto, threads: 0, together: 8, pictures: Budget::default(), scratch: None }
+        Self {
+            device: DeviceName::Auto,
+            threads: 0,
+            together: 8,
+            pictures: Budget::default(),
+            scratch: None,
+            keep_s: DEFAULT_KEEP_S,
+        }
     }
 }
 

@@ -10,7 +10,7 @@ use pairmill_pixels::{CropConfig, Cropper, Scratch};
 use pairmill_shards::results::Protocol;
 use tch::{Device, Kind, Tensor, no_grad};
 
-use super::plan::{Passes, Plan, Unit};
+use super::plan::{Passes, Plan, Todo, Unit};
 use crate::error::TrainError;
 use crate::model::Mode;
 use crate::optim::{Precision, Schedule, Shape};
@@ -47,12 +47,17 @@ pub struct Estimate {
 ///
 /// # Errors
 /// When memory runs out.
-pub fn estimate(plan: &Plan, units: &[&Unit], device: Device, cores: usize) -> Result<Estimate, TrainError> {
+pub fn estimate(
+    plan: &Plan,
+    todo: &[Todo<'_>],
+    device: Device,
+    cores: usize,
+) -> Result<Estimate, TrainError> {
     let mut known: BTreeMap<String, Costs> = BTreeMap::new();
     let mut total = Estimate { wall_s: 0.0, core_s: 0.0, trained: 0.0, looked_at: 0.0 };
-    for unit in units {
+    for Todo { unit, left } in todo {
         let mut cut = 0.0;
-        for &index in unit.points() {
+        for &index in left {
             let point = &plan.points[index];
             let architecture = &plan.sources[point.source].architecture;
             let costs = match known.get(&architecture.name) {
@@ -66,7 +71,7 @@ pub fn estimate(plan: &Plan, units: &[&Unit], device: Device, cores: usize) -> R
             let passes = Passes::of(point, &plan.draw(point)?);
             let looked_at = match (unit, point.config.protocol) {
                 // Features are computed once for all of the unit's runs.
-                (Unit::Frozen(points), Protocol::Corrected) => passes.looked_at / points.len() as f64,
+                (Unit::Frozen(_), Protocol::Corrected) => passes.looked_at / left.len() as f64,
                 _ => passes.looked_at,
             };
             total.core_s += passes.trained * costs.trained + looked_at * costs.looked_at;
@@ -75,9 +80,9 @@ pub fn estimate(plan: &Plan, units: &[&Unit], device: Device, cores: usize) -> R
             cut = passes.trained * costs.cut;
         }
         total.core_s += cut;
-        if let (true, Unit::Cohort(points)) = (device.is_cuda(), unit) {
+        if device.is_cuda() {
             // The GPU waits for nothing but the cutting, on the host's cores.
-            total.wall_s += cut / cores as f64 / points.len().max(1) as f64;
+            total.wall_s += cut / cores as f64;
         }
     }
     total.wall_s += if device.is_cuda() { total.core_s } else { total.core_s / cores as f64 };

@@ -8,7 +8,7 @@ use std::time::Instant;
 use pairmill_shards::results::Protocol;
 use tch::{Kind, Tensor, no_grad};
 
-use super::plan::Point;
+use super::plan::{Point, Todo};
 use super::progress::Progress;
 use super::run::{Done, Failures, Shop};
 use crate::downstream::Part;
@@ -44,20 +44,20 @@ const PUBLISHED_DECAY: f64 = 0.1;
 pub(super) fn run(
     shop: &Shop<'_>,
     pictures: &Arc<Pictures>,
-    indices: &[usize],
+    todo: &Todo<'_>,
     progress: &mut Progress,
 ) -> Result<Failures, TrainError> {
-    let points: Vec<&Point> = indices.iter().map(|&index| &shop.plan.points[index]).collect();
+    let of = |indices: &[usize]| -> Vec<&Point> { indices.iter().map(|&at| &shop.plan.points[at]).collect() };
+    let points = of(&todo.left);
     let Some(first) = points.first() else { return Ok(Some(Vec::new())) };
     progress.begin(shop.plan, first, points.len());
     let begun = Instant::now();
-    tch::set_num_threads(i32::try_from(shop.cores.get()).unwrap_or(1));
     let num_classes = shop.plan.tasks[first.task].set.classes.len();
     let model = shop.load(first)?;
     let classifier = Classifier::new(model.architecture(), num_classes, shop.device)?;
     classifier.take_tower(&model)?;
     let mut keys = BTreeSet::new();
-    for point in &points {
+    for point in of(todo.unit.points()) {
         let draw = shop.plan.draw(point)?;
         keys.extend(draw.test.iter().map(|&index| (Part::Test, index)));
         if point.config.method != Method::ZeroShot {

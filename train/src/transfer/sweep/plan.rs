@@ -67,6 +67,16 @@ impl Unit {
     }
 }
 
+/// A unit and which of its runs are not done yet. What is left changes nothing about how the unit is computed: threads
+/// and batches are those of the whole unit, so a sweep that was killed ends with the numbers of one that was not.
+#[derive(Debug, Clone)]
+pub struct Todo<'a> {
+    /// The whole unit.
+    pub unit: &'a Unit,
+    /// Its runs that are left, at least one.
+    pub left: Vec<usize>,
+}
+
 /// Everything to be done.
 #[derive(Debug)]
 pub struct Plan {
@@ -303,6 +313,30 @@ impl Plan {
         }
         mine.sort_unstable();
         mine.into_iter().map(|number| &self.units[number]).collect()
+    }
+
+    /// What is not `done` of `units`.
+    ///
+    /// # Errors
+    /// Those of `done`.
+    pub fn left<'a>(
+        &self,
+        units: &[&'a Unit],
+        mut done: impl FnMut(&Point) -> Result<bool, TrainError>,
+    ) -> Result<Vec<Todo<'a>>, TrainError> {
+        let mut todo = Vec::new();
+        for &unit in units {
+            let mut left = Vec::new();
+            for &index in unit.points() {
+                if !done(&self.points[index])? {
+                    left.push(index);
+                }
+            }
+            if !left.is_empty() {
+                todo.push(Todo { unit, left });
+            }
+        }
+        Ok(todo)
     }
 
     /// Work of a unit, for comparison with others: images through towers, a step counting as three looks, weighted by

@@ -6,14 +6,14 @@ use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use tch::Device;
 
 use super::config::Runtime;
 use super::frozen;
 use super::heads::Heads;
-use super::plan::{Plan, Point, Unit};
+use super::plan::{Plan, Point, Todo, Unit};
 use super::progress::Progress;
 use crate::downstream::Part;
 use crate::error::TrainError;
@@ -29,7 +29,7 @@ use crate::transfer::keeper::Keeper;
 use crate::transfer::member::Member;
 use crate::transfer::pictures::{Pictures, Wanted};
 use crate::transfer::protocol::Rules;
-use crate::transfer::record::{Measured, Record, defects, rows};
+use crate::transfer::record::{Measured, RESULT, Record, defects, rows};
 use crate::transfer::scores::Scores;
 use crate::transfer::stream::{Augmentation, Stream, square};
 use crate::transfer::tune::{Tuner, adamw};
@@ -43,8 +43,6 @@ const HEADS: &str = "heads";
 pub struct Outcome {
     /// Runs done now.
     pub done: usize,
-    /// Runs that were done before.
-    pub skipped: usize,
     /// Runs that could not be done, with their reasons.
     pub failed: Vec<(String, String)>,
     /// Whether it was stopped.
@@ -58,6 +56,7 @@ pub(super) struct Shop<'a> {
     pub folder: PathBuf,
     pub device: Device,
     pub cores: NonZeroUsize,
+    pub keep_every: Duration,
     pub stop: &'a AtomicBool,
 }
 
@@ -114,13 +113,21 @@ pub(super) struct Done<'a> {
     pub measured: Measured<'a>,
 }
 
-/// Does `units` of `plan`, leaving everything in `folder`.
+/// What of `units` is not done in `folder`.
+///
+/// # Errors
+/// When a record there cannot be read.
+pub fn left<'a>(plan: &Plan, units: &[&'a Unit], folder: &Path) -> Result<Vec<Todo<'a>>, TrainError> {
+    plan.left(units, |point| Ok(Record::read(&folder.join(RUNS).join(&point.run))?.is_some()))
+}
+
+/// Does `todo` of `plan`, leaving everything in `folder`.
 ///
 /// # Errors
 /// When input or machine fail all runs; what fails one run alone is in the [`Outcome`].
 pub fn run(
     plan: &Plan,
-    units: &[&Unit],
+    todo: Vec<Todo<'_>>,
     folder: &Path,
     runtime: &Runtime,
     device: Device,
@@ -128,50 +135,47 @@ pub fn run(
     stop: &AtomicBool,
 ) -> Result<Outcome, TrainError> {
     let cores = cores(runtime.threads);
+    // Of this thread, which makes heads and features; runs have threads of their own.
+    tch::set_num_threads(i32::try_from(cores.get()).unwrap_or(1));
     let heads = Heads::new(&folder.join(HEADS))?;
-    let shop = Shop { plan, heads, folder: folder.to_path_buf(), device, cores, stop };
-    let mut outcome = Outcome::default();
-    // 1. What is left.
-    let mut left: BTreeMap<usize, Vec<Unit>> = BTreeMap::new();
-    for unit in units {
-        let mut points = Vec::new();
-        for &index in unit.points() {
-            match Record::read(&shop.folder(&plan.points[index]))? {
-                Some(_) => outcome.skipped += 1,
-                None => points.push(index),
-            }
-        }
-        if let Some(&first) = points.first() {
-            let unit = match unit {
-                Unit::Frozen(_) => Unit::Frozen(points),
-                Unit::Cohort(_) => Unit::Cohort(points),
-            };
-            left.entry(plan.points[first].task).or_default().push(unit);
+    let keep_every = Duration::from_secs(runtime.keep_s);
+    let shop = Shop { plan, heads, folder: folder.to_path_buf(), device, cores, keep_every, stop };
+    for point in &plan.points {
+        // Killed between the record and the tidying: what was kept is of no use any more.
+        let folder = shop.folder(point);
+        if folder.join(RESULT).exists() {
+            Keeper::clear(&folder);
         }
     }
-    progress.skip(outcome.skipped);
+    let mut outcome = Outcome::default();
     let scratch = runtime.scratch.clone().unwrap_or_else(std::env::temp_dir);
-    for (task, units) in left {
-        // 2. The task's pictures, decoded once for all of its runs.
+    let mut by_task: BTreeMap<usize, Vec<Todo<'_>>> = BTreeMap::new();
+    for todo in todo {
+        if let Some(&first) = todo.left.first() {
+            by_task.entry(plan.points[first].task).or_default().push(todo);
+        }
+    }
+    for (task, units) in by_task {
+        // 1. The task's pictures, decoded once for all of its runs.
         let set = &plan.tasks[task].set;
         progress.note(&format!("{}: reading and decoding", set.name));
         let wanted = wanted(&shop, &units)?;
         let pictures = Arc::new(Pictures::collect(set, &wanted, runtime.pictures, &scratch, cores.get())?);
-        // 3. Its runs.
-        for unit in units {
+        // 2. Its runs.
+        for todo in units {
             if shop.stopped() {
                 outcome.interrupted = true;
                 return Ok(outcome);
             }
-            let finished = match &unit {
-                Unit::Frozen(points) => frozen::run(&shop, &pictures, points, progress)?,
-                Unit::Cohort(points) => cohorts(&shop, &pictures, points, progress)?,
+            let finished = match todo.unit {
+                Unit::Frozen(_) => frozen::run(&shop, &pictures, &todo, progress)?,
+                Unit::Cohort(_) => cohorts(&shop, &pictures, &todo, progress)?,
             };
             let Some(failed) = finished else {
                 outcome.interrupted = true;
                 return Ok(outcome);
             };
-            outcome.done += unit.points().len() - failed.len();
+            outcome.done += todo.left.len() - failed.len();
             outcome.failed.extend(failed);
         }
     }
@@ -186,9 +190,14 @@ pub fn cores(threads: usize) -> NonZeroUsize {
 }
 
 /// Pictures that `units` need.
-fn wanted(shop: &Shop<'_>, units: &[Unit]) -> Result<Wanted, TrainError> {
+fn wanted(shop: &Shop<'_>, units: &[Todo<'_>]) -> Result<Wanted, TrainError> {
     let mut wanted = Wanted::default();
-    for &index in units.iter().flat_map(Unit::points) {
+    // Features are computed of the whole unit's images, whatever is left of it.
+    let of = |todo: &Todo<'_>| match todo.unit {
+        Unit::Frozen(points) => points.clone(),
+        Unit::Cohort(_) => todo.left.clone(),
+    };
+    for index in units.iter().flat_map(of) {
         let point = &shop.plan.points[index];
         let draw = shop.plan.draw(point)?;
         let train = || draw.train.iter().map(|&index| (Part::Train, index));
@@ -215,17 +224,17 @@ pub(super) type Failures = Option<Vec<(String, String)>>;
 fn cohorts(
     shop: &Shop<'_>,
     pictures: &Arc<Pictures>,
-    points: &[usize],
+    todo: &Todo<'_>,
     progress: &mut Progress,
 ) -> Result<Failures, TrainError> {
     let mut by_pass: BTreeMap<u64, Vec<usize>> = BTreeMap::new();
-    for &index in points {
+    for &index in &todo.left {
         let folder = shop.folder(&shop.plan.points[index]);
         by_pass.entry(Keeper::kept_epochs(&folder)).or_default().push(index);
     }
     let mut failures = Vec::new();
     for points in by_pass.into_values() {
-        match cohort(shop, pictures, &points, progress)? {
+        match cohort(shop, pictures, &points, todo.unit.points().len(), progress)? {
             Some(failed) => failures.extend(failed),
             None => return Ok(None),
         }
@@ -237,6 +246,7 @@ fn cohort(
     shop: &Shop<'_>,
     pictures: &Arc<Pictures>,
     indices: &[usize],
+    planned: usize,
     progress: &mut Progress,
 ) -> Result<Failures, TrainError> {
     let begun = Instant::now();
@@ -267,6 +277,7 @@ fn cohort(
         statistics: first.config.transform.statistics,
         device: shop.device,
         cores: shop.cores,
+        planned,
         stream,
     };
     progress.begin(plan, first, points.len());
@@ -338,7 +349,7 @@ fn member(
         shape: Shape::Cosine,
     };
     let tuner = Tuner::new(classifier, adamw(tune.weight_decay), schedule, tune.precision)?;
-    let keeper = Keeper::new(&shop.folder(point));
+    let keeper = Keeper::new(&shop.folder(point), shop.keep_every);
     let mut member = Member::new(point.run.clone(), tuner, keeper, num_classes);
     if !cohort.alphas.is_empty() {
         member.before = Some(member.classifier().snapshot()?);
