@@ -72,3 +72,33 @@ impl NormaliseTable {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn floats_are_torchvisions_and_lie_in_planes() {
+        // `Normalize(mean, std)(ToTensor()(pixels))` of torchvision 0.26 for the pixels below.
+        let rgb = [0, 1, 127, 128, 254, 255];
+        for (statistics, wanted) in [
+            (Normalisation::Clip, [-1.7922626, 0.076336145, -1.7370893, 2.059876, 0.3257286, 2.145897]),
+            (Normalisation::Imagenet, [-2.117904, 0.07406463, -2.0182073, 2.4110641, 0.40906325, 2.64]),
+        ] {
+            let mut out = [0.0; 6];
+            statistics.table().to_planes(&rgb, &mut out).unwrap();
+            assert_eq!(out, wanted, "{statistics:?}");
+        }
+        let table = Normalisation::Clip.table();
+        for (bytes, floats) in [(6, 5), (4, 4), (0, 3)] {
+            let refused = table.to_planes(&vec![0; bytes], &mut vec![0.0; floats]);
+            assert!(matches!(refused, Err(PixelError::Encode(_))), "{bytes} bytes, {floats} floats");
+        }
+    }
+
+    #[test]
+    fn augmentations_fill_with_imagenets_mean() {
+        assert_eq!(Normalisation::Imagenet.mean_colour(), [124, 116, 104]);
+        assert_eq!(serde_json::to_string(&Normalisation::Imagenet).unwrap(), "\"imagenet\"");
+    }
+}

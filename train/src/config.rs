@@ -457,3 +457,35 @@ fn lay_over(below: &mut Table, above: Table) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn run(more: &str) -> TrainConfig {
+        let sources = "[[data.sources]]\nshards = '/shards'\n";
+        let layers = [
+            TrainConfig::recipe("clip-rn50").unwrap(),
+            ("test".into(), format!("{sources}{more}").parse().unwrap()),
+        ];
+        TrainConfig::from_layers(layers.into()).unwrap()
+    }
+
+    #[test]
+    fn augmentation_changes_the_hash_and_its_absence_does_not() {
+        let plain = run("");
+        let value = serde_json::to_value(&plain).unwrap();
+        // What is hashed is what is written: a key more would rename every run there is.
+        assert!(
+            value["data"].get("crop").is_some() && value["data"].get("rand_augment").is_none(),
+            "{value}"
+        );
+        assert_eq!(plain.transform(224).rand_augment, None);
+        let augmented = run("[data.rand_augment]\nmagnitude = 7.0\n");
+        assert_ne!(augmented.hash(), plain.hash());
+        let wanted = RandAugment { magnitude: 7.0, ..RandAugment::default() };
+        assert_eq!(augmented.transform(224).rand_augment, Some(wanted));
+        let read: TrainConfig = toml::from_str(&augmented.to_toml().unwrap()).unwrap();
+        assert_eq!(read, augmented);
+    }
+}

@@ -12,9 +12,11 @@ use crate::raster::Rgb8Mut;
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Affine(pub [f64; 6]);
 
-/// Red, green, blue and one unused byte: four lanes.
-type Pixel = [u8; 4];
-type Lanes = [f64; 4];
+/// Pixels at a time: the loops over a run are plain ones over arrays, which become vectors.
+const RUN: usize = 16;
+
+/// A run of pixels, one number a channel.
+type Run<T> = [[T; 3]; RUN];
 
 impl Affine {
     /// PIL's `Image.rotate` about the centre, counter-clockwise.
@@ -32,35 +34,32 @@ impl Affine {
     pub fn apply(self, picture: &mut Rgb8Mut<'_>, fill: [u8; 3], scratch: &mut Scratch) {
         let Self([a, b, c, d, e, f]) = self;
         let (width, height) = (picture.width as usize, picture.height as usize);
-        let before = &mut scratch.before;
-        before.clear();
-        before.extend(picture.data.as_chunks::<3>().0.iter().flat_map(|[r, g, b]| [*r, *g, *b, 0]));
-        let source = Source { pixels: before.as_chunks::<4>().0, width, height };
-        let rows = picture.data.chunks_exact_mut(width.max(1) * 3).enumerate();
+        scratch.before.clear();
+        scratch.before.extend_from_slice(picture.data);
+        let source = Source { pixels: scratch.before.as_chunks::<3>().0, width, height };
         let centre = |at: usize| at as f64 + 0.5;
+        let across = |x: usize, y: usize| Tap::new(a * centre(x) + b * centre(y) + c, width);
+        let down = |x: usize, y: usize| Tap::new(d * centre(x) + e * centre(y) + f, height);
         if [d, e, f] == [0.0, 1.0, 0.0] {
-            for (y, row) in rows {
-                let line = source.line(y);
-                for (x, out) in row.as_chunks_mut::<3>().0.iter_mut().enumerate() {
-                    let at = Tap::new(a * centre(x) + b * centre(y) + c, width);
-                    *out = at.map_or(fill, |at| bytes(along(line, at)));
-                }
-            }
+            map_runs::<1>(picture, fill, |taps, x, y| {
+                let at = across(x, y)?;
+                taps.put(0, source.along(y, at));
+                Some([at.past, 0.0])
+            });
         } else if [a, b, c] == [1.0, 0.0, 0.0] {
-            for (y, row) in rows {
-                for (x, out) in row.as_chunks_mut::<3>().0.iter_mut().enumerate() {
-                    let at = Tap::new(d * centre(x) + e * centre(y) + f, height);
-                    *out = at.map_or(fill, |at| bytes(source.down(x, at)));
-                }
-            }
+            map_runs::<1>(picture, fill, |taps, x, y| {
+                let at = down(x, y)?;
+                taps.put(0, source.down(x, at));
+                Some([at.past, 0.0])
+            });
         } else {
-            for (y, row) in rows {
-                for (x, out) in row.as_chunks_mut::<3>().0.iter_mut().enumerate() {
-                    let across = Tap::new(a * centre(x) + b * centre(y) + c, width);
-                    let down = Tap::new(d * centre(x) + e * centre(y) + f, height);
-                    *out = across.zip(down).map_or(fill, |(across, down)| bytes(source.around(across, down)));
+            map_runs::<4>(picture, fill, |taps, x, y| {
+                let (across, down) = (across(x, y)?, down(x, y)?);
+                for (row, y) in down.places(height).into_iter().enumerate() {
+                    taps.put(row, source.along(y, across));
                 }
-            }
+                Some([across.past, down.past])
+            });
         }
     }
 }
@@ -99,64 +98,122 @@ impl Tap {
 }
 
 struct Source<'a> {
-    pixels: &'a [Pixel],
+    pixels: &'a [[u8; 3]],
     width: usize,
     height: usize,
 }
 
-impl<'a> Source<'a> {
+impl Source<'_> {
     #[inline]
-    fn line(&self, y: usize) -> &'a [Pixel] {
-        &self.pixels[y * self.width..(y + 1) * self.width]
+    fn along(&self, y: usize, at: Tap) -> [[u8; 3]; 4] {
+        let line = &self.pixels[y * self.width..(y + 1) * self.width];
+        let first = usize::try_from(at.first).unwrap_or(usize::MAX);
+        match line.get(first..).and_then(|rest| rest.first_chunk::<4>()) {
+            Some(taps) => *taps,
+            None => at.places(self.width).map(|x| line[x]),
+        }
     }
 
     #[inline]
-    fn down(&self, x: usize, at: Tap) -> Lanes {
-        let places = at.places(self.height);
-        cubic_of_bytes(&places.map(|y| self.pixels[y * self.width + x]), at.past)
-    }
-
-    #[inline]
-    fn around(&self, across: Tap, down: Tap) -> Lanes {
-        cubic(&down.places(self.height).map(|y| along(self.line(y), across)), down.past)
+    fn down(&self, x: usize, at: Tap) -> [[u8; 3]; 4] {
+        at.places(self.height).map(|y| self.pixels[y * self.width + x])
     }
 }
 
+/// The pixels that a run of targets is computed from: `ROWS` times four for each.
+struct Taps<const ROWS: usize> {
+    values: [[Run<u8>; 4]; ROWS],
+    /// Where in the run the next are put.
+    at: usize,
+}
+
+impl<const ROWS: usize> Taps<ROWS> {
+    #[inline]
+    fn put(&mut self, row: usize, taps: [[u8; 3]; 4]) {
+        for (run, tap) in self.values[row].iter_mut().zip(taps) {
+            run[self.at % RUN] = tap;
+        }
+    }
+}
+
+/// Fills the picture run by run. `gather` puts the taps of one target and gives how far the point is past the second one
+/// in a row, and past the second row; nothing where it lies outside.
 #[inline]
-fn along(line: &[Pixel], at: Tap) -> Lanes {
-    let first = usize::try_from(at.first).unwrap_or(usize::MAX);
-    match line.get(first..).and_then(|rest| rest.first_chunk::<4>()) {
-        Some(taps) => cubic_of_bytes(taps, at.past),
-        None => cubic_of_bytes(&at.places(line.len()).map(|x| line[x]), at.past),
+fn map_runs<const ROWS: usize>(
+    picture: &mut Rgb8Mut<'_>,
+    fill: [u8; 3],
+    mut gather: impl FnMut(&mut Taps<ROWS>, usize, usize) -> Option<[f64; 2]>,
+) {
+    let mut taps = Taps { values: [[[[0; 3]; RUN]; 4]; ROWS], at: 0 };
+    let mut past: [Run<f64>; 2] = [[[0.0; 3]; RUN]; 2];
+    let mut rows: [Run<f64>; ROWS] = [[[0.0; 3]; RUN]; ROWS];
+    let mut made: Run<f64> = [[0.0; 3]; RUN];
+    for (y, line) in picture.data.chunks_exact_mut(picture.width as usize * 3).enumerate() {
+        for (number, out) in line.as_chunks_mut::<3>().0.chunks_mut(RUN).enumerate() {
+            let mut inside = [false; RUN];
+            for (at, inside) in inside.iter_mut().enumerate().take(out.len()) {
+                taps.at = at;
+                if let Some([along, across]) = gather(&mut taps, number * RUN + at, y) {
+                    *inside = true;
+                    past[0][at] = [along; 3];
+                    past[1][at] = [across; 3];
+                }
+            }
+            if !inside.contains(&true) {
+                out.fill(fill);
+                continue;
+            }
+            for (row, taps) in rows.iter_mut().zip(&taps.values) {
+                cubic_of_bytes(taps, &past[0], row);
+            }
+            let made = match rows.first_chunk::<4>() {
+                Some(rows) => {
+                    cubic(rows, &past[1], &mut made);
+                    &made
+                }
+                None => &rows[0],
+            };
+            for ((out, inside), made) in out.iter_mut().zip(inside).zip(made) {
+                *out = if inside { made.map(|value| value as u8) } else { fill };
+            }
+        }
     }
 }
 
 /// The cubic through the second and third of four bytes. The coefficients are small whole numbers, exact in any order.
-#[inline]
-fn cubic_of_bytes(taps: &[Pixel; 4], past: f64) -> Lanes {
-    let [v1, v2, v3, v4] = taps.map(|pixel| pixel.map(i32::from));
-    std::array::from_fn(|i| {
-        let p2 = v3[i] - v1[i];
-        let p3 = 2 * (v1[i] - v2[i]) + v3[i] - v4[i];
-        let p4 = v2[i] - v1[i] + v4[i] - v3[i];
-        f64::from(v2[i]) + past * (f64::from(p2) + past * (f64::from(p3) + past * f64::from(p4)))
-    })
+fn cubic_of_bytes(taps: &[Run<u8>; 4], past: &Run<f64>, out: &mut Run<f64>) {
+    let mut coefficients = [[[0_i16; 3]; RUN]; 4];
+    let [c1, c2, c3, c4] = &mut coefficients;
+    let [v1, v2, v3, v4] = taps.each_ref().map(|run| run.as_flattened());
+    let c = c1.as_flattened_mut().iter_mut().zip(c2.as_flattened_mut()).zip(c3.as_flattened_mut());
+    let v = v1.iter().zip(v2).zip(v3).zip(v4);
+    for ((((c1, c2), c3), c4), (((v1, v2), v3), v4)) in c.zip(c4.as_flattened_mut()).zip(v) {
+        let [v1, v2, v3, v4] = [*v1, *v2, *v3, *v4].map(i16::from);
+        *c1 = v2;
+        *c2 = v3 - v1;
+        *c3 = 2 * (v1 - v2) + v3 - v4;
+        *c4 = v2 - v1 + v4 - v3;
+    }
+    let [c1, c2, c3, c4] = coefficients.each_ref().map(|run| run.as_flattened());
+    let c = c1.iter().zip(c2).zip(c3).zip(c4);
+    for ((out, past), (((c1, c2), c3), c4)) in
+        out.as_flattened_mut().iter_mut().zip(past.as_flattened()).zip(c)
+    {
+        let [c1, c2, c3, c4] = [*c1, *c2, *c3, *c4].map(f64::from);
+        *out = c1 + past * (c2 + past * (c3 + past * c4));
+    }
 }
 
 /// The same of numbers with a fraction, in PIL's order.
-#[inline]
-fn cubic(taps: &[Lanes; 4], past: f64) -> Lanes {
-    let [v1, v2, v3, v4] = taps;
-    std::array::from_fn(|i| {
-        let p2 = -v1[i] + v3[i];
-        let p3 = 2.0 * (v1[i] - v2[i]) + v3[i] - v4[i];
-        let p4 = -v1[i] + v2[i] - v3[i] + v4[i];
-        v2[i] + past * (p2 + past * (p3 + past * p4))
-    })
-}
-
-/// Cut towards zero and to 0–255.
-#[inline]
-fn bytes([red, green, blue, _]: Lanes) -> [u8; 3] {
-    [red as u8, green as u8, blue as u8]
+fn cubic(taps: &[Run<f64>; 4], past: &Run<f64>, out: &mut Run<f64>) {
+    let [v1, v2, v3, v4] = taps.each_ref().map(|run| run.as_flattened());
+    let v = v1.iter().zip(v2).zip(v3).zip(v4);
+    for ((out, past), (((v1, v2), v3), v4)) in
+        out.as_flattened_mut().iter_mut().zip(past.as_flattened()).zip(v)
+    {
+        let c2 = -v1 + v3;
+        let c3 = 2.0 * (v1 - v2) + v3 - v4;
+        let c4 = -v1 + v2 - v3 + v4;
+        *out = v2 + past * (c2 + past * (c3 + past * c4));
+    }
 }
