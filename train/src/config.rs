@@ -4,7 +4,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use pairmill_loader::{DatasetConfig, ImageTransform, Order, RandomCrop, SourceSpec};
+use pairmill_loader::{DatasetConfig, ImageTransform, Order, RandAugment, RandomCrop, SourceSpec};
 use pairmill_tokens::{CONTEXT_LENGTH, Truncation};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -134,6 +134,9 @@ pub struct DataConfig {
     /// The random part of an image that is shown.
     #[serde(default)]
     pub crop: RandomCrop,
+    /// Operations that change the finished picture; none without.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rand_augment: Option<RandAugment>,
     /// Which end of a long caption is lost.
     #[serde(default)]
     pub truncation: Truncation,
@@ -406,6 +409,7 @@ impl TrainConfig {
     pub fn transform(&self, image_size: u32) -> ImageTransform {
         ImageTransform {
             augment: pairmill_loader::Augment::RandomCrop(self.data.crop),
+            rand_augment: self.data.rand_augment,
             ..ImageTransform::training(image_size)
         }
     }
