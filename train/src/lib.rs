@@ -18,6 +18,7 @@ pub mod log;
 pub mod model;
 pub mod objective;
 pub mod optim;
+mod pickle;
 pub mod ranks;
 pub mod torch;
 pub mod trainer;

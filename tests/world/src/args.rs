@@ -5,8 +5,8 @@ use std::str::FromStr;
 
 use clap::{Args, Parser, Subcommand};
 use pairmill_world::{
-    ClientPolicy, DEFAULT_MAX_CACHE_BYTES, FaultMix, Release, Shift, SizeClass, Source, Split, TableFormat,
-    Task, WorldConfig,
+    ClientPolicy, DEFAULT_MAX_CACHE_BYTES, Dataset, FaultMix, Form, Release, Shift, SizeClass, Source, Split,
+    TableFormat, Task, WorldConfig,
 };
 
 /// The miniature web: pictures, captions, URL tables and a faulty server, all from one seed.
@@ -43,6 +43,8 @@ pub enum Command {
     Picture(PictureArgs),
     /// Write a labelled set, one folder per class or one labelled tar.
     Task(TaskArgs),
+    /// Write a labelled dataset as its authors release it, with its quirks and the truth about every picture.
+    Dataset(DatasetArgs),
     /// List every fault with the outcome it must have and its path.
     Faults(FaultsArgs),
 }
@@ -210,6 +212,30 @@ pub struct TaskArgs {
     /// One labelled tar and a task file for pairmill-train instead of sub-folders.
     #[arg(long)]
     pub shard: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct DatasetArgs {
+    #[command(flatten)]
+    pub world: WorldArgs,
+    /// Which dataset; a wrong word lists them all.
+    #[arg(long, value_parser = Dataset::from_str)]
+    pub dataset: Dataset,
+    /// Pictures of each class in each part, or in all where there are no parts.
+    #[arg(long, default_value_t = 4)]
+    pub per_class: usize,
+    /// Classes [default: as many as the real one has].
+    #[arg(long)]
+    pub classes: Option<usize>,
+    /// archive, as distributed, or folder, unpacked.
+    #[arg(long, default_value_t = Form::Archive, value_parser = Form::from_str)]
+    pub form: Form,
+    /// The real set's counts in place of --per-class, with one picture for all.
+    #[arg(long)]
+    pub real_size: bool,
+    /// Folder to write; truth.json in it holds the truth.
+    #[arg(long)]
+    pub out: PathBuf,
 }
 
 #[derive(Debug, Args)]

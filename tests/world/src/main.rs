@@ -8,10 +8,11 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail};
-use args::{Cli, Command, FaultsArgs, PictureArgs, ReleaseArgs, ServeArgs, TableArgs, TaskArgs};
+use args::{Cli, Command, DatasetArgs, FaultsArgs, PictureArgs, ReleaseArgs, ServeArgs, TableArgs, TaskArgs};
 use clap::Parser;
 use pairmill_world::{
-    Fault, HostBehaviour, ReleaseConfig, Server, ServerConfig, Source, TableConfig, TableFormat, Task, World,
+    Fault, HostBehaviour, LabelledConfig, ReleaseConfig, Server, ServerConfig, Source, TableConfig,
+    TableFormat, Task, World,
 };
 use serde_json::json;
 use tokio::signal::unix::{SignalKind, signal};
@@ -26,6 +27,7 @@ fn main() -> ExitCode {
         Command::Release(args) => release(&args),
         Command::Picture(args) => picture(&args),
         Command::Task(args) => task(&args),
+        Command::Dataset(args) => dataset(&args),
         Command::Faults(args) => {
             faults(&args);
             Ok(())
@@ -172,6 +174,23 @@ fn task(args: &TaskArgs) -> Result<()> {
     let write = if args.shard { Task::write_shard } else { Task::write };
     let total = write(args.task, &world, args.split, args.shift, args.per_class, &args.out)?;
     println!("{}: {total} pictures in {} classes", args.out.display(), args.task.class_names().len());
+    Ok(())
+}
+
+fn dataset(args: &DatasetArgs) -> Result<()> {
+    let config = LabelledConfig {
+        classes: args.classes,
+        real_size: args.real_size,
+        ..LabelledConfig::new(args.dataset, args.per_class, args.form)
+    };
+    let truth = World::new(args.world.config()).write_labelled(&config, &args.out)?;
+    println!(
+        "{}: {} pictures in {} classes as {}",
+        args.out.display(),
+        truth.pictures.len(),
+        truth.classes.len(),
+        args.dataset
+    );
     Ok(())
 }
 

@@ -43,6 +43,7 @@ pub(super) fn read(config: &DatasetConfig) -> Result<LabelledSet, DatasetError> 
         .collect();
     let mut set = Assembly::new(config, classes);
     let (file, bytes) = text(TABLE)?;
+    let bytes = &super::csv::plain_lines(bytes);
     for row in rows(&file, bytes, set.classes.len())? {
         let (id, label) = row?;
         match files.get(id.as_str()) {
@@ -85,7 +86,7 @@ fn rows<'a>(
     let mut reader = ::csv::ReaderBuilder::new().from_reader(bytes);
     let headers = reader.headers().map_err(|error| DatasetError::wrong(file, error.to_string()))?.clone();
     let column = |name: &str| {
-        let found = headers.iter().position(|header| header.trim_start_matches('\u{feff}').trim() == name);
+        let found = headers.iter().position(|header| header.trim() == name);
         found.ok_or_else(|| DatasetError::wrong(file, format!("no column {name} in its header")))
     };
     let (id, label) = (column("image_id")?, column("label")?);

@@ -109,7 +109,8 @@ fn read_table(
     rows: &mut Vec<Row>,
 ) -> Result<(), DatasetError> {
     let bytes = std::fs::read(path).map_err(DatasetError::read(path))?;
-    let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&bytes);
+    let bytes = plain_lines(&bytes);
+    let bytes = bytes.as_slice();
     let file = path.display().to_string();
     let header = bytes.split(|&byte| byte == b'\n').next().unwrap_or_default();
     let delimiter = if header.contains(&b'\t') { b'\t' } else { b',' };
@@ -158,6 +159,16 @@ fn read_table(
         rows.push(Row { part, path, label: label.to_owned(), place });
     }
     Ok(())
+}
+
+/// Without byte order mark, and lines ended by line feeds alone: after a carriage return the csv crate numbers them wrong.
+pub(super) fn plain_lines(bytes: &[u8]) -> Vec<u8> {
+    let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
+    let mut plain = Vec::with_capacity(bytes.len());
+    let next = bytes.iter().skip(1).map(Some).chain([None]);
+    plain
+        .extend(bytes.iter().zip(next).filter(|pair| *pair != (&b'\r', Some(&b'\n'))).map(|(byte, _)| *byte));
+    plain
 }
 
 /// Labels from texts, each with the place it stands at: numbers, which count from 0, where all of them are; else names.

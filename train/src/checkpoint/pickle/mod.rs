@@ -1,10 +1,9 @@
 //! `torch.save` and TorchScript files without Python and without trust. Both are a zip of raw storages and a pickle that
-//! says which tensors lie in them; a pickle is a program, and [`machine`] runs only the part of it that builds plain
+//! says which tensors lie in them; a pickle is a program, and [`crate::pickle`] runs only the part of it that builds plain
 //! values. No class of the file is ever looked up or called: the few names that tensors need are an enum.
 //!
 //! What is not read: the format before PyTorch 1.6 (no zip), whole pickled modules, tensor subclasses.
 
-mod machine;
 mod tree;
 
 use std::fs::File;
@@ -17,6 +16,7 @@ use zip::result::ZipError;
 
 use super::CheckpointError;
 use super::tensors::{Entry, tensor_of};
+use crate::pickle::{Dialect, MachineError, Number, Values};
 use tree::StoredTensor;
 
 /// Largest pickle read. That of a ViT-H checkpoint with optimiser state is below 1 MiB.
@@ -56,6 +56,17 @@ pub enum PickleError {
     /// A tensor reaches outside its storage, or the storage is not as long as promised.
     #[error("damaged tensor {0}: it does not fit its storage")]
     Tensor(String),
+}
+
+impl From<MachineError> for PickleError {
+    fn from(error: MachineError) -> Self {
+        match error {
+            MachineError::Class(name) => Self::Class(name),
+            MachineError::Opcode(code) => Self::Opcode(code),
+            MachineError::Damaged(rule) => Self::Damaged(rule),
+            MachineError::TooLarge => Self::TooLarge("the number of values"),
+        }
+    }
 }
 
 /// An open zip of tensors.
@@ -110,11 +121,11 @@ impl PickleFile {
             .take(MAX_PICKLE_BYTES)
             .read_to_end(&mut program)
             .map_err(|error| refused(PickleError::Zip(error.to_string())))?;
-        let stored = machine::run(&program).and_then(|values| tree::tensors(&values)).map_err(refused)?;
+        let stored = run(&program).and_then(|values| tree::tensors(&values)).map_err(refused)?;
         let entry = |tensor: &StoredTensor| Entry {
             name: tensor.name.clone(),
             shape: tensor.shape.clone(),
-            kind: tensor.storage.kind,
+            kind: kind_of(tensor.storage.number),
         };
         let entries = stored.iter().map(entry).collect();
         Ok(Self { path: path.to_path_buf(), zip, root, stored, entries, last: None })
@@ -137,16 +148,17 @@ impl PickleFile {
         let misfit =
             || CheckpointError::Pickle { path: path.clone(), error: PickleError::Tensor(name.into()) };
         let StoredTensor { storage, shape, stride, offset, .. } = tensor;
+        let kind = kind_of(storage.number);
         if self.last.as_ref().is_none_or(|(key, _)| *key != storage.key) {
             let bytes = self.storage(&storage.key)?;
             self.last = Some((storage.key.clone(), bytes));
         }
         let bytes = self.last.as_ref().map_or(&[][..], |(_, bytes)| bytes);
-        let numel = i64::try_from(bytes.len() / storage.kind.elt_size_in_bytes()).map_err(|_| misfit())?;
+        let numel = i64::try_from(bytes.len() / kind.elt_size_in_bytes()).map_err(|_| misfit())?;
         if numel != storage.numel {
             return Err(misfit());
         }
-        let whole = tensor_of(bytes, &[numel], storage.kind).map_err(|_| misfit())?;
+        let whole = tensor_of(bytes, &[numel], kind).map_err(|_| misfit())?;
         Ok(whole.f_as_strided(&shape, &stride, offset)?.f_contiguous()?)
     }
 
@@ -168,21 +180,24 @@ fn is_pickle(name: &str) -> bool {
     name.strip_suffix("/data.pkl").is_some_and(|root| !root.is_empty() && !root.contains('/'))
 }
 
-/// Number format of a storage class of torch, such as `FloatStorage`.
-fn kind_of_storage(class: &str) -> Option<Kind> {
-    Some(match class {
-        "FloatStorage" => Kind::Float,
-        "DoubleStorage" => Kind::Double,
-        "HalfStorage" => Kind::Half,
-        "BFloat16Storage" => Kind::BFloat16,
-        "LongStorage" => Kind::Int64,
-        "IntStorage" => Kind::Int,
-        "ShortStorage" => Kind::Int16,
-        "CharStorage" => Kind::Int8,
-        "ByteStorage" => Kind::Uint8,
-        "BoolStorage" => Kind::Bool,
-        _ => return None,
-    })
+/// Number format of a storage.
+const fn kind_of(number: Number) -> Kind {
+    match number {
+        Number::F32 => Kind::Float,
+        Number::F64 => Kind::Double,
+        Number::F16 => Kind::Half,
+        Number::Bf16 => Kind::BFloat16,
+        Number::I64 => Kind::Int64,
+        Number::I32 => Kind::Int,
+        Number::I16 => Kind::Int16,
+        Number::I8 => Kind::Int8,
+        Number::U8 => Kind::Uint8,
+        Number::Bool => Kind::Bool,
+    }
+}
+
+fn run(program: &[u8]) -> Result<Values<'_>, PickleError> {
+    crate::pickle::run(program, Dialect::Torch).map_err(PickleError::from)
 }
 
 #[cfg(test)]

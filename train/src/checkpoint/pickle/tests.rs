@@ -172,7 +172,7 @@ fn programs_that_ask_for_memory_or_depth_are_refused() {
         (b"", "ends in the middle"),
     ];
     for (program, said) in programs {
-        let error = machine::run(program).and_then(|values| tree::tensors(&values)).unwrap_err().to_string();
+        let error = run(program).and_then(|values| tree::tensors(&values)).unwrap_err().to_string();
         assert!(error.contains(said), "{error} instead of {said}");
     }
 }
@@ -215,11 +215,11 @@ fn no_changed_byte_panics() {
             let original = program[position];
             for byte in (0..=u8::MAX).step_by(29).chain(*b".(tuesabRQcqh}])NXKMJ") {
                 program[position] = byte;
-                let result = machine::run(&program).and_then(|values| tree::tensors(&values));
+                let result = run(&program).and_then(|values| tree::tensors(&values));
                 outcomes[usize::from(result.is_ok())] += 1;
             }
             program[position] = original;
-            assert!(machine::run(&program[..position]).is_err(), "cut at {position}");
+            assert!(run(&program[..position]).is_err(), "cut at {position}");
         }
     }
     assert!(

@@ -1,7 +1,7 @@
 //! Tensors and their dotted names in the values of a pickle, and whether each lies within its storage.
 
 use super::PickleError;
-use super::machine::{Node, Storage, Value, Values};
+use crate::pickle::{Node, Storage, Value, Values};
 
 /// Depth of nested dicts; that of a model is its modules'.
 const MAX_DEPTH: usize = 64;
@@ -29,7 +29,7 @@ pub struct StoredTensor {
 ///
 /// # Errors
 /// When a tensor is outside its storage, or the tree is deeper or larger than any model.
-pub fn tensors(values: &Values) -> Result<Vec<StoredTensor>, PickleError> {
+pub fn tensors(values: &Values<'_>) -> Result<Vec<StoredTensor>, PickleError> {
     let mut walk = Walk { values, visits: 0, found: Vec::new() };
     let start = match values.node(values.root) {
         Some(Node::Dict(dict)) => {
@@ -45,7 +45,7 @@ pub fn tensors(values: &Values) -> Result<Vec<StoredTensor>, PickleError> {
 }
 
 struct Walk<'a> {
-    values: &'a Values,
+    values: &'a Values<'a>,
     visits: usize,
     found: Vec<StoredTensor>,
 }
@@ -87,7 +87,8 @@ impl Walk<'_> {
                     offset: *offset,
                 });
             }
-            Some(Node::Text(_) | Node::Storage(_)) | None => {}
+            Some(Node::Text(_) | Node::Storage(_) | Node::Bytes(_) | Node::Array(_) | Node::Dtype(_))
+            | None => {}
         }
         Ok(())
     }

@@ -3,6 +3,8 @@
 //! `fine_label_names.txt`; and `cifar-100-python.tar.gz` with the pickles `train`, `test`, `meta`, whose `data` holds the
 //! same pixels. Where both lie, the binary one is read. Labels are the fine ones; their names are alphabetical.
 
+mod pickled;
+
 use super::assembly::Assembly;
 use super::config::DatasetConfig;
 use super::error::DatasetError;
@@ -24,15 +26,33 @@ pub(super) fn read(config: &DatasetConfig) -> Result<LabelledSet, DatasetError> 
         archives: &["cifar-100-binary.tar.gz"],
         marks: &["train.bin", "test.bin"],
     };
-    let tree = binary.require(&config.root, "CIFAR-100")?;
+    let python = Search {
+        within,
+        folders: &["cifar-100-python"],
+        archives: &["cifar-100-python.tar.gz"],
+        marks: &["train", "test", "meta"],
+    };
+    let tree = match binary.find(&config.root)? {
+        Some(tree) => tree,
+        None => python.find(&config.root)?.ok_or_else(|| {
+            let what = "CIFAR-100 not found: neither cifar-100-binary.tar.gz nor cifar-100-python.tar.gz, nor what they unpack to";
+            DatasetError::missing(&config.root, what)
+        })?,
+    };
     let mut found = Found::default();
     tree.visit(&mut found)?;
-    let names =
-        found.names.ok_or_else(|| DatasetError::missing(tree.path(), "fine_label_names.txt is not in it"))?;
+    let names = found.names.ok_or_else(|| {
+        DatasetError::missing(
+            tree.path(),
+            "the names are not in it: fine_label_names.txt, or the pickle meta",
+        )
+    })?;
     let mut set = Assembly::new(config, names);
     for (part, file) in [(Part::Train, found.train), (Part::Test, found.test)] {
         let file = file.ok_or_else(|| {
-            DatasetError::missing(tree.path(), format!("the split file {}.bin is not in it", part.as_str()))
+            let part = part.as_str();
+            let what = format!("the split file {part}.bin, or the pickle {part}, is not in it");
+            DatasetError::missing(tree.path(), what)
         })?;
         add(&mut set, &tree, part, file)?;
     }
@@ -74,7 +94,9 @@ impl Visitor for Found {
 
     fn choose(&mut self, name: &str, _size: u64) -> Choice {
         match name.rsplit('/').next() {
-            Some("train.bin" | "test.bin" | "fine_label_names.txt") => Choice::Read,
+            Some("train.bin" | "test.bin" | "fine_label_names.txt" | "train" | "test" | "meta") => {
+                Choice::Read
+            }
             _ => Choice::Skip,
         }
     }
@@ -83,6 +105,13 @@ impl Visitor for Found {
         match member.name.rsplit('/').next() {
             Some("train.bin") => self.train = Some(binary_labels(member)?),
             Some("test.bin") => self.test = Some(binary_labels(member)?),
+            Some("train") => {
+                self.train = Some(pickled::records(member.name, &member.file(), &member.bytes()?)?);
+            }
+            Some("test") => {
+                self.test = Some(pickled::records(member.name, &member.file(), &member.bytes()?)?);
+            }
+            Some("meta") => self.names = Some(pickled::names(&member.file(), &member.bytes()?)?),
             _ => {
                 let file = member.file();
                 let names = lines(&file, &member.bytes()?)?.map(|(_, name)| name.to_owned()).collect();

@@ -377,10 +377,14 @@ impl Search<'_> {
         let roots: Vec<_> =
             std::iter::once(root.to_owned()).chain(self.within.iter().map(|name| root.join(name))).collect();
         for root in &roots {
+            let has = |folder: &Path, mark: &str| folder.join(mark).exists();
+            // An unpacked folder with a part missing is still that; one of its name with nothing of it is not.
+            let is_it = |folder: &PathBuf| {
+                folder.is_dir() && (self.marks.is_empty() || self.marks.iter().any(|mark| has(folder, mark)))
+            };
+            let own = !self.marks.is_empty() && self.marks.iter().all(|mark| has(root, mark));
             let folders = self.folders.iter().map(|folder| root.join(folder));
-            let marked = !self.marks.is_empty() && self.marks.iter().all(|mark| root.join(mark).exists());
-            let own = marked.then(|| root.clone());
-            if let Some(folder) = folders.chain(own).find(|folder| folder.is_dir()) {
+            if let Some(folder) = folders.chain(own.then(|| root.clone())).find(is_it) {
                 return Tree::open(&folder).map(Some);
             }
         }

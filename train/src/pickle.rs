@@ -1,10 +1,38 @@
-//! The pickle machine: a stack and a memo over an arena of values. Instructions are those that torch's picklers write
-//! (protocol 2, Python's `pickletools` documents them). Every value is made from at least one byte of the program, so
-//! memory is bounded by its length; values are indices, so a value inside itself costs nothing.
+//! The pickle machine: a stack and a memo over an arena of values. Instructions are those that torch's and NumPy's picklers
+//! write (protocol 2, Python's `pickletools` documents them). Every value is made from at least one byte of the program, so
+//! memory is bounded by its length; values are indices, so a value inside itself costs nothing. No class of the program is
+//! ever looked up or called: the few names that each [`Dialect`] needs are an enum.
 
-use tch::Kind;
+use std::ops::Range;
 
-use super::{PickleError, kind_of_storage};
+/// Why a pickle is refused.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum MachineError {
+    /// It wants a class we do not know.
+    #[error("its pickle names {0}, which is not read")]
+    Class(String),
+    /// An instruction outside the subset.
+    #[error("pickle instruction 0x{0:02x} is not read")]
+    Opcode(u8),
+    /// It breaks a rule.
+    #[error("damaged pickle: {0}")]
+    Damaged(&'static str),
+    /// More values than anything real has.
+    #[error("the number of values is over the limit of what is read")]
+    TooLarge,
+}
+
+/// Whose pickles.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Dialect {
+    /// `torch.save`, TorchScript: tensors, text as text.
+    Torch,
+    /// Dicts of lists and NumPy arrays. Byte strings stay where they are, [`Node::Bytes`]: they may be large.
+    NumPy,
+}
+
+/// Most compound values of [`Dialect::NumPy`]; CIFAR-100 has 50,000.
+const MAX_NODES: usize = 8_000_000;
 
 /// Place of a compound value in [`Values`].
 pub type Id = usize;
@@ -12,8 +40,10 @@ pub type Id = usize;
 /// A value; compound ones are in the arena.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Value {
-    /// None, booleans, floats: nothing that tensors are found by.
+    /// None, False, floats: nothing that tensors are found by.
     Plain,
+    /// True.
+    True,
     /// A whole number.
     Int(i64),
     /// A name of the few that are known.
@@ -32,22 +62,79 @@ pub enum Class {
     /// `torch._utils._rebuild_parameter`
     RebuildParameter,
     /// `torch.FloatStorage` and its kin.
-    Storage(Kind),
+    Storage(Number),
     /// Functions of `torch.jit._pickle` that give their first argument back with a type; `torch.device`, `torch.Size`.
     First,
     /// `__torch__.…`: a module of a TorchScript archive, here just its attributes.
     Module,
+    /// `numpy.core.multiarray._reconstruct`, which makes an empty array that its state then fills.
+    Reconstruct,
+    /// `numpy.ndarray`
+    Array,
+    /// `numpy.dtype`
+    Dtype,
+}
+
+/// Number formats of torch's storages.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Number {
+    /// `FloatStorage`
+    F32,
+    /// `DoubleStorage`
+    F64,
+    /// `HalfStorage`
+    F16,
+    /// `BFloat16Storage`
+    Bf16,
+    /// `LongStorage`
+    I64,
+    /// `IntStorage`
+    I32,
+    /// `ShortStorage`
+    I16,
+    /// `CharStorage`
+    I8,
+    /// `ByteStorage`
+    U8,
+    /// `BoolStorage`
+    Bool,
+}
+
+impl Number {
+    fn of_storage(class: &str) -> Option<Self> {
+        Some(match class {
+            "FloatStorage" => Self::F32,
+            "DoubleStorage" => Self::F64,
+            "HalfStorage" => Self::F16,
+            "BFloat16Storage" => Self::Bf16,
+            "LongStorage" => Self::I64,
+            "IntStorage" => Self::I32,
+            "ShortStorage" => Self::I16,
+            "CharStorage" => Self::I8,
+            "ByteStorage" => Self::U8,
+            "BoolStorage" => Self::Bool,
+            _ => return None,
+        })
+    }
 }
 
 impl Class {
-    fn named(module: &str, name: &str) -> Option<Self> {
+    fn named(dialect: Dialect, module: &str, name: &str) -> Option<Self> {
+        if dialect == Dialect::NumPy {
+            return Some(match (module, name) {
+                ("numpy.core.multiarray" | "numpy._core.multiarray", "_reconstruct") => Self::Reconstruct,
+                ("numpy", "ndarray") => Self::Array,
+                ("numpy", "dtype") => Self::Dtype,
+                _ => return None,
+            });
+        }
         Some(match (module, name) {
             ("collections", "OrderedDict") => Self::OrderedDict,
             ("torch._utils", "_rebuild_tensor_v2") => Self::RebuildTensor,
             ("torch._utils", "_rebuild_parameter") => Self::RebuildParameter,
             ("torch", "device" | "Size") => Self::First,
             ("torch.jit._pickle", _) => Self::First,
-            ("torch", name) => Self::Storage(kind_of_storage(name)?),
+            ("torch", name) => Self::Storage(Number::of_storage(name)?),
             _ if module == "__torch__" || module.starts_with("__torch__.") => Self::Module,
             _ => return None,
         })
@@ -60,7 +147,7 @@ pub struct Storage {
     /// Name of the file below `data/`.
     pub key: String,
     /// Number format.
-    pub kind: Kind,
+    pub number: Number,
     /// Number of numbers.
     pub numel: i64,
 }
@@ -70,6 +157,8 @@ pub struct Storage {
 pub enum Node {
     /// Text.
     Text(String),
+    /// A byte string: where in the program it stands.
+    Bytes(Range<usize>),
     /// A list or a tuple.
     List(Vec<Value>),
     /// A dict, or the attributes of a module, in order.
@@ -78,17 +167,63 @@ pub enum Node {
     Storage(Storage),
     /// Storage (an id of one), offset, shape and stride.
     Tensor { storage: Id, offset: i64, shape: Vec<i64>, stride: Vec<i64> },
+    /// A NumPy array.
+    Array(Array),
+    /// A NumPy number format, such as `u1`: where in the program it stands.
+    Dtype(Range<usize>),
+}
+
+/// A NumPy array: empty until its state comes.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Array {
+    /// Sides.
+    pub shape: Vec<i64>,
+    /// Number format: where in the program its name stands.
+    pub dtype: Range<usize>,
+    /// Whether columns come first.
+    pub by_columns: bool,
+    /// Its numbers: where in the program they stand.
+    pub data: Range<usize>,
 }
 
 /// All values of a pickle and the one it stands for.
 #[derive(Debug)]
-pub struct Values {
+pub struct Values<'a> {
+    program: &'a [u8],
     nodes: Vec<Node>,
     /// What the pickle holds.
     pub root: Value,
 }
 
-impl Values {
+impl<'a> Values<'a> {
+    /// A byte string or text, wherever it is.
+    pub fn bytes(&self, value: Value) -> Option<&[u8]> {
+        match self.node(value)? {
+            Node::Bytes(range) => self.program.get(range.clone()),
+            Node::Text(text) => Some(text.as_bytes()),
+            _ => None,
+        }
+    }
+
+    /// A part of the program.
+    pub fn slice(&self, range: &Range<usize>) -> &'a [u8] {
+        self.program.get(range.clone()).unwrap_or_default()
+    }
+
+    /// The value of a dict's entry, its key text or bytes.
+    pub fn entry(&self, dict: Value, key: &str) -> Option<Value> {
+        let Some(Node::Dict(entries)) = self.node(dict) else { return None };
+        entries.iter().find(|(name, _)| self.bytes(*name) == Some(key.as_bytes())).map(|(_, value)| *value)
+    }
+
+    /// The items of a list or tuple.
+    pub fn list(&self, value: Value) -> Option<&[Value]> {
+        match self.node(value)? {
+            Node::List(items) => Some(items),
+            _ => None,
+        }
+    }
+
     /// The compound behind a value, if it is one.
     pub fn node(&self, value: Value) -> Option<&Node> {
         match value {
@@ -110,17 +245,29 @@ impl Values {
 ///
 /// # Errors
 /// When it is damaged or wants more than plain values and tensors.
-pub fn run(program: &[u8]) -> Result<Values, PickleError> {
-    let mut machine =
-        Machine { rest: program, nodes: Vec::new(), stack: Vec::new(), marks: Vec::new(), memo: Vec::new() };
+pub fn run(program: &[u8], dialect: Dialect) -> Result<Values<'_>, MachineError> {
+    let mut machine = Machine {
+        dialect,
+        length: program.len(),
+        rest: program,
+        nodes: Vec::new(),
+        stack: Vec::new(),
+        marks: Vec::new(),
+        memo: Vec::new(),
+    };
     loop {
         if let Some(root) = machine.step()? {
-            return Ok(Values { nodes: machine.nodes, root });
+            return Ok(Values { program, nodes: machine.nodes, root });
+        }
+        if dialect == Dialect::NumPy && machine.nodes.len() > MAX_NODES {
+            return Err(MachineError::TooLarge);
         }
     }
 }
 
 struct Machine<'a> {
+    dialect: Dialect,
+    length: usize,
     rest: &'a [u8],
     nodes: Vec<Node>,
     stack: Vec<Value>,
@@ -128,20 +275,21 @@ struct Machine<'a> {
     memo: Vec<Option<Value>>,
 }
 
-const ENDS: PickleError = PickleError::Damaged("it ends in the middle of an instruction");
-const EMPTY: PickleError = PickleError::Damaged("an instruction finds too little on the stack");
-const TYPE: PickleError = PickleError::Damaged("an instruction finds a value of the wrong type");
+const ENDS: MachineError = MachineError::Damaged("it ends in the middle of an instruction");
+const EMPTY: MachineError = MachineError::Damaged("an instruction finds too little on the stack");
+const TYPE: MachineError = MachineError::Damaged("an instruction finds a value of the wrong type");
 
 impl<'a> Machine<'a> {
     /// One instruction; the value of the whole at the end.
-    fn step(&mut self) -> Result<Option<Value>, PickleError> {
+    fn step(&mut self) -> Result<Option<Value>, MachineError> {
         match self.u8()? {
             0x80 => drop(self.u8()?), // PROTO
             b'.' => return self.pop().map(Some),
             b'(' => self.marks.push(self.stack.len()),
             b'0' => drop(self.pop()?),
-            // None, True, False
-            b'N' | 0x88 | 0x89 => self.stack.push(Value::Plain),
+            // None, False; True
+            b'N' | 0x89 => self.stack.push(Value::Plain),
+            0x88 => self.stack.push(Value::True),
             b'G' => {
                 self.take(8)?;
                 self.stack.push(Value::Plain);
@@ -161,7 +309,12 @@ impl<'a> Machine<'a> {
             0x8a => self.long()?,
             b'X' => self.text(4)?,
             0x8c => self.text(1)?,
-            // Bytes of Python 2's str, which is what its picklers wrote for text.
+            // Bytes of Python 2's str, which is what its picklers wrote for text; bytes of Python 3.
+            b'T' | b'B' if self.dialect == Dialect::NumPy => self.byte_string(4)?,
+            b'U' | b'C' if self.dialect == Dialect::NumPy => self.byte_string(1)?,
+            0x8e if self.dialect == Dialect::NumPy => self.byte_string(8)?,
+            // FRAME: how many bytes follow, which nothing needs.
+            0x95 if self.dialect == Dialect::NumPy => drop(self.take(8)?),
             b'T' => self.text(4)?,
             b'U' => self.text(1)?,
             b']' | b')' => self.push(Node::List(Vec::new())),
@@ -192,14 +345,14 @@ impl<'a> Machine<'a> {
             b'u' => {
                 let items = self.since_mark()?;
                 let (pairs, []) = items.as_chunks::<2>() else {
-                    return Err(PickleError::Damaged("a dict with a key and no value"));
+                    return Err(MachineError::Damaged("a dict with a key and no value"));
                 };
                 self.top_dict()?.extend(pairs.iter().map(|&[key, value]| (key, value)));
             }
             b'c' => {
                 let (module, name) = (self.line()?, self.line()?);
-                let class = Class::named(module, name)
-                    .ok_or_else(|| PickleError::Class(shown(&format!("{module}.{name}"))))?;
+                let class = Class::named(self.dialect, module, name)
+                    .ok_or_else(|| MachineError::Class(shown(&format!("{module}.{name}"))))?;
                 self.stack.push(Value::Class(class));
             }
             b'q' => {
@@ -223,43 +376,52 @@ impl<'a> Machine<'a> {
             // REDUCE and NEWOBJ: a class applied to a tuple
             b'R' | 0x81 => self.apply()?,
             b'b' => self.build()?,
-            other => return Err(PickleError::Opcode(other)),
+            other => return Err(MachineError::Opcode(other)),
         }
         Ok(None)
     }
 
-    fn take(&mut self, count: usize) -> Result<&'a [u8], PickleError> {
+    fn take(&mut self, count: usize) -> Result<&'a [u8], MachineError> {
         let (taken, rest) = self.rest.split_at_checked(count).ok_or(ENDS)?;
         self.rest = rest;
         Ok(taken)
     }
 
-    fn array<const N: usize>(&mut self) -> Result<[u8; N], PickleError> {
+    fn array<const N: usize>(&mut self) -> Result<[u8; N], MachineError> {
         self.take(N)?.try_into().map_err(|_| ENDS)
     }
 
-    fn u8(&mut self) -> Result<u8, PickleError> {
+    fn u8(&mut self) -> Result<u8, MachineError> {
         self.array::<1>().map(|[byte]| byte)
     }
 
-    fn line(&mut self) -> Result<&'a str, PickleError> {
+    fn line(&mut self) -> Result<&'a str, MachineError> {
         let end = self.rest.iter().position(|&byte| byte == b'\n').ok_or(ENDS)?;
         let line = self.take(end + 1)?;
-        std::str::from_utf8(&line[..end]).map_err(|_| PickleError::Damaged("a name that is no text"))
+        std::str::from_utf8(&line[..end]).map_err(|_| MachineError::Damaged("a name that is no text"))
     }
 
     /// Text with its length before it, in `width` bytes.
-    fn text(&mut self, width: usize) -> Result<(), PickleError> {
+    fn text(&mut self, width: usize) -> Result<(), MachineError> {
         let length =
             self.take(width)?.iter().rev().fold(0usize, |length, &byte| length << 8 | usize::from(byte));
         let text = std::str::from_utf8(self.take(length)?)
-            .map_err(|_| PickleError::Damaged("text that is not UTF-8"))?;
+            .map_err(|_| MachineError::Damaged("text that is not UTF-8"))?;
         self.push(Node::Text(text.to_owned()));
         Ok(())
     }
 
+    /// As [`Machine::text`], left where it stands.
+    fn byte_string(&mut self, width: usize) -> Result<(), MachineError> {
+        let length = self.take(width)?.iter().rev().fold(0u64, |length, &byte| length << 8 | u64::from(byte));
+        let start = self.length - self.rest.len();
+        let taken = self.take(usize::try_from(length).map_err(|_| ENDS)?)?.len();
+        self.push(Node::Bytes(start..start + taken));
+        Ok(())
+    }
+
     /// A whole number of any length; tensors need no more than 8 bytes.
-    fn long(&mut self) -> Result<(), PickleError> {
+    fn long(&mut self) -> Result<(), MachineError> {
         let length = self.u8()?.into();
         let bytes = self.take(length)?;
         let mut value = [if bytes.last().is_some_and(|&byte| byte >= 0x80) { 0xff } else { 0 }; 8];
@@ -276,51 +438,51 @@ impl<'a> Machine<'a> {
         self.nodes.push(node);
     }
 
-    fn pop(&mut self) -> Result<Value, PickleError> {
+    fn pop(&mut self) -> Result<Value, MachineError> {
         if self.marks.last().is_some_and(|&mark| mark >= self.stack.len()) {
             return Err(EMPTY);
         }
         self.stack.pop().ok_or(EMPTY)
     }
 
-    fn above(&mut self, start: usize) -> Result<Vec<Value>, PickleError> {
+    fn above(&mut self, start: usize) -> Result<Vec<Value>, MachineError> {
         if start > self.stack.len() || self.marks.last().is_some_and(|&mark| mark > start) {
             return Err(EMPTY);
         }
         Ok(self.stack.split_off(start))
     }
 
-    fn since_mark(&mut self) -> Result<Vec<Value>, PickleError> {
+    fn since_mark(&mut self) -> Result<Vec<Value>, MachineError> {
         let mark = self.marks.pop().ok_or(EMPTY)?;
         self.above(mark)
     }
 
-    fn top(&mut self) -> Result<Option<&mut Node>, PickleError> {
+    fn top(&mut self) -> Result<Option<&mut Node>, MachineError> {
         match self.stack.last().ok_or(EMPTY)? {
             Value::Compound(id) => Ok(self.nodes.get_mut(*id)),
             _ => Ok(None),
         }
     }
 
-    fn top_list(&mut self) -> Result<&mut Vec<Value>, PickleError> {
+    fn top_list(&mut self) -> Result<&mut Vec<Value>, MachineError> {
         match self.top()? {
             Some(Node::List(list)) => Ok(list),
             _ => Err(TYPE),
         }
     }
 
-    fn top_dict(&mut self) -> Result<&mut Vec<(Value, Value)>, PickleError> {
+    fn top_dict(&mut self) -> Result<&mut Vec<(Value, Value)>, MachineError> {
         match self.top()? {
             Some(Node::Dict(dict)) => Ok(dict),
             _ => Err(TYPE),
         }
     }
 
-    fn remember(&mut self, index: usize) -> Result<(), PickleError> {
+    fn remember(&mut self, index: usize) -> Result<(), MachineError> {
         let value = *self.stack.last().ok_or(EMPTY)?;
         // Picklers count up; a far-off index only asks for memory.
         if index > self.memo.len() + 1 {
-            return Err(PickleError::Damaged("memo entries out of order"));
+            return Err(MachineError::Damaged("memo entries out of order"));
         }
         if index >= self.memo.len() {
             self.memo.resize(index + 1, None);
@@ -329,13 +491,13 @@ impl<'a> Machine<'a> {
         Ok(())
     }
 
-    fn recall(&mut self, index: usize) -> Result<(), PickleError> {
+    fn recall(&mut self, index: usize) -> Result<(), MachineError> {
         let value = self.memo.get(index).copied().flatten();
-        self.stack.push(value.ok_or(PickleError::Damaged("a memo entry that was never made"))?);
+        self.stack.push(value.ok_or(MachineError::Damaged("a memo entry that was never made"))?);
         Ok(())
     }
 
-    fn list_of(&self, value: Value) -> Result<&[Value], PickleError> {
+    fn list_of(&self, value: Value) -> Result<&[Value], MachineError> {
         match value {
             Value::Compound(id) => match self.nodes.get(id) {
                 Some(Node::List(list)) => Ok(list),
@@ -345,7 +507,7 @@ impl<'a> Machine<'a> {
         }
     }
 
-    fn text_of(&self, value: Value) -> Result<&str, PickleError> {
+    fn text_of(&self, value: Value) -> Result<&str, MachineError> {
         match value {
             Value::Compound(id) => match self.nodes.get(id) {
                 Some(Node::Text(text)) => Ok(text),
@@ -356,22 +518,22 @@ impl<'a> Machine<'a> {
     }
 
     /// `('storage', CLASS, KEY, DEVICE, NUMEL)`
-    fn persistent(&mut self) -> Result<(), PickleError> {
+    fn persistent(&mut self) -> Result<(), MachineError> {
         let id = self.pop()?;
-        let &[word, Value::Class(Class::Storage(kind)), key, _device, Value::Int(numel)] =
+        let &[word, Value::Class(Class::Storage(number)), key, _device, Value::Int(numel)] =
             self.list_of(id)?
         else {
-            return Err(PickleError::Damaged("a storage that is not described as one"));
+            return Err(MachineError::Damaged("a storage that is not described as one"));
         };
         if self.text_of(word)? != "storage" || numel < 0 {
-            return Err(PickleError::Damaged("a storage that is not described as one"));
+            return Err(MachineError::Damaged("a storage that is not described as one"));
         }
         let key = self.text_of(key)?.to_owned();
-        self.push(Node::Storage(Storage { key, kind, numel }));
+        self.push(Node::Storage(Storage { key, number, numel }));
         Ok(())
     }
 
-    fn apply(&mut self) -> Result<(), PickleError> {
+    fn apply(&mut self) -> Result<(), MachineError> {
         let arguments = self.pop()?;
         let Value::Class(class) = self.pop()? else { return Err(TYPE) };
         let arguments = self.list_of(arguments)?.to_vec();
@@ -390,7 +552,7 @@ impl<'a> Machine<'a> {
             Class::Module => self.push(Node::Dict(Vec::new())),
             Class::RebuildTensor => {
                 let [Value::Compound(storage), Value::Int(offset), shape, stride, ..] = arguments[..] else {
-                    return Err(PickleError::Damaged("a tensor that is not described as one"));
+                    return Err(MachineError::Damaged("a tensor that is not described as one"));
                 };
                 let tensor = Node::Tensor {
                     storage,
@@ -403,19 +565,38 @@ impl<'a> Machine<'a> {
             Class::RebuildParameter | Class::First => {
                 self.stack.push(arguments.first().copied().unwrap_or(Value::Plain));
             }
-            Class::Storage(_) => return Err(TYPE),
+            // What it is called with says nothing that its state does not.
+            Class::Reconstruct => self.push(Node::Array(Array::default())),
+            Class::Dtype => match arguments.first().map(|&name| self.node(name)) {
+                Some(Some(Node::Bytes(name))) => {
+                    let name = name.clone();
+                    self.push(Node::Dtype(name));
+                }
+                _ => return Err(TYPE),
+            },
+            Class::Storage(_) | Class::Array => return Err(TYPE),
         }
         Ok(())
     }
 
-    fn numbers(&self, list: Value) -> Result<Vec<i64>, PickleError> {
+    fn node(&self, value: Value) -> Option<&Node> {
+        match value {
+            Value::Compound(id) => self.nodes.get(id),
+            _ => None,
+        }
+    }
+
+    fn numbers(&self, list: Value) -> Result<Vec<i64>, MachineError> {
         let number = |&value: &Value| if let Value::Int(number) = value { Ok(number) } else { Err(TYPE) };
         self.list_of(list)?.iter().map(number).collect()
     }
 
     /// State put into an object: the attributes of a module. On a dict it is `_metadata`, which no weight depends on.
-    fn build(&mut self) -> Result<(), PickleError> {
+    fn build(&mut self) -> Result<(), MachineError> {
         let state = self.pop()?;
+        if let Some(Node::Array(_)) = self.top()? {
+            return self.fill_array(state);
+        }
         let attributes = match state {
             Value::Compound(id) => match self.nodes.get(id) {
                 Some(Node::Dict(attributes)) => attributes.clone(),
@@ -427,6 +608,23 @@ impl<'a> Machine<'a> {
             && dict.is_empty()
         {
             *dict = attributes;
+        }
+        Ok(())
+    }
+}
+
+impl Machine<'_> {
+    /// `(version, shape, dtype, by columns, data)`
+    fn fill_array(&mut self, state: Value) -> Result<(), MachineError> {
+        const ARRAY: MachineError = MachineError::Damaged("an array whose state is not one");
+        let &[_, shape, dtype, order, data] = self.list_of(state)? else { return Err(ARRAY) };
+        let (Some(Node::Dtype(dtype)), Some(Node::Bytes(data))) = (self.node(dtype), self.node(data)) else {
+            return Err(ARRAY);
+        };
+        let (dtype, data) = (dtype.clone(), data.clone());
+        let filled = Array { shape: self.numbers(shape)?, dtype, by_columns: order == Value::True, data };
+        if let Some(Node::Array(array)) = self.top()? {
+            *array = filled;
         }
         Ok(())
     }
