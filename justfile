@@ -15,6 +15,11 @@ default:
 demo *ARGS:
     tests/demo.sh {{ ARGS }}
 
+# Two tiny CLIPs, pretrained on two sources, on two tasks at 1, 5, 20 and all shots: a table, twice the same
+[group('use')]
+demo-transfer *ARGS:
+    tests/demo_transfer.sh {{ ARGS }}
+
 # Shards of a known SOURCE (`pairmill-ingest sources` lists them and what to download) from INPUT into OUTPUT
 [group('use')]
 shards SOURCE INPUT OUTPUT *ARGS:
@@ -26,6 +31,23 @@ shards SOURCE INPUT OUTPUT *ARGS:
 train RECIPE SHARDS OUT *ARGS:
     cargo build --release --quiet -p pairmill-train
     "$CARGO_TARGET_DIR/release/pairmill-train" run {{ RECIPE }} --data {{ quote(SHARDS) }} --out {{ quote(OUT) }} {{ ARGS }}
+
+# Bring CHECKPOINT to the labelled dataset TASK (`pairmill-train datasets list`) in DATA; again: goes on
+[group('use')]
+transfer CHECKPOINT TASK DATA OUT *ARGS:
+    cargo build --release --quiet -p pairmill-train
+    "$CARGO_TARGET_DIR/release/pairmill-train" transfer {{ quote(CHECKPOINT) }} --task {{ quote(TASK) }} --data {{ quote(DATA) }} --out {{ quote(OUT) }} {{ ARGS }}
+
+# A grid of transfers from a TOML file into OUT; again: goes on
+[group('use')]
+sweep GRID OUT *ARGS:
+    cargo build --release --quiet -p pairmill-train
+    "$CARGO_TARGET_DIR/release/pairmill-train" sweep {{ quote(GRID) }} --out {{ quote(OUT) }} {{ ARGS }}
+
+# The 80 prompts and 1,000 class names of ImageNet into FOLDER, from the open_clip package (pinned, in a venv in the cache)
+[group('use')]
+prompts FOLDER="prompts":
+    tests/peers/prompts.sh {{ quote(FOLDER) }}
 
 # One page from result rows: `just report results.parquet --out report.html`
 [group('use')]
