@@ -75,6 +75,11 @@ bench-captions *ARGS:
 bench-tokenizer *ARGS:
     bench/tokenizer.sh {{ ARGS }}
 
+# RandAugment's operations by timm over PIL and by Pairmill: CPU per 224 x 224 picture
+[group('bench')]
+bench-augment *ARGS:
+    bench/augment.sh {{ ARGS }}
+
 # The loader beside webdataset + open_clip, DALI and SPDL, and raw tar scans beside `cat`: CPU seconds per sample
 [group('bench')]
 bench-loader *ARGS:

@@ -1,38 +1,25 @@
-//! From an image's size to the window that is cut out of it: torchvision's rules, with a random generator of our own
-//! that depends on the sample's position alone.
+//! From an image's size to the window that is cut out of it, and to what is done to the square afterwards: the rules of
+//! torchvision and timm, with a random generator of our own that depends on the sample's position alone.
+//!
+//! [`ImageTransform`] is the whole of it: [`RandomCrop`] or a centre decides the window before decoding ends,
+//! [`RandAugment`] changes the finished bytes in place. [`RandomErasing`] works on normalised floats, which the loader
+//! does not make; whoever normalises calls it.
 
-use pairmill_pixels::{CropBox, CropConfig, Placement, View};
+mod crop;
+mod erasing;
+mod rand_augment;
+
+use pairmill_pixels::{CropConfig, PixelError, Placement, Rgb8Mut, Scratch, View};
 use serde::{Deserialize, Serialize};
 
+pub use self::crop::{DEFAULT_RATIO, DEFAULT_SCALE, RandomCrop, SLIP_SCALE};
+pub use self::erasing::{EraseBox, RandomErasing};
+pub use self::rand_augment::RandAugment;
 use crate::error::LoaderError;
 use crate::order::Rng;
 
-/// Area of the window, as shares of the picture's: open_clip's.
-pub const DEFAULT_SCALE: (f64, f64) = (0.9, 1.0);
-/// Area of the window for SimCLR, SLIP and fine-tuning.
-pub const SLIP_SCALE: (f64, f64) = (0.08, 1.0);
-/// Width over height of the window.
-pub const DEFAULT_RATIO: (f64, f64) = (3.0 / 4.0, 4.0 / 3.0);
-/// Windows that are tried before the centre is taken.
-const TRIES: usize = 10;
-
-/// A random window, and maybe a mirrored one.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct RandomCrop {
-    /// Smallest and largest share of the picture's area, in (0, 1].
-    pub scale: (f64, f64),
-    /// Smallest and largest width over height; drawn evenly on the logarithm.
-    pub ratio: (f64, f64),
-    /// Probability of mirroring left and right.
-    pub flip: f64,
-}
-
-impl Default for RandomCrop {
-    fn default() -> Self {
-        Self { scale: DEFAULT_SCALE, ratio: DEFAULT_RATIO, flip: 0.0 }
-    }
-}
+/// timm's evaluation shows this share of the resized picture's shorter side.
+const CENTRE_SHARE: f64 = 0.875;
 
 /// Which part of the picture is shown.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -42,6 +29,11 @@ pub enum Augment {
     RandomCrop(RandomCrop),
     /// Shorter side to the target, centre square.
     Centre,
+    /// Shorter side to `resize`, centre square.
+    CentreOf {
+        /// In pixels, at least the target's side.
+        resize: u32,
+    },
 }
 
 /// From image bytes to pixels.
@@ -52,6 +44,9 @@ pub struct ImageTransform {
     pub pixels: CropConfig,
     /// The part that is shown.
     pub augment: Augment,
+    /// What is done to the square; nothing without.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rand_augment: Option<RandAugment>,
 }
 
 impl Default for ImageTransform {
@@ -64,12 +59,29 @@ impl ImageTransform {
     /// open_clip's training transform to `side` × `side` pixels.
     pub fn training(side: u32) -> Self {
         let pixels = CropConfig { side, ..CropConfig::default() };
-        Self { pixels, augment: Augment::RandomCrop(RandomCrop::default()) }
+        Self { pixels, augment: Augment::RandomCrop(RandomCrop::default()), rand_augment: None }
     }
 
     /// open_clip's evaluation transform.
     pub fn evaluation(side: u32) -> Self {
         Self { augment: Augment::Centre, ..Self::training(side) }
+    }
+
+    /// timm's training transform as far as bytes go: windows of 8 to 100 % of the area, half of them mirrored, then
+    /// [`RandAugment`]. [`RandomErasing`] follows once the pixels are normalised.
+    pub fn fine_tuning(side: u32) -> Self {
+        let crop = RandomCrop { scale: SLIP_SCALE, flip: 0.5, ..RandomCrop::default() };
+        Self {
+            augment: Augment::RandomCrop(crop),
+            rand_augment: Some(RandAugment::default()),
+            ..Self::training(side)
+        }
+    }
+
+    /// timm's evaluation transform: the centre 224 of 256, and so in proportion.
+    pub fn fine_tuning_evaluation(side: u32) -> Self {
+        let resize = (f64::from(side) / CENTRE_SHARE) as u32;
+        Self { augment: Augment::CentreOf { resize }, ..Self::training(side) }
     }
 
     /// Bytes of one finished picture.
@@ -78,65 +90,45 @@ impl ImageTransform {
     }
 
     pub(crate) fn validate(&self) -> Result<(), LoaderError> {
-        let Augment::RandomCrop(crop) = &self.augment else { return Ok(()) };
-        let ordered = |(low, high): (f64, f64), max: f64| low > 0.0 && low <= high && high <= max;
-        for (option, value, fine, rule) in [
-            (
-                "crop scale",
-                crop.scale,
-                ordered(crop.scale, 1.0),
-                "two shares of the area, 0 < low <= high <= 1",
-            ),
-            ("crop ratio", crop.ratio, ordered(crop.ratio, f64::MAX), "two ratios, 0 < low <= high"),
-            ("crop flip", (crop.flip, 1.0), (0.0..=1.0).contains(&crop.flip), "a probability"),
-        ] {
-            if !fine {
-                return Err(LoaderError::Option { option, value: format!("{value:?}"), rule });
+        match &self.augment {
+            Augment::RandomCrop(crop) => crop.validate()?,
+            Augment::CentreOf { resize } if *resize < self.pixels.side => {
+                return Err(LoaderError::Option {
+                    option: "centre_of resize",
+                    value: resize.to_string(),
+                    rule: "at least the side of the finished picture",
+                });
             }
+            Augment::Centre | Augment::CentreOf { .. } => {}
         }
-        Ok(())
+        self.rand_augment.as_ref().map_or(Ok(()), RandAugment::validate)
     }
 
-    /// The window of a picture of `width` × `height` pixels.
-    pub(crate) fn place(&self, width: u32, height: u32, rng: &mut Rng) -> Placement {
+    /// The window of a picture of `width` × `height` pixels; the first part of a sample's random numbers.
+    pub fn place(&self, width: u32, height: u32, rng: &mut Rng) -> Placement {
+        let unturned = |view| Placement { view, mirrored: false };
         match &self.augment {
-            Augment::Centre => Placement { view: View::Centre, mirrored: false },
+            Augment::Centre => unturned(View::Centre),
+            Augment::CentreOf { resize } => unturned(View::CentreOf { resize: *resize }),
             Augment::RandomCrop(crop) => {
                 let view = View::Crop(crop.draw(width, height, rng));
                 Placement { view, mirrored: crop.flip > 0.0 && rng.unit() < crop.flip }
             }
         }
     }
-}
 
-impl RandomCrop {
-    /// torchvision's `RandomResizedCrop.get_params`.
-    fn draw(&self, width: u32, height: u32, rng: &mut Rng) -> CropBox {
-        let (full_width, full_height) = (f64::from(width), f64::from(height));
-        let area = full_width * full_height;
-        let (low, high) = (self.ratio.0.ln(), self.ratio.1.ln());
-        for _ in 0..TRIES {
-            let target = area * rng.between(self.scale.0, self.scale.1);
-            let ratio = rng.between(low, high).exp();
-            let across = (target * ratio).sqrt().round_ties_even();
-            let down = (target / ratio).sqrt().round_ties_even();
-            if across > 0.0 && across <= full_width && down > 0.0 && down <= full_height {
-                let (across, down) = (across as u32, down as u32);
-                let top = rng.below(u64::from(height - down) + 1) as u32;
-                let left = rng.below(u64::from(width - across) + 1) as u32;
-                return CropBox { left, top, width: across, height: down };
-            }
+    /// What is done to the finished square, in place; the second part of the random numbers.
+    ///
+    /// # Errors
+    /// [`PixelError::Encode`] where `square` has not [`slot_bytes`](Self::slot_bytes) bytes.
+    pub fn augment(&self, square: &mut [u8], rng: &mut Rng, scratch: &mut Scratch) -> Result<(), PixelError> {
+        let Some(rand_augment) = &self.rand_augment else { return Ok(()) };
+        let side = self.pixels.side;
+        let mut picture = Rgb8Mut::new(square, side, side)?;
+        for op in rand_augment.draw(rng, side, side) {
+            op.apply(&mut picture, rand_augment.fill, scratch);
         }
-        let shape = full_width / full_height;
-        let (across, down) = if shape < self.ratio.0 {
-            (width, (full_width / self.ratio.0).round_ties_even() as u32)
-        } else if shape > self.ratio.1 {
-            ((full_height * self.ratio.1).round_ties_even() as u32, height)
-        } else {
-            (width, height)
-        };
-        let (across, down) = (across.clamp(1, width), down.clamp(1, height));
-        CropBox { left: (width - across) / 2, top: (height - down) / 2, width: across, height: down }
+        Ok(())
     }
 }
 
@@ -145,25 +137,25 @@ mod tests {
     use super::*;
 
     #[test]
-    fn windows_keep_to_scale_and_ratio() {
-        let crop = RandomCrop { scale: SLIP_SCALE, ..RandomCrop::default() };
-        let (mut smallest, mut largest) = (f64::MAX, 0.0_f64);
-        for seed in 0..2_000 {
-            let mut rng = Rng::new(&[seed]);
-            let CropBox { left, top, width, height } = crop.draw(500, 375, &mut rng);
-            assert!(left + width <= 500 && top + height <= 375);
-            let ratio = f64::from(width) / f64::from(height);
-            assert!((0.73..1.36).contains(&ratio), "{width}x{height}");
-            let share = f64::from(width * height) / (500.0 * 375.0);
-            (smallest, largest) = (smallest.min(share), largest.max(share));
-        }
-        assert!((0.075..0.1).contains(&smallest) && largest > 0.95, "{smallest} {largest}");
+    fn configurations_of_older_runs_read_and_write_the_same() {
+        let older = r#"{"pixels":{"side":224,"planes":false,"dct_scaling":true,"truncated":"fail","limits":LIMITS},"augment":{"random_crop":{"scale":[0.9,1.0],"ratio":[0.75,1.3333333333333333],"flip":0.0}}}"#;
+        let limits = serde_json::to_string(&pairmill_pixels::Limits::default()).unwrap();
+        let older = older.replace("LIMITS", &limits);
+        let read: ImageTransform = serde_json::from_str(&older).unwrap();
+        assert_eq!(read, ImageTransform::training(224));
+        assert_eq!(serde_json::to_string(&read).unwrap(), older);
     }
 
     #[test]
-    fn a_strip_falls_back_to_its_centre() {
-        let mut rng = Rng::new(&[1]);
-        let found = RandomCrop::default().draw(1000, 30, &mut rng);
-        assert_eq!(found, CropBox { left: 480, top: 0, width: 40, height: 30 });
+    fn presets_survive_the_disk_and_are_valid() {
+        for preset in [ImageTransform::fine_tuning(224), ImageTransform::fine_tuning_evaluation(224)] {
+            preset.validate().unwrap();
+            let written = serde_json::to_string(&preset).unwrap();
+            assert_eq!(serde_json::from_str::<ImageTransform>(&written).unwrap(), preset);
+        }
+        let evaluation = ImageTransform::fine_tuning_evaluation(224);
+        assert_eq!(evaluation.augment, Augment::CentreOf { resize: 256 });
+        let narrow = ImageTransform { augment: Augment::CentreOf { resize: 223 }, ..evaluation };
+        assert!(matches!(narrow.validate(), Err(LoaderError::Option { option: "centre_of resize", .. })));
     }
 }

@@ -46,7 +46,10 @@ mod skipped;
 mod state;
 mod stats;
 
-pub use augment::{Augment, DEFAULT_RATIO, DEFAULT_SCALE, ImageTransform, RandomCrop, SLIP_SCALE};
+pub use augment::{
+    Augment, DEFAULT_RATIO, DEFAULT_SCALE, EraseBox, ImageTransform, RandAugment, RandomCrop, RandomErasing,
+    SLIP_SCALE,
+};
 pub use batch::{Batch, Origin, Slot};
 pub use buffer::{HeapBuffer, ImageBuffer};
 pub use config::{

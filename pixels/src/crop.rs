@@ -26,6 +26,7 @@ use crate::geometry::Size;
 use crate::header;
 use crate::jpeg::Markers;
 use crate::jpeg::decode::{JpegDecoder, shrink_for};
+use crate::raster::{Rgb8, check_bytes};
 
 /// Default side of the finished square, in pixels: what RN50 and ViT-B/32 take.
 pub const DEFAULT_SIDE: u32 = 224;
@@ -144,16 +145,73 @@ impl Cropper {
         result
     }
 
+    /// Decodes `bytes` at full size to what [`write`](Self::write) cuts from: once, for a picture that
+    /// [`write_rgb`](Self::write_rgb) cuts many times. [`CropConfig::planes`] and [`CropConfig::dct_scaling`] do not
+    /// enter; alpha is dropped, and EXIF orientation left alone.
+    ///
+    /// # Errors
+    /// A typed failure of this image.
+    pub fn decode_rgb(&mut self, bytes: &[u8]) -> Result<Rgb8, PixelError> {
+        let result = self.decode_any(bytes);
+        if result.is_err() {
+            self.decoder.renew();
+        }
+        self.trim();
+        result
+    }
+
+    fn decode_any(&mut self, bytes: &[u8]) -> Result<Rgb8, PixelError> {
+        let details = header::read(bytes)?;
+        let CropConfig { limits, truncated, .. } = &self.config;
+        limits.check(&details.header)?;
+        if let Some(markers) = &details.jpeg
+            && let Some(header) = self.decoder.header(bytes, markers, limits)?
+        {
+            let (raster, _) = self.decoder.raster(bytes, &header, 1, *truncated, limits)?;
+            return Ok(raster.into_rgb8());
+        }
+        let picture = decode::decode_any(bytes, &details, limits)?;
+        let (width, height) = (picture.width(), picture.height());
+        Ok(Rgb8 { width, height, data: picture.into_rgb8().into_raw() })
+    }
+
+    /// Cuts and resizes as [`write`](Self::write) does, from a decoded picture: RGB interleaved, rows without padding.
+    ///
+    /// # Errors
+    /// [`PixelError::Encode`] where `rgb` has not `width * height * 3` bytes or `out` not
+    /// [`out_bytes`](Self::out_bytes), or the window lies outside the picture.
+    pub fn write_rgb(
+        &mut self,
+        rgb: &[u8],
+        width: u32,
+        height: u32,
+        placement: Placement,
+        out: &mut [u8],
+    ) -> Result<(), PixelError> {
+        self.check_slot(out)?;
+        check_bytes(rgb.len(), width, height)?;
+        let region = placement.view.region(width, height, self.config.side)?;
+        let result = self.resize_rgb(rgb, Size::new(width, height), &region.window(1), out);
+        mirror(out, placement.mirrored, self.config.side);
+        self.trim();
+        result
+    }
+
+    fn check_slot(&self, out: &[u8]) -> Result<(), PixelError> {
+        let (wanted, given) = (self.out_bytes(), out.len());
+        if given != wanted {
+            return Err(PixelError::Encode(format!("the slot has {given} bytes, the picture {wanted}")));
+        }
+        Ok(())
+    }
+
     fn write_any(
         &mut self,
         bytes: &[u8],
         place: impl FnOnce(u32, u32) -> Placement,
         out: &mut [u8],
     ) -> Result<(), PixelError> {
-        if out.len() != self.out_bytes() {
-            let (wanted, given) = (self.out_bytes(), out.len());
-            return Err(PixelError::Encode(format!("the slot has {given} bytes, the picture {wanted}")));
-        }
+        self.check_slot(out)?;
         let details = header::read(bytes)?;
         self.config.limits.check(&details.header)?;
         let (width, height) = (details.header.width, details.header.height);
@@ -175,9 +233,12 @@ impl Cropper {
                 let picture = decode::decode_any(bytes, &details, &self.config.limits)?;
                 // The decoder's own idea of the size may differ from the container's (a WebP canvas, say).
                 let size = Size::new(picture.width(), picture.height());
-                let region = match size == Size::new(width, height) {
-                    true => region,
-                    false => View::Centre.region(picture.width(), picture.height(), self.config.side)?,
+                let region = match (size == Size::new(width, height), placement.view) {
+                    (true, _) => region,
+                    (false, View::Crop(_)) => {
+                        View::Centre.region(picture.width(), picture.height(), self.config.side)?
+                    }
+                    (false, view) => view.region(picture.width(), picture.height(), self.config.side)?,
                 };
                 let pixels = picture.into_rgb8().into_raw();
                 self.resize_rgb(&pixels, size, &region.window(1), out)?;

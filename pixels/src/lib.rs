@@ -3,7 +3,8 @@
 //!
 //! In flow order: [`sniff`] names the format by content, [`probe`] reads the header only, [`Limits`] refuse what it
 //! should not promise, the size gates refuse what the user does not want, and [`Transformer`] decodes, resizes and
-//! encodes. [`Cropper`] is the other way out: a square of RGB pixels for training, nothing encoded. Sizes, rounding, borders and matting are img2dataset's; see [`TransformConfig`] for what is ours.
+//! encodes. [`Cropper`] is the other way out: a square of RGB
+//! pixels for training, nothing encoded, on which [`Op`] plays and which [`Normalisation`] turns into floats. Sizes, rounding, borders and matting are img2dataset's; see [`TransformConfig`] for what is ours.
 //!
 //! ```
 //! use pairmill_pixels::{PixelError, ResizeMode, TransformConfig, Transformer};
@@ -15,6 +16,7 @@
 //! ```
 
 mod area;
+mod augment;
 mod config;
 mod crop;
 mod decode;
@@ -26,12 +28,14 @@ mod geometry;
 mod header;
 pub mod hostile;
 mod jpeg;
+mod normalise;
 mod raster;
 mod resize;
 mod sheet;
 mod smooth;
 mod transform;
 
+pub use augment::{Op, Scratch};
 pub use config::{
     ChromaChoice, ConfigError, DctScaling, EncodeFormat, Interpolation, Limits, ResizeMode, TransformConfig,
     TruncatedPolicy, UnknownWord,
@@ -41,7 +45,8 @@ pub use decode::{decode_rgb, decode_rgb_at_least};
 pub use error::PixelError;
 pub use format::{Format, sniff};
 pub use header::{Header, probe};
-pub use raster::Rgb8;
+pub use normalise::{Normalisation, NormaliseTable};
+pub use raster::{Rgb8, Rgb8Mut};
 pub use resize::resize_rgb;
 pub use sheet::{SheetConfig, sheet};
 pub use transform::{Applied, Transformed, Transformer};

@@ -1,5 +1,6 @@
 //! Decoded pictures: 8 bits per channel, grey or RGB, rows without padding.
 
+use crate::error::PixelError;
 use crate::geometry::{Geometry, Size};
 
 /// An RGB picture, 8 bits per channel, interleaved, rows without padding.
@@ -18,6 +19,43 @@ impl Rgb8 {
     pub fn filled(width: u32, height: u32, colour: [u8; 3]) -> Self {
         Self { width, height, data: colour.repeat(width as usize * height as usize) }
     }
+
+    /// The picture to work on in place.
+    ///
+    /// # Errors
+    /// As [`Rgb8Mut::new`].
+    pub fn as_mut(&mut self) -> Result<Rgb8Mut<'_>, PixelError> {
+        Rgb8Mut::new(&mut self.data, self.width, self.height)
+    }
+}
+
+/// An [`Rgb8`] in memory that somebody lends.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Rgb8Mut<'a> {
+    pub(crate) data: &'a mut [u8],
+    pub(crate) width: u32,
+    pub(crate) height: u32,
+}
+
+impl<'a> Rgb8Mut<'a> {
+    /// A picture of `width` × `height` pixels, each at least 1.
+    ///
+    /// # Errors
+    /// [`PixelError::Encode`] where `data` has not `width * height * 3` bytes, or there are none.
+    pub fn new(data: &'a mut [u8], width: u32, height: u32) -> Result<Self, PixelError> {
+        check_bytes(data.len(), width, height)?;
+        Ok(Self { data, width, height })
+    }
+}
+
+/// Whether so many bytes are an RGB picture of that size.
+pub(crate) fn check_bytes(given: usize, width: u32, height: u32) -> Result<(), PixelError> {
+    let wanted = u128::from(width) * u128::from(height) * 3;
+    if wanted == 0 || given as u128 != wanted {
+        let message = format!("a picture of {width}x{height} has {wanted} bytes, given were {given}");
+        return Err(PixelError::Encode(message));
+    }
+    Ok(())
 }
 
 /// What the formats decode to: 1 channel (grey) or 3 (RGB).

@@ -12,8 +12,9 @@ mod support;
 use std::path::Path;
 
 use base64::Engine as _;
-use pairmill_pixels::{CropBox, CropConfig, Cropper, PixelError, Placement, View};
+use pairmill_pixels::{CropBox, CropConfig, Cropper, Limits, PixelError, Placement, TruncatedPolicy, View};
 use serde_json::Value;
+use support::noise;
 
 /// Mean over all pixels of |ours - PIL's| of one picture, in levels of 255: the filters round differently.
 const MEAN_TOLERANCE: f64 = 0.5;
@@ -38,11 +39,15 @@ fn bytes(value: &Value) -> Vec<u8> {
     base64::engine::general_purpose::STANDARD.decode(value.as_str().unwrap()).unwrap()
 }
 
-fn views(case: &Value) -> [(&'static str, View); 2] {
+fn views(case: &Value, resize: &Value) -> [(&'static str, View); 3] {
     let numbers: Vec<u32> =
         case["box"].as_array().unwrap().iter().map(|n| n.as_u64().unwrap() as u32).collect();
     let [left, top, width, height] = numbers[..] else { panic!("{case}") };
-    [("centre", View::Centre), ("window", View::Crop(CropBox { left, top, width, height }))]
+    [
+        ("centre", View::Centre),
+        ("centre_of", View::CentreOf { resize: resize.as_u64().unwrap() as u32 }),
+        ("window", View::Crop(CropBox { left, top, width, height })),
+    ]
 }
 
 fn crop(cropper: &mut Cropper, image: &[u8], view: View, mirrored: bool) -> Vec<u8> {
@@ -53,19 +58,6 @@ fn crop(cropper: &mut Cropper, image: &[u8], view: View, mirrored: bool) -> Vec<
 
 fn cropper(side: u32, planes: bool) -> Cropper {
     Cropper::new(&CropConfig { side, planes, ..CropConfig::default() }).unwrap()
-}
-
-/// The reference's `noise`.
-fn noise(width: u32, height: u32) -> Vec<u8> {
-    let row = width * 3;
-    let sample = |at: u32| {
-        let mut mixed = at.wrapping_mul(2_654_435_761);
-        mixed ^= mixed >> 15;
-        mixed = mixed.wrapping_mul(2_246_822_519);
-        mixed ^= mixed >> 13;
-        (at % row * 128 / row + mixed % 128) as u8
-    };
-    (0..row * height).map(sample).collect()
 }
 
 fn block_means(pixels: &[u8], side: usize, blocks: usize) -> Vec<f64> {
@@ -86,7 +78,7 @@ fn every_pixel_of_made_up_pictures_is_pils() {
         let (width, height) =
             (case["width"].as_u64().unwrap() as u32, case["height"].as_u64().unwrap() as u32);
         let png = support::encode_png(&noise(width, height), width, height, 3);
-        for (name, view) in views(case) {
+        for (name, view) in views(case, &reference["formula_resize"]) {
             let (ours, pils) = (crop(&mut cropper(side, true), &png, view, false), bytes(&case[name]));
             let differences = ours.iter().zip(&pils).map(|(a, b)| a.abs_diff(*b));
             let (worst, sum) =
@@ -118,7 +110,7 @@ fn fifty_photographs_are_pils_over_planes_and_over_rgb() {
         for case in cases {
             let file = case["file"].as_str().unwrap();
             let image = std::fs::read(folder.join(file)).unwrap();
-            for (name, view) in views(case) {
+            for (name, view) in views(case, &reference["resize"]) {
                 let ours = block_means(&crop(&mut cropper, &image, view, false), side as usize, blocks);
                 let differences: Vec<f64> =
                     ours.iter().zip(bytes(&case[name])).map(|(a, b)| (a - f64::from(b)).abs()).collect();
@@ -132,6 +124,70 @@ fn fifty_photographs_are_pils_over_planes_and_over_rgb() {
             }
         }
     }
+}
+
+#[test]
+fn a_picture_decoded_once_is_cut_as_from_its_bytes() {
+    let (width, height) = (90, 70);
+    let rgba: Vec<u8> = noise(width, height).chunks(3).flat_map(|p| [p[0], p[1], p[2], 9]).collect();
+    let grey: Vec<u8> = noise(width, height).chunks(3).map(|p| p[0]).collect();
+    // Without scaling in the decoder, which `decode_rgb` never does.
+    let config = CropConfig { side: 16, dct_scaling: false, ..CropConfig::default() };
+    let mut cropper = Cropper::new(&config).unwrap();
+    for bytes in [
+        support::encode_jpeg(&noise(width, height), width, height, 3),
+        support::encode_jpeg(&grey, width, height, 1),
+        support::encode_png(&rgba, width, height, 4),
+        support::to_webp(&noise(width, height), width, height),
+    ] {
+        let picture = cropper.decode_rgb(&bytes).unwrap();
+        assert_eq!((picture.width, picture.height), (width, height));
+        for mirrored in [false, true] {
+            for view in [
+                View::Centre,
+                View::CentreOf { resize: 18 },
+                View::Crop(CropBox { left: 3, top: 5, width: 60, height: 41 }),
+            ] {
+                let direct = crop(&mut cropper, &bytes, view, mirrored);
+                let mut out = vec![0; cropper.out_bytes()];
+                let placement = Placement { view, mirrored };
+                cropper.write_rgb(&picture.data, width, height, placement, &mut out).unwrap();
+                assert_eq!(out, direct, "{view:?}, mirrored {mirrored}");
+            }
+        }
+    }
+}
+
+#[test]
+fn decoding_alone_keeps_to_limits_and_policy() {
+    let jpeg = support::encode_jpeg(&noise(64, 64), 64, 64, 3);
+    let half = &jpeg[..jpeg.len() / 2];
+    let mut strict = cropper(16, true);
+    assert_eq!(strict.decode_rgb(half), Err(PixelError::Truncated));
+    assert_eq!(strict.decode_rgb(b"<html>"), Err(PixelError::NotAnImage));
+    assert_eq!(strict.decode_rgb(&jpeg).unwrap().data.len(), 64 * 64 * 3);
+    let lenient = CropConfig { truncated: TruncatedPolicy::Keep, ..CropConfig::default() };
+    let kept = Cropper::new(&lenient).unwrap().decode_rgb(half).unwrap();
+    assert_eq!((kept.width, kept.height), (64, 64));
+    let limits = Limits { max_pixels: 64 * 63, ..Limits::default() };
+    let narrow = CropConfig { limits, ..CropConfig::default() };
+    let refused = Cropper::new(&narrow).unwrap().decode_rgb(&jpeg);
+    assert!(matches!(refused, Err(PixelError::Bomb { what: "pixels", .. })), "{refused:?}");
+}
+
+#[test]
+fn pictures_and_slots_of_another_size_are_refused() {
+    let mut cropper = cropper(16, false);
+    let mut out = vec![0; cropper.out_bytes()];
+    let placement = Placement { view: View::Centre, mirrored: false };
+    let mut write = |rgb: &[u8], width, height, out: &mut [u8]| {
+        matches!(cropper.write_rgb(rgb, width, height, placement, out), Err(PixelError::Encode(_)))
+    };
+    let rgb = noise(20, 20);
+    assert!(
+        write(&rgb, 20, 21, &mut out) && write(&rgb, 0, 20, &mut out) && write(&rgb, 20, 20, &mut [0; 5])
+    );
+    assert!(!write(&rgb, 20, 20, &mut out));
 }
 
 #[test]

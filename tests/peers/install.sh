@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # install.sh NAME...: makes the test venv of each peer in the cache (about 5 GB for all) and checks that it imports.
-# Names: img2dataset webdataset open_clip huggingface dali energon spdl tensorboard. A venv whose requirements file did not
+# Names: img2dataset webdataset open_clip huggingface dali energon spdl tensorboard timm. A venv whose requirements file did not
 # change
 # since is left alone. The pins are in NAME.txt.
 set -euo pipefail
@@ -36,6 +36,7 @@ make_peer() {
         "$cache/energon/bin/pip" install --quiet --disable-pip-version-check --no-deps megatron-energon==7.4.1
         site_packages open_clip >"$(site_packages energon)/borrowed_torch.pth"
         ;;
+    timm) make timm --no-deps ;;
     *) make "$1" ;;
     esac
 }
@@ -48,6 +49,7 @@ declare -A imports=(
     [dali]='import nvidia.dali.fn'
     [energon]='import megatron.energon'
     [tensorboard]='import tensorboard.backend.event_processing.event_accumulator'
+    [timm]='import numpy, PIL.Image, importlib.util; importlib.util.find_spec("timm").origin'
     [spdl]='import spdl.io'
 )
 

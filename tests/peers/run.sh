@@ -3,8 +3,8 @@
 #
 # Real input through pairmill-ingest, then every peer over the result: JPEGs served from localhost with web captions, as
 # tars and as Parquet shards. Without names, all of: webdataset open_clip tokenizer huggingface dali energon img2dataset
-# verify pixels (what the trainer's decoder makes of the pictures, against torchvision over PIL) weights tensorboard cuda
-# (the trainer's CUDA half, loaded without a GPU).
+# verify pixels (what the trainer's decoder makes of the pictures, against torchvision over PIL) timm (RandAugment's operations)
+# weights tensorboard cuda (the trainer's CUDA half, loaded without a GPU).
 # One line per check, a table at the end, exit status 1 if any differs. Work goes to $PAIRMILL_CACHE/peer-work.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
@@ -32,7 +32,7 @@ while [ $# -gt 0 ]; do
     esac
     shift
 done
-[ ${#peers[@]} -gt 0 ] || peers=(webdataset open_clip tokenizer huggingface dali energon img2dataset verify pixels weights tensorboard cuda)
+[ ${#peers[@]} -gt 0 ] || peers=(webdataset open_clip tokenizer huggingface dali energon img2dataset verify pixels timm weights tensorboard cuda)
 for input in "$images" "$captions"; do
     if [ ! -e "$input" ]; then
         echo "SKIPPED: no $input; give --images FOLDER and --captions PARQUET (a TEXT column)" >&2
@@ -133,6 +133,11 @@ read_pixels() {
     python open_clip "$here/read_pixels.py" "${CARGO_TARGET_DIR:-$root/target}/release/examples/crop_dump" "${folders[@]}"
 }
 
+read_timm() {
+    cargo build --release --quiet --manifest-path "$root/Cargo.toml" --example augment_dump || return 1
+    python timm "$here/read_timm.py" "${CARGO_TARGET_DIR:-$root/target}/release/examples/augment_dump" "$images"
+}
+
 # trainer_example NAME: builds an example of the trainer and prints its path.
 trainer_example() {
     cargo build --release --quiet --manifest-path "$root/Cargo.toml" -p pairmill-train --example "$1" || return 1
@@ -170,6 +175,7 @@ for peer in "${peers[@]}"; do
         ;;
     verify) check verify verify_against_all ;;
     pixels) check pixels read_pixels ;;
+    timm) check timm read_timm ;;
     weights) check weights check_weights ;;
     tensorboard) check tensorboard read_tensorboard ;;
     cuda) check cuda "$here/cuda.sh" ;;

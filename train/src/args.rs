@@ -8,6 +8,7 @@ use toml::{Table, Value};
 
 use crate::config::{ConfigError, DeviceName, TrainConfig};
 use crate::downstream::command::DatasetsArgs;
+use crate::transfer::args::{SweepArgs, TransferArgs};
 
 /// CLIP from shards.
 #[derive(Debug, Parser)]
@@ -29,6 +30,7 @@ Examples:
   pairmill-train run clip-rn50 --data laion --out runs/laion        # again: goes on where it stopped
   torchrun --nproc-per-node 8 --no-python pairmill-train run clip-rn50 --data laion --out runs/laion
   pairmill-train evaluate runs/laion --zero-shot shapes.toml
+  pairmill-train transfer runs/laion --task pets --data data/pets --out results/pets
   pairmill-train export runs/laion laion-rn50.safetensors           # open_clip loads it
   pairmill-train tokenize < captions.txt > ids.txt";
 
@@ -39,6 +41,10 @@ pub enum Command {
     Run(Box<RunArgs>),
     /// Evaluate a checkpoint: zero-shot tasks, retrieval and loss on held-out shards
     Evaluate(EvaluateArgs),
+    /// Bring a checkpoint to a labelled dataset: zero-shot, linear probe, fine-tuning, at few shots or all images
+    Transfer(Box<TransferArgs>),
+    /// A grid of transfers from a file: sources, tasks, shots, rates, seeds
+    Sweep(SweepArgs),
     /// Write a checkpoint's weights as open_clip reads them
     Export(ExportArgs),
     /// Turn weights of open_clip or OpenAI (.pt, .safetensors) into weights that --init-from takes

@@ -4,7 +4,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use pairmill_loader::{DatasetConfig, ImageTransform, Order, RandomCrop, SourceSpec};
+use pairmill_loader::{DatasetConfig, ImageTransform, Order, RandAugment, RandomCrop, SourceSpec};
 use pairmill_tokens::{CONTEXT_LENGTH, Truncation};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -134,6 +134,9 @@ pub struct DataConfig {
     /// The random part of an image that is shown.
     #[serde(default)]
     pub crop: RandomCrop,
+    /// Operations that change the finished picture; none without.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rand_augment: Option<RandAugment>,
     /// Which end of a long caption is lost.
     #[serde(default)]
     pub truncation: Truncation,
@@ -406,6 +409,7 @@ impl TrainConfig {
     pub fn transform(&self, image_size: u32) -> ImageTransform {
         ImageTransform {
             augment: pairmill_loader::Augment::RandomCrop(self.data.crop),
+            rand_augment: self.data.rand_augment,
             ..ImageTransform::training(image_size)
         }
     }
@@ -451,5 +455,37 @@ fn lay_over(below: &mut Table, above: Table) {
                 below.insert(key, value);
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn run(more: &str) -> TrainConfig {
+        let sources = "[[data.sources]]\nshards = '/shards'\n";
+        let layers = [
+            TrainConfig::recipe("clip-rn50").unwrap(),
+            ("test".into(), format!("{sources}{more}").parse().unwrap()),
+        ];
+        TrainConfig::from_layers(layers.into()).unwrap()
+    }
+
+    #[test]
+    fn augmentation_changes_the_hash_and_its_absence_does_not() {
+        let plain = run("");
+        let value = serde_json::to_value(&plain).unwrap();
+        // What is hashed is what is written: a key more would rename every run there is.
+        assert!(
+            value["data"].get("crop").is_some() && value["data"].get("rand_augment").is_none(),
+            "{value}"
+        );
+        assert_eq!(plain.transform(224).rand_augment, None);
+        let augmented = run("[data.rand_augment]\nmagnitude = 7.0\n");
+        assert_ne!(augmented.hash(), plain.hash());
+        let wanted = RandAugment { magnitude: 7.0, ..RandAugment::default() };
+        assert_eq!(augmented.transform(224).rand_augment, Some(wanted));
+        let read: TrainConfig = toml::from_str(&augmented.to_toml().unwrap()).unwrap();
+        assert_eq!(read, augmented);
     }
 }

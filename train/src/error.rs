@@ -1,8 +1,12 @@
 //! What ends a training run, and whether the input is at fault.
 
+use pairmill_pixels::PixelError;
 use pairmill_shards::atomic::FileError;
 
 use crate::config::ConfigError;
+use crate::downstream::DatasetError;
+use crate::downstream::prompt_name::NameError;
+use crate::downstream::shots::ShotError;
 use crate::eval::task::TaskError;
 use crate::feed::FeedError;
 use crate::launch::LaunchError;
@@ -54,6 +58,31 @@ pub enum TrainError {
     /// The loss or the weights are no numbers any more.
     #[error(transparent)]
     Diverged(#[from] crate::log::Diverged),
+    /// A labelled dataset.
+    #[error(transparent)]
+    Dataset(#[from] DatasetError),
+    /// Class names.
+    #[error(transparent)]
+    Names(#[from] NameError),
+    /// Shots.
+    #[error("{task}: {error}")]
+    Shots {
+        /// The task.
+        task: String,
+        /// Why they cannot be drawn.
+        error: ShotError,
+    },
+    /// A labelled picture that cannot be decoded.
+    #[error("{file}: {error}; replace it or take it out of the dataset's list")]
+    BadPicture {
+        /// Where it lies.
+        file: String,
+        /// What is wrong with it.
+        error: PixelError,
+    },
+    /// A transfer that cannot be run as asked.
+    #[error("{0}")]
+    Transfer(String),
     /// CUDA is wanted and not to be had.
     #[error("no CUDA device {index}: {why}")]
     NoCuda {
@@ -105,6 +134,11 @@ impl TrainError {
             | Self::Task(_)
             | Self::Label { .. }
             | Self::Checkpoint(_)
+            | Self::Dataset(_)
+            | Self::Names(_)
+            | Self::Shots { .. }
+            | Self::BadPicture { .. }
+            | Self::Transfer(_)
             | Self::NoCuda { .. }
             | Self::OutOfMemory { .. } => true,
             Self::Feed(FeedError::Loader(_) | FeedError::NoBatch { .. }) | Self::Model(_) => true,

@@ -4,17 +4,13 @@
 use std::time::{Duration, Instant};
 
 use pairmill_loader::{Batch, ImageBuffer, Loader, LoaderError, LoaderState, Slot};
+use pairmill_pixels::Normalisation;
 use tch::{Device, Kind, Tensor};
 
 use crate::model::trimmed;
 use crate::torch::TorchError;
 use crate::torch::memory::{HostBytes, HostSlot};
 use crate::torch::stream::{Event, Stream};
-
-/// Means of CLIP's training pixels, red, green, blue, on a scale of 0–1 (protocol of Radford et al. 2021).
-pub const CLIP_MEAN: [f64; 3] = [0.481_454_66, 0.457_827_5, 0.408_210_73];
-/// Their standard deviations.
-pub const CLIP_STD: [f64; 3] = [0.268_629_54, 0.261_302_58, 0.275_777_11];
 
 /// What can go wrong between the shards and the device.
 #[derive(Debug, thiserror::Error)]
@@ -123,13 +119,14 @@ impl DeviceBatch {
 
 /// Turns bytes into what the model takes: `pixels * scale + shift` per channel.
 #[derive(Debug)]
-struct Normalise {
+pub(crate) struct Normalise {
     scale: Tensor,
     shift: Tensor,
 }
 
 impl Normalise {
-    fn new(mean: [f64; 3], std: [f64; 3], device: Device) -> Result<Self, TorchError> {
+    pub(crate) fn new(statistics: Normalisation, device: Device) -> Result<Self, TorchError> {
+        let (mean, std) = (statistics.mean(), statistics.std());
         let per_channel = |values: [f64; 3]| -> Result<Tensor, tch::TchError> {
             Tensor::f_from_slice(&values)?.f_to_kind(Kind::Float)?.f_view([1, 3, 1, 1])?.f_to_device(device)
         };
@@ -139,7 +136,7 @@ impl Normalise {
     }
 
     /// uint8 n×H×W×3 to f32 n×3×H×W; memory stays in the bytes' order, which is channels-last.
-    fn apply(&self, bytes: &Tensor) -> Result<Tensor, tch::TchError> {
+    pub(crate) fn apply(&self, bytes: &Tensor) -> Result<Tensor, tch::TchError> {
         let pixels = bytes.f_permute([0, 3, 1, 2])?.f_to_kind(Kind::Float)?;
         pixels.f_mul(&self.scale)?.f_add(&self.shift)
     }
@@ -191,7 +188,7 @@ impl Feed {
             loader,
             device,
             side,
-            normalise: Normalise::new(CLIP_MEAN, CLIP_STD, device)?,
+            normalise: Normalise::new(Normalisation::Clip, device)?,
             batch_size: config.batch_size as i64,
             side_pixels: i64::from(config.image.pixels.side),
             context_length: config.context_length as i64,

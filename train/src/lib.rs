@@ -22,4 +22,5 @@ mod pickle;
 pub mod ranks;
 pub mod torch;
 pub mod trainer;
+pub mod transfer;
 pub mod weights;

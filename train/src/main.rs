@@ -1,5 +1,7 @@
 //! The `pairmill-train` command: arguments in, exit code out; all work is in the library.
 
+mod command;
+
 use std::io::{self, Write};
 use std::num::NonZeroUsize;
 use std::process::ExitCode;
@@ -39,6 +41,14 @@ fn main() -> ExitCode {
     let outcome = match cli.command {
         Command::Run(args) => run(&args),
         Command::Evaluate(args) => evaluate_command(&args),
+        Command::Transfer(args) => args
+            .resolve()
+            .map_err(Into::into)
+            .and_then(|config| command::transfer::sweep(&config, &args.running, None)),
+        Command::Sweep(args) => args
+            .resolve()
+            .map_err(Into::into)
+            .and_then(|config| command::transfer::sweep(&config, &args.running, args.part)),
         Command::Export(args) => export(&args),
         Command::Import(args) => import(&args),
         Command::Curve(args) => curve(&args),
@@ -88,7 +98,7 @@ fn run(args: &RunArgs) -> anyhow::Result<ExitCode> {
         }
         return Ok(ExitCode::SUCCESS);
     }
-    let stop = stop_on_signal()?;
+    let stop = stop_on_signal("this step is finished and kept")?;
     let quiet = args.quiet || launch.rank != 0;
     let report = trainer::run(&config, &args.out, &launch, quiet, &stop)?;
     if launch.rank != 0 {
@@ -215,14 +225,14 @@ fn in_one_line(error: &anyhow::Error) -> String {
 }
 
 /// Ctrl-C asks once and insists the second time.
-fn stop_on_signal() -> anyhow::Result<Arc<AtomicBool>> {
+fn stop_on_signal(kept: &'static str) -> anyhow::Result<Arc<AtomicBool>> {
     let stop = Arc::new(AtomicBool::new(false));
     let flag = stop.clone();
     ctrlc::set_handler(move || {
         if flag.swap(true, Ordering::Relaxed) {
             std::process::exit(i32::from(INTERRUPTED));
         }
-        let _ = writeln!(io::stderr(), "stopping: this step is finished and kept; once more to stop at once");
+        let _ = writeln!(io::stderr(), "stopping: {kept}; once more to stop at once");
     })
     .context("cannot listen for Ctrl-C")?;
     Ok(stop)

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender};
-use pairmill_pixels::Cropper;
+use pairmill_pixels::{Cropper, Scratch};
 
 use super::{Encode, Filled, Message, Place, Task};
 use crate::batch::{Origin, Slot};
@@ -42,7 +42,9 @@ pub(crate) struct WorkerSetup {
 pub(crate) struct Worker {
     setup: WorkerSetup,
     cropper: Cropper,
+    /// Bytes of the sample being read.
     scratch: Vec<u8>,
+    augmenting: Scratch,
     decode: Duration,
     read_bytes: u64,
 }
@@ -57,7 +59,14 @@ struct Loaded {
 impl Worker {
     pub fn new(setup: WorkerSetup) -> Result<Self, LoaderError> {
         let cropper = Cropper::new(&setup.config.image.pixels)?;
-        Ok(Self { setup, cropper, scratch: Vec::new(), decode: Duration::ZERO, read_bytes: 0 })
+        Ok(Self {
+            setup,
+            cropper,
+            scratch: Vec::new(),
+            augmenting: Scratch::default(),
+            decode: Duration::ZERO,
+            read_bytes: 0,
+        })
     }
 
     /// Fills slots until there are no more, or nobody wants them.
@@ -177,13 +186,14 @@ impl Worker {
         attempt: u64,
         out: &mut [u8],
     ) -> Result<(Vec<i32>, Option<i64>), BadReason> {
-        let Self { setup, cropper, .. } = self;
+        let Self { setup, cropper, augmenting, .. } = self;
         let chosen = raw.choose(setup.dataset.config())?;
         let transform = &setup.config.image;
         let mut rng = Rng::new(&[setup.config.seed, PIXELS, place.epoch, place.position, attempt]);
         let begun = Instant::now();
         let written =
             cropper.write(chosen.image, |width, height| transform.place(width, height, &mut rng), out);
+        let written = written.and_then(|()| transform.augment(out, &mut rng, augmenting));
         self.decode += begun.elapsed();
         written?;
         let mut tokens = vec![0; self.setup.config.context_length];

@@ -7,6 +7,7 @@
     reason = "helpers of tests"
 )]
 
+mod augment;
 mod bad;
 mod exactly_once;
 mod parquet;

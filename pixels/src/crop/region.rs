@@ -23,6 +23,11 @@ pub enum View {
     Crop(CropBox),
     /// Shorter side to the square's, then the centre: torchvision's `Resize` and `CenterCrop`.
     Centre,
+    /// Shorter side to `resize` pixels, then the centre square: timm's evaluation, which takes 224 of 256.
+    CentreOf {
+        /// At least the square's side.
+        resize: u32,
+    },
 }
 
 /// A view of one picture: what is shown, and what the filter may look at.
@@ -60,11 +65,18 @@ impl View {
                     bounds: [left as usize, top as usize, right as usize, bottom as usize],
                 })
             }
-            Self::Centre => {
+            Self::Centre => Self::CentreOf { resize: side }.region(width, height, side),
+            Self::CentreOf { resize } if resize < side => {
+                let message =
+                    format!("a square of {side} pixels cannot be cut from a shorter side of {resize}");
+                Err(PixelError::Encode(message))
+            }
+            Self::CentreOf { resize } => {
                 let (short, long) = (width.min(height), width.max(height));
-                let long_side = (u64::from(side) * u64::from(long) / u64::from(short)) as f64;
+                let long_side = (u64::from(resize) * u64::from(long) / u64::from(short)) as f64;
+                let short_side = f64::from(resize);
                 let (across, down) =
-                    if width <= height { (f64::from(side), long_side) } else { (long_side, f64::from(side)) };
+                    if width <= height { (short_side, long_side) } else { (long_side, short_side) };
                 let axis = |resized: f64, stored: u32| {
                     let scale = f64::from(stored) / resized;
                     // Python's `round`, as torchvision's `center_crop` has it.
@@ -140,6 +152,17 @@ mod tests {
         // 3.5 columns left over on each side round to the even 4, 4.5 to 4 as well.
         assert_eq!(View::Centre.region(107, 100, 100).unwrap().area[0], 4.0);
         assert_eq!(View::Centre.region(109, 100, 100).unwrap().area[0], 4.0);
+    }
+
+    #[test]
+    fn the_centre_of_a_larger_picture_leaves_a_border_all_round() {
+        // 500x375 to 256: 341x256; 58.5 columns left over round to the even 58, and 16 rows.
+        let region = View::CentreOf { resize: 256 }.region(500, 375, 224).unwrap();
+        let (across, down) = (500.0 / 341.0, 375.0 / 256.0);
+        assert_eq!(region.area, [58.0 * across, 16.0 * down, 224.0 * across, 224.0 * down]);
+        assert_eq!(region.bounds, [0, 0, 500, 375]);
+        let refused = View::CentreOf { resize: 223 }.region(500, 375, 224);
+        assert!(matches!(refused, Err(PixelError::Encode(_))));
     }
 
     #[test]

@@ -3,7 +3,7 @@
     python -m venv venv && venv/bin/pip install torch torchvision pillow numpy
     venv/bin/python crop.py FOLDER_OF_JPEGS > crop.json
 
-Two parts. `real`: 50 of the folder's JPEGs, the evaluation transform and a random window each, as the means of 8 x 8
+Two parts. `real`: 50 of the folder's JPEGs, the evaluation transforms of open_clip and of timm and a random window each, as the means of 8 x 8
 blocks and the number of the pixels' mean: small, and enough to see a shift, a swapped channel or another filter.
 tests/peers/read_pixels.py compares every pixel. `formula`: pictures by a formula that the test repeats, as PNG, with
 every pixel of the result.
@@ -24,14 +24,17 @@ import torchvision.transforms.v2 as transforms
 import torchvision.transforms.v2.functional as vision
 
 SIDE = 224
+# timm's evaluation: the centre of a picture whose shorter side is this.
+RESIZE = 256
 BLOCKS = 8
 BICUBIC = transforms.InterpolationMode.BICUBIC
 FORMULA_SIDE = 32
+FORMULA_RESIZE = 37
 FORMULA_SIZES = [(100, 80), (40, 61), (33, 200), (20, 24), (64, 64)]
 
 
-def centre(image, side):
-    return vision.center_crop(vision.resize(image, side, BICUBIC), [side, side])
+def centre_of(image, resize, side):
+    return vision.center_crop(vision.resize(image, resize, BICUBIC), [side, side])
 
 
 def window(image, box, side):
@@ -69,7 +72,8 @@ def main():
     for number, path in enumerate(sorted(folder.iterdir())[::4][:50]):
         image = PIL.Image.open(path).convert("RGB")
         box = random_box(image, (0.9, 1.0) if number % 2 else (0.08, 1.0))
-        real.append({"file": path.name, "box": box, "centre": blocks(centre(image, SIDE)),
+        real.append({"file": path.name, "box": box, "centre": blocks(centre_of(image, SIDE, SIDE)),
+                     "centre_of": blocks(centre_of(image, RESIZE, SIDE)),
                      "window": blocks(window(image, box, SIDE))})
     formula = []
     for width, height in FORMULA_SIZES:
@@ -77,12 +81,14 @@ def main():
         buffer = io.BytesIO()
         image.save(buffer, "png")
         box = [width // 7, height // 5, width - width // 3, height - height // 4]
-        pixels = {name: base64.b64encode(np.asarray(made).tobytes()).decode()
-                  for name, made in [("centre", centre(image, FORMULA_SIDE)), ("window", window(image, box, FORMULA_SIDE))]}
+        made = {"centre": centre_of(image, FORMULA_SIDE, FORMULA_SIDE),
+                "centre_of": centre_of(image, FORMULA_RESIZE, FORMULA_SIDE),
+                "window": window(image, box, FORMULA_SIDE)}
+        pixels = {name: base64.b64encode(np.asarray(pixels).tobytes()).decode() for name, pixels in made.items()}
         formula.append({"width": width, "height": height, "box": box} | pixels)
     versions = {"pillow": PIL.__version__, "torchvision": torchvision.__version__}
-    json.dump({"versions": versions, "side": SIDE, "blocks": BLOCKS, "formula_side": FORMULA_SIDE, "real": real,
-               "formula": formula}, sys.stdout)
+    json.dump({"versions": versions, "side": SIDE, "resize": RESIZE, "blocks": BLOCKS, "formula_side": FORMULA_SIDE,
+               "formula_resize": FORMULA_RESIZE, "real": real, "formula": formula}, sys.stdout)
     print()
 
 

@@ -23,6 +23,19 @@ pub fn formula(width: u32, height: u32, channels: usize) -> Vec<u8> {
     pixels
 }
 
+/// The `noise` of `reference/crop.py` and `reference/augment.py`: a ramp plus pseudo-random noise, RGB.
+pub fn noise(width: u32, height: u32) -> Vec<u8> {
+    let row = width * 3;
+    let sample = |at: u32| {
+        let mut mixed = at.wrapping_mul(2_654_435_761);
+        mixed ^= mixed >> 15;
+        mixed = mixed.wrapping_mul(2_246_822_519);
+        mixed ^= mixed >> 13;
+        (at % row * 128 / row + mixed % 128) as u8
+    };
+    (0..row * height).map(sample).collect()
+}
+
 /// A picture with edges, texture and saturated colour at every scale, RGB.
 pub fn scene(width: u32, height: u32, seed: u32) -> Vec<u8> {
     let mut state = seed.wrapping_mul(2_654_435_761) | 1;

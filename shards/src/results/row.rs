@@ -3,6 +3,8 @@
 use std::fmt;
 use std::str::FromStr;
 
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use sha2::{Digest, Sha256};
 
 /// An enum whose variants are words on disk.
@@ -36,6 +38,18 @@ macro_rules! words {
                     $($word => Ok(Self::$variant),)+
                     other => Err(format!("`{other}` is none of {}", [$($word),+].join(", "))),
                 }
+            }
+        }
+
+        impl Serialize for $name {
+            fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+                to.serialize_str(self.as_str())
+            }
+        }
+
+        impl<'de> Deserialize<'de> for $name {
+            fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+                String::deserialize(from)?.parse().map_err(D::Error::custom)
             }
         }
     };
@@ -112,9 +126,35 @@ impl FromStr for Shots {
     }
 }
 
+impl Serialize for Shots {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::PerClass(n) => to.serialize_u32(*n),
+            word => to.serialize_str(&word.to_string()),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Shots {
+    /// A number, or one of the words.
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        #[serde(untagged)]
+        enum Word {
+            Number(u32),
+            Text(String),
+        }
+        match Word::deserialize(from)? {
+            Word::Number(n) => n.to_string().parse(),
+            Word::Text(text) => text.parse(),
+        }
+        .map_err(D::Error::custom)
+    }
+}
+
 /// The settings that tell runs apart, with the names of the paper's table: `us` is upstream (pretraining), `ds`
 /// downstream (fine-tuning).
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct RunConfig {
     /// Pretraining objective and way of fine-tuning: `CLIP`, `CLIP_LP-FT`, `SimCLR_LP-FT`, `Supervised`.
     pub loss: String,
@@ -168,7 +208,7 @@ impl RunConfig {
 }
 
 /// One measured value of one run.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ResultRow {
     /// Names the run: a hash of its resolved configuration.
     pub run: String,

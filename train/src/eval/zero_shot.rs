@@ -1,14 +1,14 @@
 //! Zero-shot classification: class names become prompts, prompts become a linear head, and images are told by it
 //! (Radford et al. 2021, §3.1.4).
 
-use pairmill_tokens::CONTEXT_LENGTH;
+use pairmill_tokens::{CONTEXT_LENGTH, Tokenizer, Truncation};
 use tch::{Kind, Tensor};
 
 use super::metrics::Tally;
 use super::task::{PLACE, ZeroShotTask};
 use super::{EvalSetup, Metric};
 use crate::error::TrainError;
-use crate::model::{Clip, Mode};
+use crate::model::{Clip, Mode, trimmed};
 use crate::objective::normalise;
 
 /// Prompts per forward pass of the text tower.
@@ -20,7 +20,8 @@ const PROMPTS_PER_PASS: usize = 256;
 /// When the model refuses.
 pub fn zero_shot_head(
     model: &Clip,
-    setup: &EvalSetup<'_>,
+    tokenizer: &Tokenizer,
+    truncation: Truncation,
     classes: &[String],
     templates: &[String],
 ) -> Result<Tensor, TrainError> {
@@ -28,17 +29,16 @@ pub fn zero_shot_head(
         .iter()
         .flat_map(|class| templates.iter().map(move |template| template.replace(PLACE, class)))
         .collect();
-    let mut encoder = setup.tokenizer.encoder();
+    let mut encoder = tokenizer.encoder();
     let mut features = Vec::new();
     for part in prompts.chunks(PROMPTS_PER_PASS) {
         let mut rows = vec![[0i32; CONTEXT_LENGTH]; part.len()];
         for (prompt, row) in part.iter().zip(&mut rows) {
-            encoder.tokenize_into(prompt, setup.truncation, row);
+            encoder.tokenize_into(prompt, truncation, row);
         }
-        let tokens = Tensor::f_from_slice(rows.as_flattened())?
-            .f_view([part.len() as i64, CONTEXT_LENGTH as i64])?
-            .f_to_kind(Kind::Int64)?
-            .f_to_device(setup.device)?;
+        let tokens =
+            Tensor::f_from_slice(rows.as_flattened())?.f_view([part.len() as i64, CONTEXT_LENGTH as i64])?;
+        let tokens = trimmed(&tokens)?.f_to_kind(Kind::Int64)?.f_to_device(model.weights().device())?;
         features.push(normalise(&model.encode_text(&tokens)?)?);
     }
     let all = Tensor::f_cat(&features, 0)?.f_view([classes.len() as i64, templates.len() as i64, -1])?;
@@ -51,7 +51,7 @@ pub fn zero_shot_head(
 /// When shards are missing or damaged, or a label is no class of the task.
 pub fn evaluate(model: &Clip, setup: &EvalSetup<'_>, task: &ZeroShotTask) -> Result<Vec<Metric>, TrainError> {
     let _no_grad = tch::no_grad_guard();
-    let head = zero_shot_head(model, setup, &task.classes, &task.templates)?;
+    let head = zero_shot_head(model, setup.tokenizer, setup.truncation, &task.classes, &task.templates)?;
     let mut feed = setup.feed(&task.shards, &task.samples)?;
     let mut tally = Tally::new(task.classes.len());
     while let Some(batch) = feed.next()? {

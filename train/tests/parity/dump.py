@@ -184,4 +184,5 @@ def main() -> None:
         (FIXTURES / "shapes.json").write_text(json.dumps(shapes, indent=2) + "\n")
 
 
-main()
+if __name__ == "__main__":
+    main()

@@ -59,6 +59,12 @@ pub fn weight(name: &str, shape: &[i64]) -> Tensor {
     Tensor::from_slice(&values).reshape(shape)
 }
 
+/// Numbers in [-1, 1) by name.
+pub fn uniform_values(name: &str, count: usize) -> Tensor {
+    let seed = seed(name);
+    Tensor::from_slice(&(0..count).map(|i| uniform(seed, i)).collect::<Vec<_>>())
+}
+
 /// Coarse patches under fine noise: count×3×size×size.
 pub fn pixels(count: usize, size: usize) -> Tensor {
     let (coarse, fine) = (seed("coarse"), seed("fine"));

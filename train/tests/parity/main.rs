@@ -9,6 +9,7 @@
 )]
 
 mod formula;
+mod transfer;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};

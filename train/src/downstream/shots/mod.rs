@@ -72,6 +72,25 @@ pub fn draw_nested(
     Ok(drawn)
 }
 
+/// As [`draw_nested`], taking all there are of a class that has fewer: for validation images, of which some classes may
+/// have none.
+///
+/// # Errors
+/// When a label has no class.
+pub fn draw_up_to(
+    examples: &[Example],
+    pool: &[usize],
+    classes: &[String],
+    shots: u32,
+    seed: u64,
+) -> Result<Vec<usize>, ShotError> {
+    let mut drawn = Vec::new();
+    for members in by_class(examples, pool, classes.len())? {
+        drawn.extend(ranked(examples, &members, seed, SHOT).into_iter().take(shots as usize));
+    }
+    Ok(drawn)
+}
+
 /// Holds a share of each class of `pool` out, for a validation split where there is no official one: what is kept and
 /// what is held, both in the order of `pool`. `ceil(share · n)` are held in all, each class as near to its share as whole
 /// numbers allow; a class of two or more keeps at least one.

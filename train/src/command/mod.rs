@@ -1,0 +1,3 @@
+//! Commands that are more than a call of the library and a line of output.
+
+pub mod transfer;

@@ -1,0 +1,107 @@
+//! A pretrained model as transfer takes it: loaded once, told by its bytes, with what the tables say of it.
+
+use std::fs::File;
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+use tch::Device;
+
+use super::config::SourceConfig;
+use crate::checkpoint::{Checkpoint, import_weights};
+use crate::error::TrainError;
+use crate::model::{Architecture, Clip};
+use crate::torch::rng;
+
+/// What is known of a source before its weights are read.
+#[derive(Debug, Clone)]
+pub struct Source {
+    /// As resolved: `model` and the facts of pretraining filled in from the checkpoint where it knows them.
+    pub config: SourceConfig,
+    /// Its architecture.
+    pub architecture: Architecture,
+    /// Names its weights: a hash of the file, or of nothing for fresh ones.
+    pub fingerprint: String,
+    file: Option<PathBuf>,
+}
+
+impl Source {
+    /// Finds the checkpoint and reads what stands beside the weights.
+    ///
+    /// # Errors
+    /// When there is none, or its architecture is neither known nor given.
+    pub fn open(config: &SourceConfig) -> Result<Self, TrainError> {
+        let mut config = config.clone();
+        let file = match &config.checkpoint {
+            Some(path) if path.is_dir() => {
+                let found = Checkpoint::find(path)?;
+                fill(&mut config, &found);
+                Some(found.model())
+            }
+            Some(path) => Some(path.clone()),
+            None => None,
+        };
+        let Some(model) = &config.model else {
+            return Err(TrainError::Transfer(format!(
+                "source {}: which architecture is it of? Give `model`, such as RN50",
+                config.name
+            )));
+        };
+        let architecture = Architecture::find(model)?;
+        let fingerprint = match &file {
+            Some(file) => fingerprint(file)?,
+            None => "fresh".to_owned(),
+        };
+        Ok(Self { architecture, config, fingerprint, file })
+    }
+
+    /// Whether nothing was pretrained.
+    pub fn is_scratch(&self) -> bool {
+        self.file.is_none()
+    }
+
+    /// The whole model on `device`; fresh weights are those of `seed`.
+    ///
+    /// # Errors
+    /// When the weights are damaged or another model's.
+    pub fn load(&self, device: Device, seed: u64) -> Result<Clip, TrainError> {
+        rng::seed(i64::try_from(seed).unwrap_or(0));
+        let model = Clip::new(&self.architecture, device)?;
+        if let Some(file) = &self.file {
+            import_weights(file, model.weights())?;
+        }
+        Ok(model)
+    }
+
+    /// The study's name of the image tower: `RN50`, `VITB32`.
+    pub fn arch(&self) -> String {
+        let name = self.architecture.name.trim_end_matches("-quickgelu");
+        if name.starts_with("ViT") { name.replace('-', "").to_uppercase() } else { name.to_owned() }
+    }
+}
+
+/// What a checkpoint of ours knows of its own pretraining.
+fn fill(config: &mut SourceConfig, found: &Checkpoint) {
+    let state = &found.state;
+    let number = |pointer: &str| state.config.pointer(pointer).and_then(Value::as_f64);
+    config.model.get_or_insert_with(|| state.architecture.clone());
+    config.epochs = config.epochs.or(u32::try_from(state.epoch).ok());
+    config.lr = config.lr.or_else(|| number("/optim/lr"));
+    config.batch_size = config.batch_size.or_else(|| number("/batch_size").map(|n| n as u32));
+    config.weight_decay = config.weight_decay.or_else(|| number("/optim/weight_decay"));
+}
+
+fn fingerprint(path: &Path) -> Result<String, TrainError> {
+    let failed = |error| TrainError::Transfer(format!("{}: weights cannot be read: {error}", path.display()));
+    let mut file = File::open(path).map_err(failed)?;
+    let mut hash = Sha256::new();
+    let mut buffer = vec![0; 1 << 20];
+    loop {
+        match file.read(&mut buffer).map_err(failed)? {
+            0 => break,
+            n => hash.update(&buffer[..n]),
+        }
+    }
+    Ok(hash.finalize().iter().take(8).map(|byte| format!("{byte:02x}")).collect())
+}

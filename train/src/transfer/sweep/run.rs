@@ -1,0 +1,415 @@
+//! A plan to its end: task by task the pictures are decoded, unit by unit the runs are done, each leaving its record. What
+//! is done stays done: a sweep that was stopped or killed goes on where it was, run by run and pass by pass.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::num::NonZeroUsize;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use tch::Device;
+
+use super::config::Runtime;
+use super::frozen;
+use super::heads::Heads;
+use super::plan::{Plan, Point, Todo, Unit};
+use super::progress::Progress;
+use crate::downstream::Part;
+use crate::error::TrainError;
+use crate::model::Clip;
+use crate::optim::{Schedule, Shape};
+use crate::torch::rng;
+use crate::transfer::classifier::{Classifier, Head};
+use crate::transfer::cohort::{Cohort, Failed, Finished};
+use crate::transfer::config::{HeadStart, Method, TuneConfig};
+use crate::transfer::draw::Draw;
+use crate::transfer::evaluation::EvalSet;
+use crate::transfer::keeper::Keeper;
+use crate::transfer::member::Member;
+use crate::transfer::pictures::{Pictures, Wanted};
+use crate::transfer::protocol::Rules;
+use crate::transfer::record::{Measured, RESULT, Record, defects, rows};
+use crate::transfer::scores::Scores;
+use crate::transfer::stream::{Augmentation, Stream, square};
+use crate::transfer::tune::{Tuner, adamw};
+
+/// Folder of the runs within a sweep's.
+pub const RUNS: &str = "runs";
+const HEADS: &str = "heads";
+
+/// How a sweep ended.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Outcome {
+    /// Runs done now.
+    pub done: usize,
+    /// Runs that could not be done, with their reasons.
+    pub failed: Vec<(String, String)>,
+    /// Whether it was stopped.
+    pub interrupted: bool,
+}
+
+/// What units work with.
+pub(super) struct Shop<'a> {
+    pub plan: &'a Plan,
+    pub heads: Heads,
+    pub folder: PathBuf,
+    pub device: Device,
+    pub cores: NonZeroUsize,
+    pub keep_every: Duration,
+    pub stop: &'a AtomicBool,
+}
+
+impl Shop<'_> {
+    /// The folder of a run.
+    pub fn folder(&self, point: &Point) -> PathBuf {
+        self.folder.join(RUNS).join(&point.run)
+    }
+
+    /// A whole model of the source.
+    pub fn load(&self, point: &Point) -> Result<Clip, TrainError> {
+        self.plan.sources[point.source].load(self.device, point.config.seed)
+    }
+
+    /// Images of the set that are looked at in the run's way.
+    pub fn look_at(&self, pictures: &Arc<Pictures>, point: &Point, keys: Vec<(Part, usize)>) -> EvalSet {
+        EvalSet {
+            pictures: Arc::clone(pictures),
+            square: square(point.config.transform.preset, point.side(self.plan)),
+            labels: self.plan.tasks[point.task].labels(&keys),
+            keys,
+        }
+    }
+
+    /// Leaves the record of a finished run.
+    pub fn record(&self, point: &Point, draw: &Draw, done: Done<'_>) -> Result<(), TrainError> {
+        let task = &self.plan.tasks[point.task];
+        let source = &self.plan.sources[point.source];
+        let record = Record {
+            run: point.run.clone(),
+            config: point.config.clone(),
+            defects: defects(point.config.protocol),
+            notes: task.set.notes.clone(),
+            images: [draw.train.len(), draw.val.len(), draw.test.len()].map(|n| n as u64),
+            epochs: done.epochs,
+            chosen_epoch: done.chosen_epoch,
+            strength: done.strength,
+            rows: rows(&point.run, &point.config, source, &task.set.name, &done.measured),
+        };
+        record.write(&self.folder(point), done.measured.test, &task.set.classes)
+    }
+
+    /// Whether the user wants no more.
+    pub fn stopped(&self) -> bool {
+        self.stop.load(Ordering::Relaxed)
+    }
+}
+
+/// What is known of a run when it is over.
+pub(super) struct Done<'a> {
+    pub epochs: Vec<crate::transfer::member::EpochLine>,
+    pub chosen_epoch: Option<u64>,
+    pub strength: Option<f64>,
+    pub measured: Measured<'a>,
+}
+
+/// What of `units` is not done in `folder`.
+///
+/// # Errors
+/// When a record there cannot be read.
+pub fn left<'a>(plan: &Plan, units: &[&'a Unit], folder: &Path) -> Result<Vec<Todo<'a>>, TrainError> {
+    plan.left(units, |point| Ok(Record::read(&folder.join(RUNS).join(&point.run))?.is_some()))
+}
+
+/// Does `todo` of `plan`, leaving everything in `folder`.
+///
+/// # Errors
+/// When input or machine fail all runs; what fails one run alone is in the [`Outcome`].
+pub fn run(
+    plan: &Plan,
+    todo: Vec<Todo<'_>>,
+    folder: &Path,
+    runtime: &Runtime,
+    device: Device,
+    progress: &mut Progress,
+    stop: &AtomicBool,
+) -> Result<Outcome, TrainError> {
+    let cores = cores(runtime.threads);
+    // Of this thread, which makes heads and features; runs have threads of their own.
+    tch::set_num_threads(i32::try_from(cores.get()).unwrap_or(1));
+    let heads = Heads::new(&folder.join(HEADS))?;
+    let keep_every = Duration::from_secs(runtime.keep_s);
+    let shop = Shop { plan, heads, folder: folder.to_path_buf(), device, cores, keep_every, stop };
+    for point in &plan.points {
+        // Killed between the record and the tidying: what was kept is of no use any more.
+        let folder = shop.folder(point);
+        if folder.join(RESULT).exists() {
+            Keeper::clear(&folder);
+        }
+    }
+    let mut outcome = Outcome::default();
+    let scratch = runtime.scratch.clone().unwrap_or_else(std::env::temp_dir);
+    let mut by_task: BTreeMap<usize, Vec<Todo<'_>>> = BTreeMap::new();
+    for todo in todo {
+        if let Some(&first) = todo.left.first() {
+            by_task.entry(plan.points[first].task).or_default().push(todo);
+        }
+    }
+    for (task, units) in by_task {
+        // 1. The task's pictures, decoded once for all of its runs.
+        let set = &plan.tasks[task].set;
+        progress.note(&format!("{}: reading and decoding", set.name));
+        let wanted = wanted(&shop, &units)?;
+        let pictures = Arc::new(Pictures::collect(set, &wanted, runtime.pictures, &scratch, cores.get())?);
+        // 2. Its runs.
+        for todo in units {
+            if shop.stopped() {
+                outcome.interrupted = true;
+                return Ok(outcome);
+            }
+            let finished = match todo.unit {
+                Unit::Frozen(_) => frozen::run(&shop, &pictures, &todo, progress)?,
+                Unit::Cohort(_) => cohorts(&shop, &pictures, &todo, progress)?,
+            };
+            let Some(failed) = finished else {
+                outcome.interrupted = true;
+                return Ok(outcome);
+            };
+            outcome.done += todo.left.len() - failed.len();
+            outcome.failed.extend(failed);
+        }
+    }
+    Ok(outcome)
+}
+
+/// Cores to use where the user says `threads`.
+pub fn cores(threads: usize) -> NonZeroUsize {
+    NonZeroUsize::new(threads)
+        .or_else(|| std::thread::available_parallelism().ok())
+        .unwrap_or(NonZeroUsize::MIN)
+}
+
+/// Pictures that `units` need.
+fn wanted(shop: &Shop<'_>, units: &[Todo<'_>]) -> Result<Wanted, TrainError> {
+    let mut wanted = Wanted::default();
+    // Features are computed of the whole unit's images, whatever is left of it.
+    let of = |todo: &Todo<'_>| match todo.unit {
+        Unit::Frozen(points) => points.clone(),
+        Unit::Cohort(_) => todo.left.clone(),
+    };
+    for index in units.iter().flat_map(of) {
+        let point = &shop.plan.points[index];
+        let draw = shop.plan.draw(point)?;
+        let train = || draw.train.iter().map(|&index| (Part::Train, index));
+        if point.config.tune.is_some() {
+            wanted.whole.extend(train());
+        }
+        let squares = wanted
+            .squares
+            .entry(square(point.config.transform.preset, point.side(shop.plan)))
+            .or_insert_with(BTreeSet::new);
+        squares.extend(draw.test.iter().map(|&index| (Part::Test, index)));
+        squares.extend(draw.val.iter().copied());
+        if point.config.tune.is_none() || point.config.method == Method::LpFt {
+            squares.extend(train());
+        }
+    }
+    Ok(wanted)
+}
+
+/// Failures of a unit by run; `None` when it was stopped.
+pub(super) type Failures = Option<Vec<(String, String)>>;
+
+/// A cohort may have been stopped in the middle, and its runs kept at different passes: those at one pass go together.
+fn cohorts(
+    shop: &Shop<'_>,
+    pictures: &Arc<Pictures>,
+    todo: &Todo<'_>,
+    progress: &mut Progress,
+) -> Result<Failures, TrainError> {
+    let mut by_pass: BTreeMap<u64, Vec<usize>> = BTreeMap::new();
+    for &index in &todo.left {
+        let folder = shop.folder(&shop.plan.points[index]);
+        by_pass.entry(Keeper::kept_epochs(&folder)).or_default().push(index);
+    }
+    let mut failures = Vec::new();
+    for points in by_pass.into_values() {
+        match cohort(shop, pictures, &points, todo.unit.points().len(), progress)? {
+            Some(failed) => failures.extend(failed),
+            None => return Ok(None),
+        }
+    }
+    Ok(Some(failures))
+}
+
+fn cohort(
+    shop: &Shop<'_>,
+    pictures: &Arc<Pictures>,
+    indices: &[usize],
+    planned: usize,
+    progress: &mut Progress,
+) -> Result<Failures, TrainError> {
+    let begun = Instant::now();
+    let points: Vec<&Point> = indices.iter().map(|&index| &shop.plan.points[index]).collect();
+    let Some((first, tune)) = points.first().and_then(|point| Some((*point, point.config.tune?))) else {
+        return Ok(Some(Vec::new()));
+    };
+    let plan = shop.plan;
+    let rules = Rules::of(first.config.protocol);
+    let draw = plan.draw(first)?;
+    let train: Vec<(Part, usize)> = draw.train.iter().map(|&index| (Part::Train, index)).collect();
+    let labels = plan.tasks[first.task].labels(&train);
+    let stream = Arc::new(Stream {
+        pictures: Arc::clone(pictures),
+        examples: draw.train.iter().copied().zip(labels).collect(),
+        augmentation: Augmentation::new(first.config.transform, first.side(plan)),
+        batch_size: tune.batch_size as usize,
+        seed: first.config.seed,
+    });
+    let test = draw.test.iter().map(|&index| (Part::Test, index)).collect();
+    let cohort = Cohort {
+        epochs: u64::from(tune.epochs),
+        val: (!draw.val.is_empty()).then(|| shop.look_at(pictures, first, draw.val.clone())),
+        test: shop.look_at(pictures, first, test),
+        selection: first.config.selection,
+        tests_start: rules.test_subsets,
+        alphas: first.config.alphas.clone(),
+        statistics: first.config.transform.statistics,
+        device: shop.device,
+        cores: shop.cores,
+        planned,
+        stream,
+    };
+    progress.begin(plan, first, points.len());
+    let mut members = Vec::new();
+    let mut models: Option<(usize, Clip)> = None;
+    for point in &points {
+        if models.as_ref().is_none_or(|(source, _)| *source != point.source) {
+            models = Some((point.source, shop.load(point)?));
+        }
+        if let Some((_, model)) = &models {
+            members.push(member(shop, &cohort, point, model, &draw)?);
+        }
+    }
+    drop(models);
+    let epochs = cohort.epochs;
+    let mut told = |done: u64, report: &_| progress.epoch(done, epochs, report);
+    let Some(finished) = cohort.run(members, shop.stop, &mut told)? else { return Ok(None) };
+    let wall_s = begun.elapsed().as_secs_f64() / points.len() as f64;
+    let mut failures = Vec::new();
+    for result in finished {
+        let run = match &result {
+            Ok(finished) => finished.member.run.clone(),
+            Err(failed) => failed.run.clone(),
+        };
+        let Some(point) = points.iter().find(|point| point.run == run) else { continue };
+        match result {
+            Ok(finished) => {
+                tuned(shop, point, &draw, &finished, wall_s)?;
+                Keeper::clear(&shop.folder(point));
+                progress.finished(plan, point, finished.test.acc1());
+            }
+            Err(Failed { why, .. }) => {
+                progress.failed(plan, point, &why);
+                failures.push((run, why));
+            }
+        }
+    }
+    Ok(Some(failures))
+}
+
+/// A run at its first step, or where it was kept.
+fn member(
+    shop: &Shop<'_>,
+    cohort: &Cohort,
+    point: &Point,
+    model: &Clip,
+    draw: &Draw,
+) -> Result<Member, TrainError> {
+    let plan = shop.plan;
+    let Some(tune) = point.config.tune else {
+        return Err(TrainError::Transfer(format!("run {}: nothing to tune", point.run)));
+    };
+    let num_classes = plan.tasks[point.task].set.classes.len();
+    // A random head is the seed's, whatever was drawn before.
+    rng::seed(i64::try_from(point.config.seed).unwrap_or(0));
+    let classifier = Classifier::new(model.architecture(), num_classes, shop.device)?;
+    classifier.take_tower(model)?;
+    if let Some(head) = first_head(shop, cohort, point, &classifier, model, draw, tune)? {
+        classifier.head().take(&head)?;
+    }
+    if shop.device.is_cuda() {
+        classifier.channels_last()?;
+    }
+    let steps = cohort.stream.steps_per_epoch() * cohort.epochs;
+    let schedule = Schedule {
+        base_lr: tune.lr,
+        warmup_steps: Rules::of(point.config.protocol).warmup(tune.warmup_steps, steps),
+        total_steps: steps,
+        shape: Shape::Cosine,
+    };
+    let tuner = Tuner::new(classifier, adamw(tune.weight_decay), schedule, tune.precision)?;
+    let keeper = Keeper::new(&shop.folder(point), shop.keep_every);
+    let mut member = Member::new(point.run.clone(), tuner, keeper, num_classes);
+    if !cohort.alphas.is_empty() {
+        member.before = Some(member.classifier().snapshot()?);
+    }
+    Keeper::resume(&mut member)?;
+    Ok(member)
+}
+
+/// The head that a fine-tuning begins with; `None` for the random one that is there.
+fn first_head(
+    shop: &Shop<'_>,
+    cohort: &Cohort,
+    point: &Point,
+    classifier: &Classifier,
+    model: &Clip,
+    draw: &Draw,
+    tune: TuneConfig,
+) -> Result<Option<Head>, TrainError> {
+    match (point.config.method, tune.head) {
+        (Method::LpFt, _) => {
+            let zero = match Rules::of(point.config.protocol).probe_on_test {
+                true => Some(shop.heads.get(shop.plan, point, model)?),
+                false => None,
+            };
+            frozen::probe_head(shop, cohort, point, classifier, zero, draw).map(Some)
+        }
+        (_, HeadStart::ZeroShot) => shop.heads.get(shop.plan, point, model).map(Some),
+        (_, HeadStart::Random) => Ok(None),
+    }
+}
+
+/// The record of a fine-tuned run.
+fn tuned(
+    shop: &Shop<'_>,
+    point: &Point,
+    draw: &Draw,
+    finished: &Finished,
+    wall_s: f64,
+) -> Result<(), TrainError> {
+    let member = &finished.member;
+    let val = match (&member.best, point.config.selection) {
+        (Some(best), pairmill_shards::results::Selection::ValBest) => {
+            Some((Scores::acc1(&best.scores), best.scores.num_samples()))
+        }
+        _ => None,
+    };
+    shop.record(
+        point,
+        draw,
+        Done {
+            epochs: member.history.clone(),
+            chosen_epoch: member.best.as_ref().map(|best| best.epoch),
+            strength: None,
+            measured: Measured {
+                test: &finished.test,
+                val,
+                start: member.start.as_ref(),
+                mixed: &finished.mixed,
+                seconds: [wall_s, member.device_s],
+            },
+        },
+    )
+}

@@ -1,0 +1,13 @@
+//! `pairmill-train transfer` and `sweep` as a user meets them: real folders of pictures, killed processes, bad input.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stderr,
+    reason = "helpers of tests may fail"
+)]
+
+mod bad_input;
+mod grid;
+mod harness;
+mod zero_shot;
