@@ -7,6 +7,7 @@ use pairmill_tokens::Truncation;
 use toml::{Table, Value};
 
 use crate::config::{ConfigError, DeviceName, TrainConfig};
+use crate::downstream::command::DatasetsArgs;
 use crate::transfer::args::{SweepArgs, TransferArgs};
 
 /// CLIP from shards.
@@ -52,6 +53,8 @@ pub enum Command {
     Curve(CurveArgs),
     /// Captions on standard input, one a line, to rows of 77 token ids on standard output
     Tokenize(TokenizeArgs),
+    /// Labelled datasets: list them, check a copy, fetch one
+    Datasets(DatasetsArgs),
     /// List the recipes and architectures that come with the program
     List,
     /// Print a completion script for a shell

@@ -15,6 +15,7 @@ use pairmill_train::args::{
     Cli, Command, CurveArgs, EvaluateArgs, ExportArgs, ImportArgs, RunArgs, TokenizeArgs,
 };
 use pairmill_train::config::RECIPES;
+use pairmill_train::downstream::command::{DatasetsArgs, DatasetsError};
 use pairmill_train::error::TrainError;
 use pairmill_train::eval::checkpoint::{Request, evaluate};
 use pairmill_train::launch::Launch;
@@ -31,7 +32,10 @@ const CHART: (usize, usize) = (78, 16);
 fn main() -> ExitCode {
     let cli = Cli::parse();
     // Before anything asks libtorch about devices; what needs none does without the second it takes.
-    if !matches!(cli.command, Command::Tokenize(_) | Command::List | Command::Completions { .. }) {
+    if !matches!(
+        cli.command,
+        Command::Tokenize(_) | Command::Datasets(_) | Command::List | Command::Completions { .. }
+    ) {
         cuda::load();
     }
     let outcome = match cli.command {
@@ -49,6 +53,7 @@ fn main() -> ExitCode {
         Command::Import(args) => import(&args),
         Command::Curve(args) => curve(&args),
         Command::Tokenize(args) => tokenize(&args),
+        Command::Datasets(args) => datasets(&args),
         Command::List => list(),
         Command::Completions { shell } => {
             clap_complete::generate(shell, &mut Cli::command(), "pairmill-train", &mut io::stdout());
@@ -61,6 +66,7 @@ fn main() -> ExitCode {
                 || cause.is::<checkpoint::CheckpointError>()
                 || cause.is::<pairmill_train::config::ConfigError>()
                 || cause.is::<pairmill_train::launch::LaunchError>()
+                || cause.is::<DatasetsError>()
         });
         // One line: whoever reads logs or pipes gets the whole message.
         let _ = writeln!(io::stderr(), "error: {}", in_one_line(&error));
@@ -185,6 +191,12 @@ fn tokenize(args: &TokenizeArgs) -> anyhow::Result<ExitCode> {
         let _ = writeln!(io::stderr(), "warning: {} lines are not UTF-8; U+FFFD stands in", counts.not_utf8);
     }
     Ok(ExitCode::SUCCESS)
+}
+
+fn datasets(args: &DatasetsArgs) -> anyhow::Result<ExitCode> {
+    let outcome = args.run()?;
+    say(&outcome.text)?;
+    Ok(if outcome.is_usable { ExitCode::SUCCESS } else { ExitCode::from(BAD_INPUT) })
 }
 
 fn list() -> anyhow::Result<ExitCode> {

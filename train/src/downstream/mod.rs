@@ -3,7 +3,9 @@
 //!
 //! In flow order: [`DatasetConfig`] says which dataset and where; one file a dataset reads its lists and labels, by way
 //! of `tree`, for which folder, zip and tar.gz are one; [`LabelledSet`] is what comes of it; [`shots`] draws from it;
-//! [`prompt_name`] makes its class names words; [`LabelledSet::visit`] hands out pictures in one pass.
+//! [`prompt_name`] makes its class names words; [`LabelledSet::visit`] hands out pictures in one pass. Beside that flow,
+//! [`catalogue`] knows where datasets are handed out, [`fetch`] gets them, [`check`] says what lies in a folder, and
+//! [`command`] is `pairmill-train datasets`. Nothing is fetched that was not asked for.
 //!
 //! Splits and counts are those of the datasets' own pages and, where the study's differ, the reader's paragraph says so.
 
@@ -11,14 +13,18 @@ mod assembly;
 mod caltech101;
 mod camera_traps;
 mod cassava;
+pub mod catalogue;
+pub mod check;
 mod cifar100;
 mod class_folders;
+pub mod command;
 mod config;
 mod csv;
 mod domainnet;
 mod dtd;
 mod error;
 mod eurosat;
+pub mod fetch;
 mod folder;
 mod list;
 mod pets;

@@ -10,6 +10,8 @@
 
 mod bad_input;
 mod bench;
+mod command;
 mod draws;
+mod fetch;
 mod readers;
 mod real_size;

@@ -1,5 +1,5 @@
-//! Sets with the real ones' counts (one tiny picture for all): asserted counts hold, and opening them is quick enough to
-//! be no step of its own.
+//! Sets with the real ones' counts (one tiny picture for all): asserted counts hold. How long each takes to open is said
+//! (`--no-capture`), not tested.
 
 use pairmill_train::downstream::{Counts, LabelledSet};
 use pairmill_world::{Dataset, Form, LabelledConfig};
