@@ -8,6 +8,7 @@
 )]
 
 mod bad;
+mod bucket;
 mod exactly_once;
 mod parquet;
 mod remote;
