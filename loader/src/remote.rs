@@ -86,8 +86,10 @@ pub(crate) fn urls(spec: &ShardSpec) -> Result<Option<Vec<String>>, LoaderError>
     if let Some(local) = spec.names().iter().find(|name| !is_url(name)) {
         return Err(url(local, "URLs and files in one source; make them two"));
     }
-    if let Some(glob) =
-        spec.names().iter().find(|name| is_web(name) && (name.contains(['*', '[']) || file_name(name).is_none()))
+    if let Some(glob) = spec
+        .names()
+        .iter()
+        .find(|name| is_web(name) && (name.contains(['*', '[']) || file_name(name).is_none()))
     {
         return Err(url(
             glob,

@@ -31,7 +31,8 @@ fn run(name: &str, s3: &S3) {
 /// The bucket, if this is the process that [`run`] started.
 fn bucket() -> Option<Bucket> {
     std::env::var_os(MARK)?;
-    let config = StorageConfig { retries: 4, retry_s: 20, stall_s: 2, part_bytes: 5 << 20, parts: 2, lease_s: 1 };
+    let config =
+        StorageConfig { retries: 4, retry_s: 20, stall_s: 2, part_bytes: 5 << 20, parts: 2, lease_s: 1 };
     let url = Location::parse("s3://bucket/set").unwrap().bucket().unwrap();
     Some(Bucket::connect(&url, &config).unwrap())
 }
@@ -87,8 +88,13 @@ fn large_files_go_up_by_parts_whatever_fails_in_between() {
     let s3 = S3::start();
     let mut count = 0;
     // Every request of the upload fails once, each otherwise; a completion's answer is lost.
-    let faults =
-        [Fault::Status(500), Fault::Reset, Fault::Status(503), Fault::Stall(Duration::from_secs(3)), Fault::Status(429)];
+    let faults = [
+        Fault::Status(500),
+        Fault::Reset,
+        Fault::Status(503),
+        Fault::Stall(Duration::from_secs(3)),
+        Fault::Status(429),
+    ];
     let mut seen = std::collections::BTreeSet::new();
     let mut completions = 0;
     s3.fail(move |asked| {
@@ -138,7 +144,10 @@ fn upload_in_vain() {
     let path = write(dir.path(), &large());
     match bucket.upload(&path, "large").unwrap_err() {
         StorageError::Busy { url, detail } => {
-            assert_eq!((url.as_str(), detail.as_str()), ("s3://bucket/set/large", "503 SlowDown, 5 attempts"));
+            assert_eq!(
+                (url.as_str(), detail.as_str()),
+                ("s3://bucket/set/large", "503 SlowDown, 5 attempts")
+            );
         }
         other => panic!("{other}"),
     }
@@ -176,7 +185,9 @@ fn one_owner() {
     let Some(bucket) = bucket() else { return };
     let first = Lease::take(&bucket, "lock", None).unwrap().unwrap();
     match Lease::take(&bucket, "lock", None).unwrap_err() {
-        StorageError::Leased { url, wait_s, .. } => assert_eq!((url.as_str(), wait_s), ("s3://bucket/set/lock", 3)),
+        StorageError::Leased { url, wait_s, .. } => {
+            assert_eq!((url.as_str(), wait_s), ("s3://bucket/set/lock", 3))
+        }
         other => panic!("{other}"),
     }
     first.check().unwrap();

@@ -78,7 +78,10 @@ fn damage_and_absence_are_named_by_url() {
     s3.put("set/00000.tar", &tar[..tar.len() / 2]);
     let verify = run(&s3, temp.path(), &["verify", &url]);
     let text = String::from_utf8(verify.stdout).unwrap();
-    assert!(verify.status.code() == Some(1) && text.starts_with(&format!("{url}/00000.tar: offset ")), "{text}");
+    assert!(
+        verify.status.code() == Some(1) && text.starts_with(&format!("{url}/00000.tar: offset ")),
+        "{text}"
+    );
     for (arguments, words) in [
         (vec!["cat", "s3://bucket/set/00000.tar"], "error: s3://bucket/set/00000.tar: "),
         (vec!["head", "s3://bucket/set/00009.tar"], "s3://bucket/set/00009.tar: there is no such object"),

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # install.sh NAME...: makes the test venv of each peer in the cache (about 5 GB for all) and checks that it imports.
-# Names: img2dataset webdataset open_clip huggingface dali energon spdl tensorboard. A venv whose requirements file did not
+# Names: img2dataset webdataset open_clip huggingface dali energon spdl tensorboard bucket. A venv whose requirements file did not
 # change
 # since is left alone. The pins are in NAME.txt.
 set -euo pipefail
@@ -47,6 +47,7 @@ declare -A imports=(
     [huggingface]='import datasets'
     [dali]='import nvidia.dali.fn'
     [energon]='import megatron.energon'
+    [bucket]='import boto3, moto.server'
     [tensorboard]='import tensorboard.backend.event_processing.event_accumulator'
     [spdl]='import spdl.io'
 )

@@ -173,12 +173,12 @@ impl OutputFolder {
     /// Looks at a bucket's notes, stats and tables in a staging folder, and writes nothing there.
     ///
     /// # Errors
-    /// When another process writes there, the store refuses, or `look` does.
+    /// When another process of this machine writes there, the store refuses, or `look` does.
     pub fn look_at<T>(
         config: &Config,
         look: impl FnOnce(&Path) -> Result<T, IngestError>,
     ) -> Result<T, IngestError> {
-        let place = Place::open(config)?;
+        let place = Place::look_at(config)?;
         place.fetch_tables()?;
         look(place.path())
     }
@@ -235,7 +235,8 @@ impl OutputFolder {
         self.place.publish_shard(&self.layout.shard_name(shard))
     }
 
-    /// What the output holds now. The stats of its finished shards can be read, wherever it lies.
+    /// What the output holds now. The stats of its finished shards can be read, wherever it lies; for a run of some
+    /// shards, those of its own.
     ///
     /// # Errors
     /// When it cannot be listed.

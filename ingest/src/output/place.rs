@@ -37,6 +37,8 @@ pub(super) struct Staged {
     shown: PathBuf,
     path: PathBuf,
     bucket: Bucket,
+    /// The shards that are made here, first to one past the last.
+    range: (u64, u64),
     lease: Option<Lease>,
     lock: File,
 }
@@ -44,6 +46,15 @@ pub(super) struct Staged {
 impl Place {
     /// Makes the output of `config` ready to be looked at and written: created and locked.
     pub fn open(config: &Config) -> Result<Self, IngestError> {
+        let place = Self::look_at(config)?;
+        Ok(match place {
+            Self::Bucket(staged) => Self::Bucket(Box::new(staged.leased(config)?)),
+            folder => folder,
+        })
+    }
+
+    /// The same of a bucket without keeping others from writing there.
+    pub fn look_at(config: &Config) -> Result<Self, IngestError> {
         match config.output.location()? {
             Location::Local(path) => {
                 let runs = path.join(PAIRMILL_FOLDER).join("runs");
@@ -72,7 +83,7 @@ impl Place {
         }
     }
 
-    /// What is there now. Of a bucket's shards, the stats can be read at their paths.
+    /// What is there now. Of a bucket's finished shards that are made here, the stats can be read at their paths.
     pub fn dataset(&self) -> Result<DatasetFolder, IngestError> {
         match self {
             Self::Folder { path, .. } => Ok(DatasetFolder::scan(path)?),
@@ -127,13 +138,20 @@ impl Staged {
         empty(&path)?;
         let runs = path.join(PAIRMILL_FOLDER).join("runs");
         fs::create_dir_all(&runs).map_err(|e| staging_error(&runs, e))?;
-        let mut staged = Self { shown, path, bucket, lease: None, lock };
-        if config.runtime.shards.is_none() {
-            let name = format!("{PAIRMILL_FOLDER}/{LOCK}");
-            staged.lease = Lease::take(&staged.bucket, &name, Some(&staged.lock))?;
-        }
+        let range = config.runtime.shards.unwrap_or((0, u64::MAX));
+        let staged = Self { shown, path, bucket, range, lease: None, lock };
         staged.fetch_notes()?;
         Ok(staged)
+    }
+
+    /// Takes the lease, if the whole run is made here, and looks once more: somebody may just have finished.
+    fn leased(mut self, config: &Config) -> Result<Self, IngestError> {
+        if config.runtime.shards.is_none() {
+            let name = format!("{PAIRMILL_FOLDER}/{LOCK}");
+            self.lease = Lease::take(&self.bucket, &name, Some(&self.lock))?;
+            self.fetch_notes()?;
+        }
+        Ok(self)
     }
 
     /// The configs of earlier runs and the card.
@@ -143,9 +161,8 @@ impl Staged {
         let runs = own.at(own.url().join("runs"));
         for (folder, within) in [(own, PAIRMILL_FOLDER.to_owned()), (runs, format!("{PAIRMILL_FOLDER}/runs"))]
         {
-            let wanted = |name: &str| {
-                name == CARD_FILE || [".toml", ".done"].iter().any(|end| name.ends_with(end))
-            };
+            let wanted =
+                |name: &str| name == CARD_FILE || [".toml", ".done"].iter().any(|end| name.ends_with(end));
             let found = folder.list()?.into_iter().filter(|object| wanted(&object.name));
             names.extend(found.map(|object| format!("{within}/{}", object.name)));
         }
@@ -164,7 +181,8 @@ impl Staged {
     }
 
     fn fetch_missing(&self, dataset: &DatasetFolder, kind: ShardFile) -> Result<(), IngestError> {
-        let paths = dataset.done().filter_map(|shard| shard.get(kind)).filter(|path| !path.exists());
+        let own = dataset.done().filter(|shard| (self.range.0..self.range.1).contains(&shard.id.0));
+        let paths = own.filter_map(|shard| shard.get(kind)).filter(|path| !path.exists());
         let name = |path: &Path| path.file_name().map(|name| name.to_string_lossy().into_owned());
         let names: Vec<String> = paths.filter_map(name).collect();
         Ok(self.bucket.fetch_small(&names, &self.path)?)

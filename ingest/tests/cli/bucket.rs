@@ -95,7 +95,10 @@ fn a_bucket_holds_what_a_folder_would() {
     // Another config is refused and touches nothing.
     let refused = finish(run_to(&job, &s3, table, &s3.url("set")).args(["--image-size", "48"]), 2);
     let text = stderr(&refused);
-    assert!(text.contains("s3://bucket/set: holds another run's shards") && text.lines().count() == 1, "{text}");
+    assert!(
+        text.contains("s3://bucket/set: holds another run's shards") && text.lines().count() == 1,
+        "{text}"
+    );
     assert!(text.contains("pixels.image_size: 32 there, 48 here"), "{text}");
     assert_same(&data(&s3, "set"), &bytes_of(&local));
 
@@ -219,7 +222,8 @@ fn two_writers_do_not_share_a_prefix() {
     fs::write(&config, "[storage]\nlease_s = 1\n").unwrap();
     let config = config.to_str().unwrap();
     let mut first = run_to(&job, &s3, table, &s3.url("set"));
-    let child = first.args(["--config", config]).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+    let child =
+        first.args(["--config", config]).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
     while s3.objects("set").get("_pairmill/lock").is_none() {
         thread::sleep(Duration::from_millis(5));
     }
@@ -248,7 +252,10 @@ fn parts_of_a_run_and_retries_work_in_a_bucket() {
     let (table, local) = (job.table("t.csv", 400), job.path("local"));
     finish(&mut job.run(&table, &local), 0);
     let text = table.to_str().unwrap();
-    let part = |range: &str| run_to(&job, &s3, text, &s3.url("set")).args(["--shards", range]).spawn().unwrap();
+    let part = |range: &str| {
+        let mut run = run_to(&job, &s3, text, &s3.url("set"));
+        run.args(["--shards", range]).stdout(Stdio::null()).spawn().unwrap()
+    };
     for mut process in [part("0..3"), part("3..6"), part("6..8")] {
         assert!(process.wait().unwrap().success());
     }
@@ -271,7 +278,11 @@ fn parts_of_a_run_and_retries_work_in_a_bucket() {
     finish(&mut retry(&s3.url("set")), 0);
     assert_same(&data(&s3, "set"), &bytes_of(&local));
     let missing = finish(&mut retry(&s3.url("nothing")), 2);
-    assert!(stderr(&missing).contains("s3://bucket/nothing: no run of pairmill-ingest"), "{}", stderr(&missing));
+    assert!(
+        stderr(&missing).contains("s3://bucket/nothing: no run of pairmill-ingest"),
+        "{}",
+        stderr(&missing)
+    );
 }
 
 #[test]
@@ -315,6 +326,26 @@ fn tables_come_by_url_too() {
 }
 
 #[test]
+fn the_card_of_a_filtered_run_lies_in_the_bucket() {
+    let (job, s3) = (Job::new(), S3::start());
+    let (table, local) = (job.table("t.csv", 220), job.path("local"));
+    let filter = ["--prefix", "130"];
+    finish(job.run(&table, &local).args(filter), 0);
+    let text = table.to_str().unwrap();
+    finish(run_to(&job, &s3, text, &s3.url("set")).args(filter), 0);
+    assert_same(&data(&s3, "set"), &bytes_of(&local));
+    let card = fs::read(local.join("_pairmill/card.json")).unwrap();
+    assert!(s3.objects("set")["_pairmill/card.json"] == card && s3.objects("set").contains_key("DATASET.md"));
+    // Another run behind it adds its card to the one that is there.
+    let other = job.table("u.csv", 60);
+    let extend = ["--prefix", "60", "--incremental-mode", "extend"];
+    finish(job.run(&other, &local).args(extend), 0);
+    finish(run_to(&job, &s3, other.to_str().unwrap(), &s3.url("set")).args(extend), 0);
+    assert_same(&data(&s3, "set"), &bytes_of(&local));
+    assert!(s3.objects("set")["_pairmill/card.json"] == fs::read(local.join("_pairmill/card.json")).unwrap());
+}
+
+#[test]
 fn each_mistake_is_one_line() {
     let (job, s3) = (Job::new(), S3::start());
     let table = job.table("t.csv", 60);
@@ -322,7 +353,10 @@ fn each_mistake_is_one_line() {
     let refused = |command: &mut Command, words: &[&str]| {
         let output = finish(command, 2);
         let text = stderr(&output);
-        assert!(text.lines().count() == 1 && words.iter().all(|word| text.contains(word)), "{words:?} in: {text}");
+        assert!(
+            text.lines().count() == 1 && words.iter().all(|word| text.contains(word)),
+            "{words:?} in: {text}"
+        );
     };
     refused(&mut run_to(&job, &s3, table, "s3://nowhere/x"), &["s3://nowhere/x", "no such bucket"]);
     refused(&mut run_to(&job, &s3, table, "s4://bucket/x"), &["s4://bucket/x", "gs://"]);
@@ -331,7 +365,10 @@ fn each_mistake_is_one_line() {
     let mut bare = run_to(&job, &s3, table, &s3.url("x"));
     // Nothing listens at port 1, as nothing does at the metadata address of a machine that is not Amazon's.
     bare.env_remove("AWS_ACCESS_KEY_ID").env_remove("AWS_SECRET_ACCESS_KEY");
-    refused(bare.env("AWS_METADATA_ENDPOINT", "http://127.0.0.1:1"), &["no credentials", "AWS_ACCESS_KEY_ID"]);
+    refused(
+        bare.env("AWS_METADATA_ENDPOINT", "http://127.0.0.1:1"),
+        &["no credentials", "AWS_ACCESS_KEY_ID"],
+    );
     let mut half = run_to(&job, &s3, table, &s3.url("x"));
     refused(half.env_remove("AWS_SECRET_ACCESS_KEY"), &["s3://bucket/x"]);
     let mut wrong = run_to(&job, &s3, table, &s3.url("x"));

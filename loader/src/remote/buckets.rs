@@ -33,9 +33,11 @@ impl Buckets {
             let shards = names.iter().filter(|name| name.ends_with(end) && !name.starts_with('.'));
             shards.map(|name| prefix.join(name).to_string()).collect::<Vec<_>>()
         };
-        let shards = Some(of_kind(".tar")).filter(|tars| !tars.is_empty()).unwrap_or_else(|| of_kind(".parquet"));
+        let shards =
+            Some(of_kind(".tar")).filter(|tars| !tars.is_empty()).unwrap_or_else(|| of_kind(".parquet"));
         if shards.is_empty() {
-            let problem = "holds no .tar and no .parquet; give a prefix, a shard or a pattern that does".to_owned();
+            let problem =
+                "holds no .tar and no .parquet; give a prefix, a shard or a pattern that does".to_owned();
             return Err(LoaderError::Url { url: url.to_owned(), problem });
         }
         Ok(shards)

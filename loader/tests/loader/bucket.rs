@@ -36,7 +36,8 @@ fn open(spec: &str, cache: &Folder) -> Result<Dataset, LoaderError> {
 #[test]
 fn a_bucket_gives_what_the_files_give() {
     let (folder, s3) = (Folder::with_tars(&[3, 5, 4]), S3::start());
-    fs::write(folder.path().join("sizes.json"), r#"{"00000.tar": 3, "00001.tar": 5, "00002.tar": 4}"#).unwrap();
+    fs::write(folder.path().join("sizes.json"), r#"{"00000.tar": 3, "00001.tar": 5, "00002.tar": 4}"#)
+        .unwrap();
     // Each shard breaks off once, and the store is busy now and then.
     s3.fail(|asked| {
         let is_tar = asked.path.ends_with(".tar");

@@ -72,7 +72,10 @@ pub(super) fn shards(spec: &ShardSpec, kinds: &[&str]) -> anyhow::Result<Vec<Sha
                 objects.iter().filter(|object| object.name.ends_with(&end)).collect()
             };
             let Some(shards) = kinds.iter().map(of_kind).find(|shards| !shards.is_empty()) else {
-                bail!("{url} holds no .{} object; give a prefix, object or pattern that does", kinds.join(" or ."));
+                bail!(
+                    "{url} holds no .{} object; give a prefix, object or pattern that does",
+                    kinds.join(" or .")
+                );
             };
             let shard = |object: &Object| Shard::Object { bucket: bucket.clone(), name: object.name.clone() };
             found.extend(shards.into_iter().map(shard));
@@ -100,7 +103,9 @@ fn urls(spec: &ShardSpec) -> anyhow::Result<Option<Vec<BucketUrl>>> {
 pub(super) fn prefix(spec: &ShardSpec) -> anyhow::Result<Option<BucketUrl>> {
     let found = urls(spec)?.unwrap_or_default();
     Ok(match found.as_slice() {
-        [only] if ![".tar", ".parquet"].iter().any(|end| only.file_name().ends_with(end)) => Some(only.clone()),
+        [only] if ![".tar", ".parquet"].iter().any(|end| only.file_name().ends_with(end)) => {
+            Some(only.clone())
+        }
         _ => None,
     })
 }
@@ -157,6 +162,16 @@ impl Copy {
             self.bucket.fetch(&name, path)?;
         }
         Ok(())
+    }
+
+    /// Fetches small files, several at a time.
+    ///
+    /// # Errors
+    /// When the store or the disk refuses.
+    pub fn bring_small<'a>(&self, paths: impl Iterator<Item = &'a Path>) -> anyhow::Result<()> {
+        let name = |path: &Path| path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let names: Vec<String> = paths.map(name).collect();
+        Ok(self.bucket.fetch_small(&names, self.dir.path())?)
     }
 
     /// Puts a file of the right length at `path` that is never read: what is asked is how long it is.

@@ -19,7 +19,8 @@ use crate::words::{bytes, duration, grouped};
                         Examples:\n  pairmill-shards stat laion\n  pairmill-shards stat laion --json | jq .failures_by_class"
 )]
 pub struct StatArgs {
-    /// A dataset folder, ours or img2dataset's, or a folder of tars; or the URL of one
+    /// A dataset folder, ours or img2dataset's, or a folder of tars; or the URL of one, whose
+    /// tables are fetched into the folder for temporary files
     #[arg(value_name = "DIR")]
     dir: String,
     /// Print JSON instead
@@ -39,9 +40,11 @@ pub fn stat(args: &StatArgs, out: &mut Output) -> anyhow::Result<()> {
             let folder = copy.folder();
             // What is counted stands in stats and tables; of the rest, only the length is asked.
             let has_tables = folder.done().next().is_some();
+            copy.bring_small(folder.done().filter_map(|shard| shard.get(ShardFile::Stats)))?;
             for (kind, path) in folder.shards.values().flat_map(ShardFiles::files) {
                 match kind {
-                    ShardFile::Stats | ShardFile::Table => copy.bring(path)?,
+                    ShardFile::Stats => {}
+                    ShardFile::Table => copy.bring(path)?,
                     ShardFile::Tar if !has_tables => copy.bring(path)?,
                     _ => copy.stand_in(path)?,
                 }

@@ -31,10 +31,7 @@ const METADATA_TIMEOUT: Duration = Duration::from_secs(1);
 /// Where such a machine has its credentials from.
 const METADATA_ADDRESS: &str = "169.254.169.254:80";
 
-pub(super) fn connect(
-    url: &BucketUrl,
-    config: &StorageConfig,
-) -> Result<Arc<dyn ObjectStore>, StorageError> {
+pub(super) fn connect(url: &BucketUrl, config: &StorageConfig) -> Result<Arc<dyn ObjectStore>, StorageError> {
     let retry = RetryConfig {
         backoff: BackoffConfig { init_backoff: FIRST_PAUSE, max_backoff: LONGEST_PAUSE, base: 2.0 },
         max_retries: config.retries,
@@ -79,13 +76,13 @@ fn settings(url: &BucketUrl, problem: String) -> StorageError {
 fn check_s3(url: &BucketUrl, builder: &AmazonS3Builder) -> Result<(), StorageError> {
     let set = |key: S3Key| builder.get_config_value(&key);
     let endpoint = set(S3Key::S3Endpoint).or_else(|| set(S3Key::Endpoint));
-    let allows_http = set(S3Key::Client(ClientConfigKey::AllowHttp)).as_deref() == Some("true");
+    let allows_http = is_on(set(S3Key::Client(ClientConfigKey::AllowHttp)));
     if let Some(endpoint) = endpoint.filter(|endpoint| endpoint.starts_with("http://") && !allows_http) {
         let problem =
             format!("the endpoint {endpoint} is not encrypted; set AWS_ALLOW_HTTP=true if that is meant");
         return Err(settings(url, problem));
     }
-    let signs = set(S3Key::SkipSignature).as_deref() != Some("true");
+    let signs = !is_on(set(S3Key::SkipSignature));
     let has_source = [
         S3Key::AccessKeyId,
         S3Key::SecretAccessKey,
@@ -100,6 +97,11 @@ fn check_s3(url: &BucketUrl, builder: &AmazonS3Builder) -> Result<(), StorageErr
         return Err(StorageError::NoCredentials { url: url.to_string(), advice });
     }
     Ok(())
+}
+
+/// Whether a variable says yes, in the words that the client takes for it.
+fn is_on(value: Option<String>) -> bool {
+    value.is_some_and(|value| ["1", "true", "on", "yes", "y"].contains(&value.to_ascii_lowercase().as_str()))
 }
 
 /// Whether the machine itself has credentials to give: something listens where they would come from.
@@ -126,13 +128,14 @@ struct Connector {
 impl HttpConnector for Connector {
     fn connect(&self, options: &ClientOptions) -> object_store::Result<HttpClient> {
         let set = |key: ClientConfigKey| options.get_config_value(&key);
-        let allows_http = set(ClientConfigKey::AllowHttp).as_deref() == Some("true");
+        let allows_http = is_on(set(ClientConfigKey::AllowHttp));
         let client = reqwest::Client::builder()
             .user_agent(concat!("pairmill/", env!("CARGO_PKG_VERSION")))
             .tls_backend_preconfigured((*self.tls).clone())
             .connect_timeout(CONNECT_TIMEOUT)
             .read_timeout(self.stall)
             .tcp_nodelay(true)
+            .http1_only()
             .https_only(!allows_http)
             .build();
         match client {
@@ -166,7 +169,8 @@ fn tls(url: &BucketUrl) -> Result<ClientConfig, StorageError> {
     let builder = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
     let builder = builder.map_err(|error| settings(url, error.to_string()))?;
     let mut tls = builder.with_root_certificates(roots).with_no_client_auth();
-    tls.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    // A connection for each transfer: over one of HTTP/2, large ones would share a window.
+    tls.alpn_protocols = vec![b"http/1.1".to_vec()];
     Ok(tls)
 }
 

@@ -12,7 +12,9 @@ use crate::atomic::FileError;
 #[non_exhaustive]
 pub enum StorageError {
     /// A scheme that is none of ours.
-    #[error("{typed}: `{scheme}://` is no place for shards; there are s3://, gs://, az://, abfs://, http://, https:// and local paths")]
+    #[error(
+        "{typed}: `{scheme}://` is no place for shards; there are s3://, gs://, az://, abfs://, http://, https:// and local paths"
+    )]
     Scheme {
         /// As typed.
         typed: String,
@@ -78,7 +80,9 @@ pub enum StorageError {
         url: String,
     },
     /// 5xx, 429 or `SlowDown` until the patience was spent.
-    #[error("{url}: the store is failing or throttles ({detail}); give the same command again later, or raise [storage] retries and retry_s")]
+    #[error(
+        "{url}: the store is failing or throttles ({detail}); give the same command again later, or raise [storage] retries and retry_s"
+    )]
     Busy {
         /// The URL.
         url: String,
@@ -86,7 +90,9 @@ pub enum StorageError {
         detail: String,
     },
     /// No answer at all.
-    #[error("{url}: no answer from the store ({detail}); check the endpoint and the network, then give the same command again")]
+    #[error(
+        "{url}: no answer from the store ({detail}); check the endpoint and the network, then give the same command again"
+    )]
     Unreachable {
         /// The URL.
         url: String,
@@ -102,7 +108,9 @@ pub enum StorageError {
         problem: String,
     },
     /// Another writer's lease.
-    #[error("{url}: {owner} is writing here; wait for it or stop it (should it be gone for good, wait {wait_s} s or remove {url})")]
+    #[error(
+        "{url}: {owner} is writing here; wait for it or stop it (should it be gone for good, wait {wait_s} s or remove {url})"
+    )]
     Leased {
         /// The lease object.
         url: String,
@@ -112,7 +120,9 @@ pub enum StorageError {
         wait_s: u64,
     },
     /// The lease went to another writer.
-    #[error("{url}: {owner} has taken over, because this process gave no sign of life for too long; stop one of the two, then give the same command again")]
+    #[error(
+        "{url}: {owner} has taken over, because this process gave no sign of life for too long; stop one of the two, then give the same command again"
+    )]
     LeaseLost {
         /// The lease object.
         url: String,

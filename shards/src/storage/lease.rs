@@ -75,8 +75,7 @@ impl fmt::Display for Owner {
 
 impl Owner {
     fn this_process(lease_s: u64, lock: Option<&File>) -> Self {
-        let read =
-            |path: &str| std::fs::read_to_string(path).ok().map(|text| text.trim().to_owned());
+        let read = |path: &str| std::fs::read_to_string(path).ok().map(|text| text.trim().to_owned());
         let host = read("/proc/sys/kernel/hostname").filter(|name| !name.is_empty());
         let token = format!("{:016x}", RandomState::new().build_hasher().finish());
         Self {
@@ -263,12 +262,7 @@ fn look(bucket: &Bucket, name: &str, token: &str) -> Result<Found, StorageError>
 }
 
 /// Watches a lease for as long as a living owner may be silent. `false` as soon as it gives a sign.
-fn falls_silent(
-    bucket: &Bucket,
-    name: &str,
-    theirs: &Owner,
-    seen: &Version,
-) -> Result<bool, StorageError> {
+fn falls_silent(bucket: &Bucket, name: &str, theirs: &Owner, seen: &Version) -> Result<bool, StorageError> {
     let interval = Duration::from_secs(theirs.lease_s.clamp(1, 600));
     let until = Instant::now() + interval * u32::try_from(PATIENCE).unwrap_or(1);
     while Instant::now() < until {

@@ -162,7 +162,10 @@ mod tests {
         assert_eq!(s3.join("00000.tar").to_string(), "s3://bucket/a/b c%20/00000.tar");
         assert_eq!((s3.file_name(), s3.parent().path()), ("b c%20", "a"));
         assert_eq!(url("gs://b").join("x").to_string(), "gs://b/x");
-        assert_eq!(url("abfss://box@me.dfs.core.windows.net/x").root(), "abfss://box@me.dfs.core.windows.net");
+        assert_eq!(
+            url("abfss://box@me.dfs.core.windows.net/x").root(),
+            "abfss://box@me.dfs.core.windows.net"
+        );
         let signed = url("https://h:8080/t/part-0.parquet?sig=secret#x");
         assert_eq!((signed.path(), signed.query()), ("t/part-0.parquet", "?sig=secret"));
         assert!(!signed.to_string().contains("secret"), "{signed}");

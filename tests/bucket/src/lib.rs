@@ -72,12 +72,7 @@ impl S3 {
         fs::create_dir(dir.path().join(BUCKET)).expect("a bucket");
         let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
         let address = listener.local_addr().expect("its address").to_string();
-        let server = Self(Arc::new(Inner {
-            dir,
-            address,
-            rule: Mutex::default(),
-            asked: Mutex::default(),
-        }));
+        let server = Self(Arc::new(Inner { dir, address, rule: Mutex::default(), asked: Mutex::default() }));
         serve::start(server.clone(), listener);
         server
     }
@@ -110,12 +105,7 @@ impl S3 {
     }
 
     /// The next `count` requests that `which` picks fail so.
-    pub fn fail_first(
-        &self,
-        count: usize,
-        fault: Fault,
-        which: impl Fn(&Asked) -> bool + Send + 'static,
-    ) {
+    pub fn fail_first(&self, count: usize, fault: Fault, which: impl Fn(&Asked) -> bool + Send + 'static) {
         let mut left = count;
         self.fail(move |asked| {
             let hit = left > 0 && which(asked);

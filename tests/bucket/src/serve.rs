@@ -80,7 +80,8 @@ async fn answer(
             return Err(broken());
         }
         Some(Fault::CutBody) => {
-            let response = service.call(request).await.map_err(|error| io::Error::other(format!("{error:?}")))?;
+            let response =
+                service.call(request).await.map_err(|error| io::Error::other(format!("{error:?}")))?;
             return Ok(cut(response).await);
         }
     }
@@ -107,12 +108,10 @@ async fn cut(response: Response<Body>) -> Response<Body> {
     let (parts, body) = response.into_parts();
     let whole = BodyExt::collect(body).await.map(|body| body.to_bytes()).unwrap_or_default();
     let half = whole.slice(..whole.len() / 2);
-    let frames = stream::iter([Ok(Frame::data(half))])
-        .chain(stream::once(async {
-            // So that the half has gone out before the end does.
-            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
-            Err::<Frame<Bytes>, _>(io::Error::from(io::ErrorKind::ConnectionReset))
-        }));
+    let frames = stream::iter([Ok(Frame::data(half))]).chain(stream::once(async {
+        // So that the half has gone out before the end does.
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        Err::<Frame<Bytes>, _>(io::Error::from(io::ErrorKind::ConnectionReset))
+    }));
     Response::from_parts(parts, Body::http_body_unsync(StreamBody::new(frames)))
 }
-

@@ -224,9 +224,12 @@ impl Checker<'_> {
             if let Some(tar) = tar {
                 let name = tar.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
                 sizes.extend(num_samples.map(|n| (name, n)));
-                self.put_by(tar.to_owned(), copy);
+                self.tars.push(tar.to_owned());
             }
             self.flush()?;
+            if let Some(copy) = copy.filter(|_| !self.keeps) {
+                files.files().for_each(|(_, path)| copy.discard(path));
+            }
         }
         for tar in &folder.other_tars {
             if let Some(copy) = copy {
@@ -237,6 +240,9 @@ impl Checker<'_> {
             sizes.extend(num_samples.map(|n| (name, n)));
             self.flush()?;
             self.put_by(tar.clone(), copy);
+        }
+        if let Some(copy) = copy.filter(|_| !retries.claims.is_empty()) {
+            retries.tables.iter().try_for_each(|table| copy.bring(table))?;
         }
         retries.check(&mut self.findings);
         self.sizes(folder, &sizes, copy)?;
