@@ -532,6 +532,16 @@ impl Config {
         Ok(differences)
     }
 
+    /// The config as it is noted beside the output: without the part of a web address that may sign it.
+    pub fn noted(&self) -> Self {
+        let mut config = self.clone();
+        let url_list = &mut config.input.url_list;
+        if url_list.starts_with("http://") || url_list.starts_with("https://") {
+            url_list.truncate(url_list.find('?').unwrap_or(url_list.len()));
+        }
+        config
+    }
+
     fn identity(&self) -> Result<toml::Table, toml::ser::Error> {
         let mut config = self.clone();
         config.output.output_folder = PathBuf::new();

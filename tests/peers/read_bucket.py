@@ -5,6 +5,7 @@ boto3 reads back every byte, and `SHARDS verify` finds nothing by URL.
 RUN is the run's arguments but its output folder."""
 
 import importlib.metadata
+import logging
 import os
 import pathlib
 import subprocess
@@ -41,6 +42,8 @@ def objects(client):
 
 
 def read(folder, ingest, shards, arguments):
+    # A line a request.
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)
     server = moto.server.ThreadedMotoServer(port=0, verbose=False)
     server.start()
     host, port = server.get_host_and_port()

@@ -93,7 +93,7 @@ impl OutputFolder {
             first_shard,
             version: env!("CARGO_PKG_VERSION").to_owned(),
             retry_of_classes: Vec::new(),
-            config: config.clone(),
+            config: config.noted(),
             inputs: inputs.clone(),
         };
         let next_id = folder.max_done().map_or(0, |id| id.0 + 1);

@@ -3,6 +3,8 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::io::{BufRead, BufReader, Write};
+use std::net::TcpListener;
 use std::process::{Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -323,6 +325,47 @@ fn tables_come_by_url_too() {
     // From bucket to bucket.
     finish(&mut run_to(&job, &s3, &s3.url("meta/a.csv"), &s3.url("set")), 0);
     assert_eq!(names(&s3, "set").iter().filter(|name| name.ends_with(".tar")).count(), 2);
+}
+
+/// Serves `bytes` at every path. Every other answer to a GET breaks off in the middle.
+fn web_server(bytes: Vec<u8>) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    thread::spawn(move || {
+        let mut gets = 0;
+        for stream in listener.incoming() {
+            let mut stream = stream.unwrap();
+            let lines = BufReader::new(stream.try_clone().unwrap()).lines().map_while(Result::ok);
+            let head: Vec<String> = lines.take_while(|line| !line.is_empty()).collect();
+            let Some(first) = head.first() else { continue };
+            gets += usize::from(first.starts_with("GET "));
+            let sent = match (first.starts_with("GET "), gets % 2) {
+                (false, _) => 0,
+                (true, 1) => bytes.len() / 2,
+                _ => bytes.len(),
+            };
+            let head =
+                format!("HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: {}\r\n\r\n", bytes.len());
+            let _ = stream.write_all(head.as_bytes()).and_then(|()| stream.write_all(&bytes[..sent]));
+        }
+    });
+    format!("http://{address}")
+}
+
+#[test]
+fn a_table_comes_from_a_web_server() {
+    let (job, s3) = (Job::new(), S3::start());
+    let (table, local, out) = (job.table("t.csv", 60), job.path("local"), job.path("out"));
+    finish(&mut job.run(&table, &local), 0);
+    let web = web_server(fs::read(&table).unwrap());
+    let url = format!("{web}/meta/t.csv?signature=secret");
+    let output = finish(&mut run_to(&job, &s3, &url, out.to_str().unwrap()), 0);
+    assert!(!stderr(&output).contains("secret"), "{}", stderr(&output));
+    let noted = fs::read_to_string(out.join("_pairmill/runs/00000.toml")).unwrap();
+    assert!(noted.contains("/meta/t.csv\"") && !noted.contains("secret"), "{noted}");
+    assert_same(&bytes_of(&out), &bytes_of(&local));
+    // A server that gives no mark of the content: what counts is name and length, as with files.
+    finish(&mut job.run(&table, &out), 0);
 }
 
 #[test]

@@ -167,7 +167,11 @@ impl StorageError {
 
     /// What `error` means at `url`. The client tells most things only in words, so they are looked for in its text.
     pub(super) fn of(url: &BucketUrl, error: &StoreError) -> Self {
-        let text = whole_text(error);
+        let mut text = whole_text(error);
+        // What signs a web address is nobody's who reads a log.
+        if !url.query().is_empty() {
+            text = text.replace(url.query(), "");
+        }
         let status = between(&text, "status code: ", |c: char| !c.is_ascii_digit());
         let status = status.and_then(|digits| digits.parse::<u16>().ok());
         let code = between(&text, "<Code>", |c| c == '<');
