@@ -226,7 +226,7 @@ fn two_writers_do_not_share_a_prefix() {
     let mut first = run_to(&job, &s3, table, &s3.url("set"));
     let child =
         first.args(["--config", config]).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
-    while s3.objects("set").get("_pairmill/lock").is_none() {
+    while !s3.objects("set").contains_key("_pairmill/lock") {
         thread::sleep(Duration::from_millis(5));
     }
     // As if from another machine: another staging folder.
