@@ -147,10 +147,12 @@ alone:
     cargo check --quiet -p pairmill-pixels
     cargo check --quiet -p pairmill-tokens
     cargo check --quiet -p pairmill-shards --no-default-features
+    cargo check --quiet -p pairmill-shards --no-default-features --features storage
     cargo check --quiet -p pairmill-shards
     cargo check --quiet -p pairmill-ingest
     cargo check --quiet -p pairmill-loader
     cargo check --quiet -p pairmill-train
     cargo check --quiet -p pairmill-analysis
     cargo check --quiet -p pairmill-world
+    cargo check --quiet -p pairmill-bucket
     cargo check --quiet -p pairmill-tests

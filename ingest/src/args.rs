@@ -71,6 +71,10 @@ Examples:
   pairmill-ingest run --source laion400m --url-list laion400m-meta --output-folder laion \\
       --subset 2.7M --seed 0
 
+  # Straight into a bucket (credentials, region and endpoint from the environment: AWS_ACCESS_KEY_ID, ...)
+  pairmill-ingest run --url-list s3://mine/laion-meta/ --output-folder s3://mine/laion \
+      --output-format webdataset
+
   # See what would be done, then do shards 0 to 99 here and the rest elsewhere
   pairmill-ingest run --url-list urls.csv --output-folder out --dry-run
   pairmill-ingest run --url-list urls.csv --output-folder out --shards 0..100";
@@ -90,7 +94,7 @@ pub struct RunArgs {
     /// Known source of the table, which sets its columns, filters and manners (see `pairmill-ingest sources`)
     #[arg(long, value_name = "SOURCE", value_parser = word::<Source>)]
     pub source: Option<Source>,
-    /// Table of URLs: a file, a folder or a glob (parquet, csv, tsv, json, jsonl, txt; .gz and .zst)
+    /// Table of URLs: a file, a folder, a glob or a URL (parquet, csv, tsv, json, jsonl, txt; .gz and .zst)
     #[arg(long, short = 'i', value_name = "PATH")]
     pub url_list: Option<String>,
     /// Format of the table [default: by extension]
@@ -105,7 +109,7 @@ pub struct RunArgs {
     /// More columns to carry into JSON and sidecar, comma-separated
     #[arg(long, value_name = "NAMES", value_parser = names)]
     pub save_additional_columns: Option<Names>,
-    /// Where the shards go [default: images]
+    /// Where the shards go: a folder, or s3://BUCKET/PREFIX, gs://, az:// [default: images]
     #[arg(long, short = 'o', value_name = "FOLDER")]
     pub output_folder: Option<PathBuf>,
     /// files, webdataset or parquet [default: files]
@@ -220,6 +224,10 @@ pub struct RunArgs {
     /// Only shards FIRST..END (END excluded): the unit other machines can be given
     #[arg(long, value_name = "FIRST..END", value_parser = shard_range, help_heading = RARE, hide_short_help = true)]
     pub shards: Option<ShardRange>,
+    /// Folder in which shards for a bucket are made, and tables by URL lie while they are read [default: in the system's
+    /// folder for temporary files]
+    #[arg(long, value_name = "FOLDER", help_heading = RARE, hide_short_help = true)]
+    pub staging: Option<PathBuf>,
     /// Write counters there: FILE.prom as Prometheus text, else JSON lines
     #[arg(long, value_name = "FILE", help_heading = RARE, hide_short_help = true)]
     pub metrics: Option<PathBuf>,
@@ -231,7 +239,7 @@ pub struct RunArgs {
 /// `retry`.
 #[derive(Debug, Args)]
 pub struct RetryArgs {
-    /// Folder of a finished run
+    /// Folder or bucket of a finished run
     pub folder: PathBuf,
     /// Failure classes to fetch again, comma-separated, or `transient` for all that may pass
     #[arg(long, value_name = "CLASSES", value_parser = classes, required = true)]
@@ -251,6 +259,9 @@ pub struct RetryArgs {
     /// Say how many rows would be fetched again, do nothing
     #[arg(long)]
     pub dry_run: bool,
+    /// Folder in which shards for a bucket are made [default: in the system's folder for temporary files]
+    #[arg(long, value_name = "FOLDER")]
+    pub staging: Option<PathBuf>,
     /// Write counters there: FILE.prom as Prometheus text, else JSON lines
     #[arg(long, value_name = "FILE")]
     pub metrics: Option<PathBuf>,
@@ -325,6 +336,7 @@ impl RunArgs {
         let runtime = &mut config.runtime;
         set(&mut runtime.workers, self.processes_count);
         set_some(&mut runtime.metrics, self.metrics);
+        set_some(&mut runtime.staging, self.staging);
         set_some(&mut runtime.shards, self.shards.map(|s| (s.0, s.1)));
         runtime.quiet |= self.quiet;
         config.validate()?;

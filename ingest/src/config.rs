@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 use pairmill_pixels::TransformConfig;
 use pairmill_shards::key::{KeyError, KeyLayout};
+use pairmill_shards::storage::{Location, Scheme, StorageConfig, StorageError};
 use pairmill_shards::table::HashKind;
 use serde::{Deserialize, Serialize};
 
@@ -35,6 +36,9 @@ pub struct Config {
     pub pixels: TransformConfig,
     /// How URLs are fetched.
     pub fetch: FetchConfig,
+    /// How buckets are spoken to, where input or output is one.
+    #[serde(skip_serializing_if = "StorageConfig::is_default")]
+    pub storage: StorageConfig,
     /// Threads, memory and reporting; nothing here changes a byte of the output.
     pub runtime: RuntimeConfig,
 }
@@ -43,7 +47,7 @@ pub struct Config {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct InputConfig {
-    /// A file, a folder or a glob.
+    /// A file, a folder or a glob; or the URL of a file or of a prefix of a bucket.
     pub url_list: String,
     /// `parquet`, `csv`, `tsv`, `json`, `jsonl` or `txt` (with `.gz`/`.zst`); by extension when absent.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -129,7 +133,7 @@ pub enum IncrementalMode {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct OutputConfig {
-    /// Folder of the shards.
+    /// Folder of the shards, or the URL of a prefix of a bucket.
     pub output_folder: PathBuf,
     /// Container of the images.
     pub output_format: OutputFormat,
@@ -164,6 +168,27 @@ impl Default for OutputConfig {
 }
 
 impl OutputConfig {
+    /// Where the shards go.
+    ///
+    /// # Errors
+    /// When it is a URL that cannot be written to.
+    pub fn location(&self) -> Result<Location, ConfigError> {
+        let location = match self.output_folder.to_str() {
+            Some(typed) => Location::parse(typed)?,
+            None => Location::Local(self.output_folder.clone()),
+        };
+        if let Location::Bucket(url) = &location {
+            if url.scheme() == Scheme::Http {
+                let advice = "give --output-folder s3://, gs://, az:// or a local folder";
+                return Err(StorageError::Web { url: url.to_string(), advice }.into());
+            }
+            if self.output_format == OutputFormat::Files {
+                return Err(ConfigError::FilesByUrl { url: url.to_string() });
+            }
+        }
+        Ok(location)
+    }
+
     /// How keys and shard names are padded.
     ///
     /// # Errors
@@ -171,6 +196,15 @@ impl OutputConfig {
     pub fn layout(&self) -> Result<KeyLayout, KeyError> {
         KeyLayout::new(self.number_sample_per_shard, self.oom_shard_count)
     }
+}
+
+/// Shards put up at a time: latency of their small files is hidden, and no more lie in the staging folder.
+const DEFAULT_UPLOADS: usize = 2;
+
+/// Runs that never saw a bucket say nothing of one.
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it")]
+fn is_default_uploads(uploads: &usize) -> bool {
+    *uploads == DEFAULT_UPLOADS
 }
 
 /// Threads, memory and reporting.
@@ -193,6 +227,13 @@ pub struct RuntimeConfig {
     pub metrics: Option<PathBuf>,
     /// No progress, only errors and the final account.
     pub quiet: bool,
+    /// Folder in which shards for a bucket are made and tables by URL lie while they are read; without one, in the
+    /// system's folder for temporary files.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub staging: Option<PathBuf>,
+    /// Shards that are put up to a bucket at a time.
+    #[serde(skip_serializing_if = "is_default_uploads")]
+    pub uploads: usize,
     /// Only these shards, first to one past the last: the unit that Slurm, Ray or Spark hands out.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub shards: Option<(u64, u64)>,
@@ -208,6 +249,8 @@ impl Default for RuntimeConfig {
             progress_interval_s: 10,
             metrics: None,
             quiet: false,
+            staging: None,
+            uploads: DEFAULT_UPLOADS,
             shards: None,
         }
     }
@@ -233,7 +276,7 @@ pub enum ConfigError {
         message: String,
     },
     /// No input was named.
-    #[error("no input: give --url-list a file, a folder or a glob")]
+    #[error("no input: give --url-list a file, a folder, a glob or a URL")]
     NoInput,
     /// `--verify-hash` and `--compute-hash` differ.
     #[error("--verify-hash checks {verify} but --compute-hash computes {compute}: give both the same kind")]
@@ -274,6 +317,15 @@ pub enum ConfigError {
     /// `--subset` with `--prefix`.
     #[error("--subset and --prefix exclude each other: a sample, or the first rows")]
     TwoSubsets,
+    /// A place that cannot be.
+    #[error(transparent)]
+    Place(#[from] StorageError),
+    /// Loose files in a bucket.
+    #[error("{url}: a bucket takes whole shards; give --output-format webdataset or parquet")]
+    FilesByUrl {
+        /// The output.
+        url: String,
+    },
     /// A number outside its range.
     #[error("{setting} is {value}: {rule}")]
     Range {
@@ -373,6 +425,10 @@ impl Config {
         }
         self.validate_source()?;
         self.output.layout()?;
+        self.output.location()?;
+        if let Some((setting, value, rule)) = self.storage.refusal() {
+            return Err(ConfigError::Range { setting, value, rule });
+        }
         self.pixels.validate()?;
         if let Some((_, verify)) = &self.input.verify_hash
             && self.output.compute_hash != Some(*verify)
@@ -380,6 +436,14 @@ impl Config {
             return Err(ConfigError::HashKinds {
                 verify: verify.as_str().to_owned(),
                 compute: self.output.compute_hash.map_or("none", HashKind::as_str).to_owned(),
+            });
+        }
+        let is_url = matches!(Location::parse(&self.input.url_list)?, Location::Bucket(_));
+        if is_url && (self.input.imagenet.is_some() || self.input.input_format.as_deref() == Some("yfcc")) {
+            return Err(ConfigError::Range {
+                setting: "--url-list",
+                value: self.input.url_list.clone(),
+                rule: "the archives of ImageNet and YFCC must lie on this machine; download them first",
             });
         }
         if self.input.imagenet.is_some() && self.input.verify_hash.is_some() {
@@ -397,6 +461,7 @@ impl Config {
             ("runtime.window_rows", self.runtime.window_rows),
             ("--subset", self.subset.rows.unwrap_or(1)),
             ("--prefix", self.subset.prefix.unwrap_or(1)),
+            ("runtime.uploads", self.runtime.uploads as u64),
         ];
         for (setting, value) in positive {
             if value == 0 {
@@ -465,6 +530,16 @@ impl Config {
             }
         }
         Ok(differences)
+    }
+
+    /// The config as it is noted beside the output: without the part of a web address that may sign it.
+    pub fn noted(&self) -> Self {
+        let mut config = self.clone();
+        let url_list = &mut config.input.url_list;
+        if url_list.starts_with("http://") || url_list.starts_with("https://") {
+            url_list.truncate(url_list.find('?').unwrap_or(url_list.len()));
+        }
+        config
     }
 
     fn identity(&self) -> Result<toml::Table, toml::ser::Error> {

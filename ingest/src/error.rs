@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use pairmill_shards::atomic::FileError;
 use pairmill_shards::index::IndexError;
 use pairmill_shards::stats::StatsError;
+use pairmill_shards::storage::StorageError;
 use pairmill_shards::table::TableError as SidecarError;
 use pairmill_shards::tar::TarWriteError;
 
@@ -52,6 +53,9 @@ pub enum IngestError {
     /// A sidecar.
     #[error(transparent)]
     Sidecar(#[from] SidecarError),
+    /// A bucket, of the input or of the output.
+    #[error(transparent)]
+    Storage(#[from] StorageError),
     /// A tar could not be written.
     #[error(transparent)]
     Tar(#[from] TarWriteError),
@@ -144,6 +148,9 @@ impl IngestError {
 
     /// Whether the user's input is at fault (exit code 2) rather than the machine (exit code 1).
     pub fn is_bad_input(&self) -> bool {
+        if let Self::Storage(error) = self {
+            return error.is_bad_input();
+        }
         matches!(
             self,
             Self::Config(_)

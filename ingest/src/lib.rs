@@ -8,6 +8,7 @@ pub mod error;
 pub mod fetch;
 pub mod filter;
 pub mod imagenet;
+pub mod input;
 pub mod metrics;
 pub mod output;
 pub mod pipeline;

@@ -64,14 +64,20 @@ fn retry_command(args: RetryArgs) -> anyhow::Result<ExitCode> {
     config.runtime.metrics = args.metrics;
     config.runtime.quiet = args.quiet;
     config.runtime.shards = None;
-    let plan = run::plan_retry(&args.folder, &args.class.0)?;
-    if args.dry_run || plan.rows == 0 {
+    config.runtime.staging = args.staging.or(config.runtime.staging);
+    let tell = |rows: u64| {
         let words: Vec<_> = args.class.0.iter().map(|c| c.as_str()).collect();
-        say(&format!("{} rows of {} failed with {}\n", plan.rows, args.folder.display(), words.join(", ")))?;
-        return Ok(ExitCode::SUCCESS);
+        say(&format!("{rows} rows of {} failed with {}\n", args.folder.display(), words.join(", ")))
+            .map(|()| ExitCode::SUCCESS)
+    };
+    if args.dry_run {
+        return tell(run::plan_retry(&config, &args.class.0)?.rows);
     }
     let stop = stop_on_signal()?;
     let report = run::retry(&config, &args.class.0, &stop)?;
+    if report.complete && report.account.outcomes.rows == 0 {
+        return tell(0);
+    }
     conclude(&report, &args.folder.display().to_string())
 }
 

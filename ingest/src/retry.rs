@@ -33,17 +33,17 @@ pub struct RetryPlan {
 
 impl RetryPlan {
     /// Reads the sidecars of the finished shards in `folder` and chooses the rows that failed with one of `classes`
-    /// and that no earlier retry took on.
+    /// and that no earlier retry took on. `shown` is the folder as the user knows it.
     ///
     /// # Errors
     /// When the folder is no finished run of ours, or a sidecar cannot be read.
-    pub fn scan(folder: &Path, classes: &[FailureClass]) -> Result<Self, IngestError> {
+    pub fn scan(folder: &Path, shown: &Path, classes: &[FailureClass]) -> Result<Self, IngestError> {
         let segments = segments(folder)?;
         let Some((first, _)) = segments.first() else {
-            return Err(IngestError::NoRun { folder: folder.to_owned() });
+            return Err(IngestError::NoRun { folder: shown.to_owned() });
         };
         if first.config.input.imagenet.is_some() {
-            return Err(IngestError::NotFetched { folder: folder.to_owned() });
+            return Err(IngestError::NotFetched { folder: shown.to_owned() });
         }
         let layout = first.config.output.layout().map_err(crate::config::ConfigError::from)?;
         // A retry that was cut short chooses the same rows again, so its own shards do not count.
@@ -53,7 +53,7 @@ impl RetryPlan {
             }
             Some((last, false)) => {
                 return Err(IngestError::Unfinished {
-                    folder: folder.to_owned(),
+                    folder: shown.to_owned(),
                     first_shard: last.first_shard,
                 });
             }

@@ -8,17 +8,19 @@ use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
 use arrow::datatypes::SchemaRef;
-use pairmill_shards::folder::{DatasetFolder, ShardFile};
+use pairmill_shards::folder::{DatasetFolder, PAIRMILL_FOLDER, SIZES_FILE, ShardFile};
 use pairmill_shards::stats::ShardStats;
 use pairmill_shards::status::FailureClass;
+use pairmill_shards::storage::{Bucket, Location};
 
-use crate::card::{Card, InputHashes};
+use crate::card::{CARD_FILE, CARD_TEXT_FILE, Card, InputHashes};
 use crate::config::Config;
 use crate::error::IngestError;
 use crate::filter::{FilteredRows, Funnel, ShuffledRows, Sieve, looked_at};
 use crate::imagenet::{ImageNetConfig, ImageNetReader};
+use crate::input::LocalInput;
 use crate::metrics::MetricsFile;
-use crate::output::{InputStamp, OutputFolder, segments};
+use crate::output::{InputStamp, OutputFolder, segments_at};
 use crate::pipeline::{self, FilteredBlocks, KeptRows, RowSource, write_sizes};
 use crate::progress::{Account, Counters, Display};
 use crate::retry::{RetryBlocks, RetryPlan};
@@ -59,11 +61,7 @@ pub struct Plan {
 pub fn plan(config: &Config) -> Result<Plan, IngestError> {
     config.validate()?;
     let per_shard = config.output.number_sample_per_shard;
-    let done = if config.output.output_folder.is_dir() {
-        DatasetFolder::scan(&config.output.output_folder)?.done().count() as u64
-    } else {
-        0
-    };
+    let done = count_done(config)?;
     if let Some(imagenet) = &config.input.imagenet {
         let (mut reader, _, inputs) = open_imagenet(config, imagenet)?;
         let started = Instant::now();
@@ -73,18 +71,32 @@ pub fn plan(config: &Config) -> Result<Plan, IngestError> {
         let rows = funnel.map(|(funnel, _)| funnel.kept());
         return Ok(Plan { inputs, rows, shards: rows.map(|rows| rows.div_ceil(per_shard)), done, funnel });
     }
-    let tables = Tables::open(&table_config(config)?)?;
+    let input = LocalInput::fetch(config, &mut |_| {})?;
+    let tables = Tables::open(&table_config(config, &input)?)?;
     let funnel = if config.is_filtered() { Some(dry_funnel(config, &tables)?) } else { None };
     let rows = funnel.map_or_else(|| tables.count_rows(), |(funnel, _)| Some(funnel.kept()));
     let one_file = tables.files().len() == 1 || funnel.is_some();
     Ok(Plan {
-        inputs: stamps(&tables),
+        inputs: stamps(&tables, &input),
         rows,
         // Without filters shards never span files, so several files end in several short shards.
         shards: rows.filter(|_| one_file).map(|rows| rows.div_ceil(per_shard)),
         done,
         funnel,
     })
+}
+
+fn count_done(config: &Config) -> Result<u64, IngestError> {
+    let folder = match config.output.location()? {
+        Location::Local(folder) if !folder.is_dir() => return Ok(0),
+        Location::Local(folder) => DatasetFolder::scan(&folder)?,
+        Location::Bucket(url) => {
+            let objects = Bucket::connect(&url, &config.storage)?.list()?;
+            let names = objects.into_iter().map(|object| (object.name, false)).collect();
+            DatasetFolder::of_names(Path::new(""), names)
+        }
+    };
+    Ok(folder.done().count() as u64)
 }
 
 /// Counts the rows of `tables` through the filters.
@@ -102,7 +114,8 @@ fn dry_funnel(config: &Config, tables: &Tables) -> Result<(Funnel, Duration), In
 /// When the table is not usable.
 pub fn kept_rows(config: &Config) -> Result<FilteredRows, IngestError> {
     config.validate()?;
-    let tables = Tables::open(&table_config(config)?)?;
+    let input = LocalInput::fetch(config, &mut |_| {})?;
+    let tables = Tables::open(&table_config(config, &input)?)?;
     let rows = filtered_rows(config, &tables, &AtomicBool::new(false))?;
     rows.ok_or_else(|| IngestError::Internal("the count was stopped".to_owned()))
 }
@@ -156,9 +169,28 @@ pub fn run_noted(
         return Ok(report);
     }
     // What is wrong with a rule is found before anything is written.
-    let filters = config.is_filtered().then(|| sieve(config)).transpose()?;
-    let tables = Tables::open(&table_config(config)?)?;
-    let folder = OutputFolder::open(config, stamps(&tables))?;
+    if config.is_filtered() {
+        sieve(config)?;
+    }
+    let input = LocalInput::fetch(config, note)?;
+    let tables = Tables::open(&table_config(config, &input)?)?;
+    let folder = OutputFolder::open(config, stamps(&tables, &input))?;
+    let report = run_table(config, tables, &folder, stop, note)?;
+    if report.complete {
+        input.finish();
+    }
+    Ok(report)
+}
+
+/// The run over a table, once input and folder are accepted.
+fn run_table(
+    config: &Config,
+    tables: Tables,
+    folder: &OutputFolder,
+    stop: &AtomicBool,
+    note: &mut dyn FnMut(&str),
+) -> Result<Report, IngestError> {
+    let filters = config.is_filtered();
     let total_rows = tables.count_rows();
     let per_shard = config.output.number_sample_per_shard;
     if let Some(source) = config.source.name {
@@ -167,9 +199,9 @@ pub fn run_noted(
     if config.subset.rows.is_some() {
         note("the table is read twice: first to draw the subset, then for its rows");
     }
-    if filters.is_none() {
+    if !filters {
         let blocks = RowSource::Table(tables.blocks(per_shard));
-        return drive(config, &folder, &tables.schema(), blocks, total_rows, stop);
+        return drive(config, folder, &tables.schema(), blocks, total_rows, stop);
     }
     let hashes = InputHashes::start(tables.files().iter().map(|file| file.path.clone()).collect());
     let stopped = || Report { account: Account::default(), shards: 0, funnel: None, complete: false };
@@ -187,8 +219,8 @@ pub fn run_noted(
         KeptRows::InOrder(Box::new(rows))
     };
     let blocks = RowSource::Filtered(Box::new(FilteredBlocks::new(rows, schema.clone(), per_shard)));
-    let report = drive(config, &folder, &schema, blocks, total_rows, stop)?;
-    write_card(config, &folder, &report, hashes)?;
+    let report = drive(config, folder, &schema, blocks, total_rows, stop)?;
+    write_card(config, folder, &report, hashes)?;
     Ok(report)
 }
 
@@ -202,7 +234,9 @@ fn write_card(
     match &report.funnel {
         Some(funnel) if report.complete && config.runtime.shards.is_none() => {
             let hashes = hashes.join()?;
-            Card::new(config, folder.segment(), &hashes, funnel, &report.account).write(folder.path())
+            Card::new(config, folder.segment(), &hashes, funnel, &report.account).write(folder.path())?;
+            folder.publish(CARD_TEXT_FILE)?;
+            folder.publish(&format!("{PAIRMILL_FOLDER}/{CARD_FILE}"))
         }
         _ => Ok(()),
     }
@@ -216,7 +250,7 @@ fn open_imagenet(
     let (root, imagenet) = imagenet.locate(Path::new(&config.input.url_list));
     let reader = ImageNetReader::open(&root, &imagenet)?;
     let bytes = std::fs::metadata(&root).ok().filter(|m| m.is_file()).map_or(0, |m| m.len());
-    let stamp = InputStamp { name: file_name(&root), bytes };
+    let stamp = InputStamp { name: file_name(&root), bytes, etag: None };
     let files = if root.is_file() { vec![root] } else { Vec::new() };
     Ok((reader, files, vec![stamp]))
 }
@@ -225,12 +259,16 @@ fn file_name(path: &Path) -> String {
     path.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default()
 }
 
-/// What `retry` would fetch again in `folder`.
+/// What `retry` would fetch again in the finished folder of `config`.
 ///
 /// # Errors
 /// When the folder is no finished run of ours.
-pub fn plan_retry(folder: &Path, classes: &[FailureClass]) -> Result<RetryPlan, IngestError> {
-    RetryPlan::scan(folder, classes)
+pub fn plan_retry(config: &Config, classes: &[FailureClass]) -> Result<RetryPlan, IngestError> {
+    let shown = &config.output.output_folder;
+    match config.output.location()? {
+        Location::Local(folder) => RetryPlan::scan(&folder, shown, classes),
+        Location::Bucket(_) => OutputFolder::look_at(config, |path| RetryPlan::scan(path, shown, classes)),
+    }
 }
 
 /// The config that the first run in `folder` was resolved to.
@@ -238,26 +276,28 @@ pub fn plan_retry(folder: &Path, classes: &[FailureClass]) -> Result<RetryPlan, 
 /// # Errors
 /// When no run of ours began the folder.
 pub fn config_of(folder: &Path) -> Result<Config, IngestError> {
-    let first = segments(folder)?.into_iter().next();
+    let first = segments_at(folder)?.into_iter().next();
     let (segment, _) = first.ok_or_else(|| IngestError::NoRun { folder: folder.to_owned() })?;
     let mut config = segment.config;
     config.output.output_folder = folder.to_owned();
     Ok(config)
 }
 
-/// Fetches the rows of `classes` in the finished folder of `config` again, into new shards behind the others.
+/// Fetches the rows of `classes` in the finished folder of `config` again, into new shards behind the others. Without
+/// such rows, the account of the report is empty.
 ///
 /// # Errors
 /// As [`run`].
 pub fn retry(config: &Config, classes: &[FailureClass], stop: &AtomicBool) -> Result<Report, IngestError> {
-    let path = &config.output.output_folder;
-    let plan = RetryPlan::scan(path, classes)?;
-    if plan.rows == 0 {
+    let shown = &config.output.output_folder;
+    let opened = OutputFolder::open_retry(config, classes, |path| {
+        let plan = RetryPlan::scan(path, shown, classes)?;
+        Ok((plan.rows > 0).then_some(plan))
+    })?;
+    let Some((folder, plan)) = opened else {
         return Ok(Report { account: Account::default(), shards: 0, funnel: None, complete: true });
-    }
-    let schema = plan.schema.clone();
-    let rows = plan.rows;
-    let folder = OutputFolder::open_retry(path, config, classes)?;
+    };
+    let (schema, rows) = (plan.schema.clone(), plan.rows);
     let blocks = RetryBlocks::new(plan, config.output.number_sample_per_shard);
     drive(config, &folder, &schema, RowSource::Retry(blocks), Some(rows), stop)
 }
@@ -278,18 +318,23 @@ fn drive(
     display.finish()?;
     let finished = finished?;
     let first = folder.segment().first_shard;
-    let (mut account, shards) = account(folder.path(), first, config.runtime.shards)?;
+    let dataset = folder.dataset()?;
+    let (mut account, shards) = account(&dataset, first, config.runtime.shards)?;
     account.oddities = finished.oddities;
     if finished.complete && config.runtime.shards.is_none() {
-        write_sizes(folder.path(), &sizes(folder.path())?)?;
+        write_sizes(folder.path(), &sizes(&dataset)?)?;
+        folder.publish(SIZES_FILE)?;
         folder.finish(finished.shards)?;
     }
     Ok(Report { account, shards, funnel: finished.funnel, complete: finished.complete })
 }
 
 /// Sums the stats of the finished shards from `first` on.
-fn account(folder: &Path, first: u64, range: Option<(u64, u64)>) -> Result<(Account, u64), IngestError> {
-    let dataset = DatasetFolder::scan(folder)?;
+fn account(
+    dataset: &DatasetFolder,
+    first: u64,
+    range: Option<(u64, u64)>,
+) -> Result<(Account, u64), IngestError> {
     let (from, to) = range.unwrap_or((first, u64::MAX));
     let mut account = Account::default();
     let mut shards = 0;
@@ -302,8 +347,7 @@ fn account(folder: &Path, first: u64, range: Option<(u64, u64)>) -> Result<(Acco
     Ok((account, shards))
 }
 
-fn sizes(folder: &Path) -> Result<BTreeMap<String, u64>, IngestError> {
-    let dataset = DatasetFolder::scan(folder)?;
+fn sizes(dataset: &DatasetFolder) -> Result<BTreeMap<String, u64>, IngestError> {
     let mut sizes = BTreeMap::new();
     for shard in dataset.done() {
         if let (Some(stats), Some(_)) = (shard.get(ShardFile::Stats), shard.get(ShardFile::Tar)) {
@@ -313,14 +357,18 @@ fn sizes(folder: &Path) -> Result<BTreeMap<String, u64>, IngestError> {
     Ok(sizes)
 }
 
-fn stamps(tables: &Tables) -> Vec<InputStamp> {
-    tables.files().iter().map(|f| InputStamp { name: file_name(&f.path), bytes: f.bytes }).collect()
+fn stamps(tables: &Tables, input: &LocalInput) -> Vec<InputStamp> {
+    let stamp = |path: &Path, bytes| {
+        let name = file_name(path);
+        InputStamp { etag: input.etags.get(&name).cloned(), name, bytes }
+    };
+    tables.files().iter().map(|file| stamp(&file.path, file.bytes)).collect()
 }
 
-pub(crate) fn table_config(config: &Config) -> Result<TableConfig, IngestError> {
+pub(crate) fn table_config(config: &Config, local: &LocalInput) -> Result<TableConfig, IngestError> {
     let input = &config.input;
     Ok(TableConfig {
-        url_list: input.url_list.clone(),
+        url_list: local.url_list.clone(),
         input_format: input.input_format.as_deref().map(str::parse).transpose()?,
         url_col: input.url_col.clone(),
         caption_col: input.caption_col.clone(),

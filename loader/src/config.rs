@@ -20,7 +20,8 @@ pub const DEFAULT_CONTEXT_LENGTH: usize = 77;
 #[serde(deny_unknown_fields)]
 pub struct SourceSpec {
     /// Folders, globs and brace patterns of tars or Parquet image shards, joined by `::`
-    /// ([`pairmill_shards::spec::ShardSpec`]); or `http(s)://` URLs of them, also with braces.
+    /// ([`pairmill_shards::spec::ShardSpec`]); or `http(s)://`, `s3://`, `gs://` or `az://` URLs of them, also with
+    /// braces; or a prefix of a bucket.
     pub shards: String,
     /// Share of the samples among the sources, on any scale; without one, the source's own number of samples.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -128,7 +128,7 @@ impl Source {
     ) -> Result<Self, LoaderError> {
         let places: Vec<(PathBuf, Option<String>)> = match (remote::urls(shards)?, remote) {
             (Some(urls), Some(remote)) => {
-                urls.into_iter().map(|url| (remote.path(&url), Some(url))).collect()
+                remote.expand(urls)?.into_iter().map(|url| (remote.path(&url), Some(url))).collect()
             }
             _ => shards.resolve_first_of(&["tar", "parquet"])?.into_iter().map(|path| (path, None)).collect(),
         };

@@ -83,6 +83,9 @@ pub enum LoaderError {
         /// What is wrong.
         problem: String,
     },
+    /// A bucket refused, or gave no answer.
+    #[error(transparent)]
+    Storage(#[from] pairmill_shards::storage::StorageError),
     /// A shard could not be fetched.
     #[error("cannot fetch {url}: {problem}")]
     Fetch {

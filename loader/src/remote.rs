@@ -1,10 +1,11 @@
-//! Shards by URL: each is fetched whole into a bounded folder of the cache and then is a file like any other. The window
-//! that is opened ahead is fetched ahead, several shards at a time.
+//! Shards by URL, of web servers and buckets: each is fetched whole into a bounded folder of the cache and then is a file
+//! like any other. The window that is opened ahead is fetched ahead, several shards at a time.
 //!
 //! Whoever opens a shard holds its lock, a hidden file beside it, from before it is fetched until it is open. So of
 //! several processes one fetches and the others wait, and nothing is deleted between fetched and opened. An open shard
 //! may be deleted: its bytes stay until it is closed.
 
+mod buckets;
 mod cache;
 mod fetch;
 
@@ -16,6 +17,7 @@ use pairmill_shards::index::sizes;
 use pairmill_shards::spec::ShardSpec;
 use serde::{Deserialize, Serialize};
 
+use self::buckets::Buckets;
 use self::cache::Cache;
 use self::fetch::{Fetched, Fetcher};
 use crate::config::{Counts, DatasetConfig};
@@ -58,16 +60,22 @@ type Sizes = Option<Arc<BTreeMap<String, u64>>>;
 pub(crate) struct Remote {
     cache: Cache,
     fetcher: Fetcher,
+    buckets: Buckets,
     connections: usize,
     sizes: Mutex<HashMap<String, Sizes>>,
 }
 
 /// Whether a name is a URL that can be fetched.
 pub(crate) fn is_url(name: &str) -> bool {
+    is_web(name) || buckets::is_bucket(name)
+}
+
+fn is_web(name: &str) -> bool {
     name.starts_with("http://") || name.starts_with("https://")
 }
 
-/// The URLs a specification stands for, in the order written; `None` when it stands for files.
+/// The URLs a specification stands for, in the order written; `None` when it stands for files. A bucket's may name a
+/// prefix.
 pub(crate) fn urls(spec: &ShardSpec) -> Result<Option<Vec<String>>, LoaderError> {
     let remote = spec.names().iter().filter(|name| is_url(name)).count();
     if remote == 0 {
@@ -78,8 +86,10 @@ pub(crate) fn urls(spec: &ShardSpec) -> Result<Option<Vec<String>>, LoaderError>
     if let Some(local) = spec.names().iter().find(|name| !is_url(name)) {
         return Err(url(local, "URLs and files in one source; make them two"));
     }
-    if let Some(glob) =
-        spec.names().iter().find(|name| name.contains(['*', '[']) || file_name(name).is_none())
+    if let Some(glob) = spec
+        .names()
+        .iter()
+        .find(|name| is_web(name) && (name.contains(['*', '[']) || file_name(name).is_none()))
     {
         return Err(url(
             glob,
@@ -99,7 +109,8 @@ fn split(url: &str) -> (&str, &str) {
 fn file_name(url: &str) -> Option<&str> {
     let (folder, name) = split(url);
     let stem = name.strip_suffix(".tar").or_else(|| name.strip_suffix(".parquet"))?;
-    (folder.len() > "https:/".len() && !stem.is_empty() && !name.starts_with('.')).then_some(name)
+    let has_host = folder.split_once("://").is_some_and(|(_, host)| !host.is_empty());
+    (has_host && !stem.is_empty() && !name.starts_with('.')).then_some(name)
 }
 
 /// The URL of another file of the same folder, under the same `?query`.
@@ -117,9 +128,43 @@ impl Remote {
         Ok(Self {
             cache: Cache::new(config.cache.as_deref(), config.cache_bytes)?,
             fetcher: Fetcher::new(),
+            buckets: Buckets::default(),
             connections: config.connections,
             sizes: Mutex::default(),
         })
+    }
+
+    /// The shards that URLs stand for: a bucket's prefix for its tars, or if it has none for its Parquet files.
+    pub fn expand(&self, urls: Vec<String>) -> Result<Vec<String>, LoaderError> {
+        let mut shards = Vec::with_capacity(urls.len());
+        for url in urls {
+            match file_name(&url) {
+                Some(_) => shards.push(url),
+                None => shards.extend(self.buckets.shards_under(&url)?),
+            }
+        }
+        Ok(shards)
+    }
+
+    /// Fetches a file whole, from a web server or a bucket.
+    fn whole(&self, url: &str, path: &Path, max_bytes: u64) -> Result<Fetched, LoaderError> {
+        match buckets::is_bucket(url) {
+            true => self.buckets.whole(url, path, max_bytes),
+            false => self.fetcher.whole(url, path, max_bytes),
+        }
+    }
+
+    /// Fetches a file that need not be there; false when it is not.
+    fn small(&self, url: &str, path: &Path) -> Result<bool, LoaderError> {
+        if let Some(folder) = path.parent() {
+            std::fs::create_dir_all(folder).map_err(|source| fetch::file("make", folder, source))?;
+        }
+        let there = self.whole(url, path, MAX_BESIDE_BYTES)? == Fetched::Whole;
+        if !there {
+            // One of an earlier run would speak for a file that is gone.
+            let _ = std::fs::remove_file(path);
+        }
+        Ok(there)
     }
 
     /// Where the shard of a URL lies once it is fetched.
@@ -172,7 +217,7 @@ impl Remote {
             }
             for file in shard::beside_names(path) {
                 let name = file.file_name().unwrap_or_default().to_string_lossy();
-                if self.fetcher.small(&beside(url, &name), &file, MAX_BESIDE_BYTES)? {
+                if self.small(&beside(url, &name), &file)? {
                     return shard::count(path, config);
                 }
             }
@@ -189,7 +234,7 @@ impl Remote {
             return Ok(sizes.clone());
         }
         let file = path.with_file_name(sizes::FILE_NAME);
-        let sizes = match self.fetcher.small(&beside(url, sizes::FILE_NAME), &file, MAX_BESIDE_BYTES)? {
+        let sizes = match self.small(&beside(url, sizes::FILE_NAME), &file)? {
             true => Some(Arc::new(sizes::read(&file).map_err(|error| LoaderError::Url {
                 url: beside(url, sizes::FILE_NAME),
                 problem: error.to_string(),
@@ -209,7 +254,7 @@ impl Remote {
     ) -> Result<T, LoaderError> {
         let held = self.cache.hold(path)?;
         if !path.exists()
-            && let Fetched::Missing(status) = self.fetcher.whole(url, path, u64::MAX)?
+            && let Fetched::Missing(status) = self.whole(url, path, u64::MAX)?
         {
             return Err(LoaderError::Fetch {
                 url: url.to_owned(),
@@ -233,6 +278,9 @@ mod tests {
     fn urls_name_one_shard_each() {
         let spec = |text: &str| urls(&text.parse().unwrap());
         assert_eq!(spec("data/{0..1}.tar").unwrap(), None);
+        let prefix = spec("s3://b/set::gs://b/0.tar").unwrap().unwrap();
+        assert_eq!(prefix, ["s3://b/set", "gs://b/0.tar"]);
+        assert_eq!((file_name(&prefix[0]), file_name(&prefix[1])), (None, Some("0.tar")));
         let two = spec("https://h/a/{08..09}.tar?key=1").unwrap().unwrap();
         assert_eq!(two, ["https://h/a/08.tar?key=1", "https://h/a/09.tar?key=1"]);
         assert_eq!(split(&two[0]), ("https://h/a", "08.tar"));

@@ -159,6 +159,16 @@ impl AtomicFile {
         sync_folder(&self.path).map_err(|e| FileError::new(&self.path, FileAction::Sync, e))
     }
 
+    /// Leaves nothing in it, to be written anew.
+    #[cfg(feature = "storage")]
+    pub(crate) fn clear(&mut self) -> io::Result<()> {
+        let begun = self.open().and_then(|file| {
+            file.set_len(0)?;
+            file.seek(SeekFrom::Start(0))
+        });
+        begun.map(drop).map_err(|e| self.named(e))
+    }
+
     fn open(&mut self) -> io::Result<&mut File> {
         self.file.as_mut().ok_or_else(|| io::Error::other("file already committed"))
     }

@@ -150,6 +150,11 @@ impl DatasetFolder {
                 names.push((name, is_dir));
             }
         }
+        Ok(Self::of_names(dir, names))
+    }
+
+    /// The same of a list of names under `dir`, each with whether it is a folder, wherever they are listed.
+    pub fn of_names(dir: &Path, mut names: Vec<(String, bool)>) -> Self {
         names.sort_unstable();
         let mut folder = Self { dir: dir.to_owned(), ..Self::default() };
         let mut named = BTreeMap::new();
@@ -160,7 +165,7 @@ impl DatasetFolder {
             folder.settle(shard);
         }
         folder.clashes.sort_unstable();
-        Ok(folder)
+        folder
     }
 
     /// Takes a shard in. Of two paddings of one number the finished one is the shard, else the one with more files;

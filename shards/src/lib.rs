@@ -1,7 +1,7 @@
 //! The contract: everything on disk that crosses a stage boundary.
 //!
 //! `ingest` writes what this crate describes; `train` and `analysis` read it; neither sees the other.
-//! The bytes are specified in `shards/FORMAT.md`. Nothing here does network I/O, logs or prints.
+//! The bytes are specified in `shards/FORMAT.md`. Nothing here logs or prints, and only `storage` does network I/O.
 
 pub mod account;
 pub mod atomic;
@@ -23,6 +23,8 @@ pub mod sample;
 pub mod spec;
 pub mod stats;
 pub mod status;
+#[cfg(feature = "storage")]
+pub mod storage;
 pub mod table;
 pub mod tar;
 pub mod words;

@@ -4,7 +4,7 @@
 # Real input through pairmill-ingest, then every peer over the result: JPEGs served from localhost with web captions, as
 # tars and as Parquet shards. Without names, all of: webdataset open_clip tokenizer huggingface dali energon img2dataset
 # verify pixels (what the trainer's decoder makes of the pictures, against torchvision over PIL) timm (RandAugment's operations)
-# weights tensorboard cuda (the trainer's CUDA half, loaded without a GPU).
+# weights tensorboard bucket cuda (the trainer's CUDA half, loaded without a GPU).
 # One line per check, a table at the end, exit status 1 if any differs. Work goes to $PAIRMILL_CACHE/peer-work.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
@@ -32,7 +32,7 @@ while [ $# -gt 0 ]; do
     esac
     shift
 done
-[ ${#peers[@]} -gt 0 ] || peers=(webdataset open_clip tokenizer huggingface dali energon img2dataset verify pixels timm weights tensorboard cuda)
+[ ${#peers[@]} -gt 0 ] || peers=(webdataset open_clip tokenizer huggingface dali energon img2dataset verify pixels timm weights tensorboard bucket cuda)
 for input in "$images" "$captions"; do
     if [ ! -e "$input" ]; then
         echo "SKIPPED: no $input; give --images FOLDER and --captions PARQUET (a TEXT column)" >&2
@@ -78,11 +78,11 @@ python img2dataset "$here/rows.py" "$images" "$captions" "$world_url/files" "$ro
 # img2dataset takes minutes for thousands of rows; four hundred show the same.
 python img2dataset "$here/rows.py" "$images" "$captions" "$world_url/files" 400 "$work/few.parquet"
 
+run=(--url-list "$work/rows.parquet" --caption-col caption --save-additional-columns uid --image-size 256
+    --resize-mode keep_ratio --number-sample-per-shard $(((rows + 5) / 6)) --allow-private-addresses --quiet)
 # ingest_to FORMAT FOLDER
 ingest_to() {
-    "$ingest" run --url-list "$work/rows.parquet" --caption-col caption --save-additional-columns uid \
-        --output-folder "$work/$2" --output-format "$1" --image-size 256 --resize-mode keep_ratio \
-        --number-sample-per-shard $(((rows + 5) / 6)) --allow-private-addresses --quiet
+    "$ingest" run "${run[@]}" --output-format "$1" --output-folder "$work/$2"
 }
 ingest_to webdataset tars
 ingest_to parquet parquet
@@ -177,6 +177,10 @@ for peer in "${peers[@]}"; do
     pixels) check pixels read_pixels ;;
     timm) check timm read_timm ;;
     weights) check weights check_weights ;;
+    bucket)
+        check bucket python bucket "$here/read_bucket.py" "$work/tars" "$ingest" "$shards" \
+            "${run[@]}" --output-format webdataset
+        ;;
     tensorboard) check tensorboard read_tensorboard ;;
     cuda) check cuda "$here/cuda.sh" ;;
     esac

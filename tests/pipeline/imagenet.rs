@@ -82,7 +82,7 @@ fn the_training_tar_becomes_shards_with_labels() {
     let done = run::run(&config, &AtomicBool::new(false)).unwrap();
     let card = std::fs::read_to_string(out.join("DATASET.md")).unwrap();
     assert!(card.contains("| in the files | 120 |") && card.contains("ILSVRC2012_img_train.tar"), "{card}");
-    let refusal = run::plan_retry(&out, &[FailureClass::Timeout]).unwrap_err();
+    let refusal = run::plan_retry(&config, &[FailureClass::Timeout]).unwrap_err();
     assert!(refusal.is_bad_input() && refusal.to_string().contains("nothing to fetch again"), "{refusal}");
     assert_eq!(
         (done.shards, done.account.outcomes.rows),

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use pairmill_shards::key::ShardId;
 use pairmill_shards::stats::{FetchMs, ShardStats};
 
 use super::shard::OpenShard;
@@ -132,6 +133,11 @@ impl Assembly {
         self.output.push(&self.shard, row.row, row.outcome, row.image)?;
         self.next += 1;
         Ok(())
+    }
+
+    /// Which shard.
+    pub fn shard(&self) -> ShardId {
+        self.shard.id
     }
 
     /// Whether every row is in.

@@ -13,6 +13,7 @@
 //! fetcher's body limits, whatever the input is.
 
 mod assemble;
+mod commit;
 mod feed;
 mod rows;
 mod shard;
@@ -30,6 +31,7 @@ use crossbeam_channel::{Receiver, Sender, bounded};
 use pairmill_shards::table::{SidecarOptions, SidecarSchema};
 
 use self::assemble::{Assembly, ReorderBudget};
+use self::commit::CommitStage;
 use self::feed::{Fed, FeedStage, Onward};
 pub use self::rows::{Block, FilteredBlocks, KeptRows, RowSource};
 use self::shard::OpenShards;
@@ -116,7 +118,11 @@ pub fn run(
         let assembler = scope.spawn(move || {
             assemble(&processed, &to_commit, write_stage, open, config.runtime.reorder_bytes, counters)
         });
-        let committer = scope.spawn(move || commit(complete, open, counters));
+        let commit_stage = CommitStage { folder, uploads: config.runtime.uploads };
+        let committer = scope.spawn(move || {
+            commit_stage.commit(complete, counters)?;
+            Ok(open.is_empty())
+        });
 
         // A stage that ends before the one ahead of it has given out; the stop flag can only be polled.
         while !feeder.is_finished() || !committer.is_finished() {
@@ -139,14 +145,14 @@ pub fn run(
         (fed, committed.and_then(|n| assembled.map(|()| n)).and_then(|n| worked.map(|_| n)))
     });
     fetcher.join()?;
-    let committed = committed?;
+    let all_in = committed?;
     let Fed { shards, complete, oddities, funnel } = fed?;
     let stopped = stop.load(Ordering::Relaxed);
     Ok(Finished {
         shards,
         oddities,
         funnel: funnel.filter(|_| complete),
-        complete: !stopped && (complete || config.runtime.shards.is_some()) && committed.all_in,
+        complete: !stopped && (complete || config.runtime.shards.is_some()) && all_in,
     })
 }
 
@@ -208,23 +214,6 @@ fn assemble(
         }
     }
     Ok(())
-}
-
-struct Committed {
-    all_in: bool,
-}
-
-/// Puts whole shards in place while the next ones are being made.
-fn commit(
-    complete: Receiver<Assembly>,
-    open: &OpenShards,
-    counters: &Counters,
-) -> Result<Committed, IngestError> {
-    for assembly in complete {
-        assembly.commit()?;
-        counters.shard_committed();
-    }
-    Ok(Committed { all_in: open.is_empty() })
 }
 
 fn join<T>(handle: thread::ScopedJoinHandle<'_, T>) -> Result<T, IngestError> {

@@ -9,6 +9,7 @@
 )]
 
 mod bad_input;
+mod bucket;
 mod disk;
 mod harness;
 mod kill;

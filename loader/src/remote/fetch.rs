@@ -56,19 +56,6 @@ impl Fetcher {
         Self { agent: config.into() }
     }
 
-    /// Fetches a file that need not be there; false when it is not.
-    pub fn small(&self, url: &str, path: &Path, max_bytes: u64) -> Result<bool, LoaderError> {
-        if let Some(folder) = path.parent() {
-            std::fs::create_dir_all(folder).map_err(|source| file("make", folder, source))?;
-        }
-        let there = self.whole(url, path, max_bytes)? == Fetched::Whole;
-        if !there {
-            // One of an earlier run would speak for a file that is gone.
-            let _ = std::fs::remove_file(path);
-        }
-        Ok(there)
-    }
-
     /// Fetches `url` to `path`, which is there whole or not at all.
     pub fn whole(&self, url: &str, path: &Path, max_bytes: u64) -> Result<Fetched, LoaderError> {
         let folder = path.parent().unwrap_or(Path::new("."));
@@ -219,6 +206,6 @@ fn length(part: &NamedTempFile) -> Result<u64, LoaderError> {
     part.as_file().metadata().map(|meta| meta.len()).map_err(|source| file("read", part.path(), source))
 }
 
-fn file(action: &'static str, path: &Path, source: std::io::Error) -> LoaderError {
+pub(super) fn file(action: &'static str, path: &Path, source: std::io::Error) -> LoaderError {
     LoaderError::File { path: path.to_owned(), action, source }
 }

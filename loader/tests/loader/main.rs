@@ -9,6 +9,7 @@
 
 mod augment;
 mod bad;
+mod bucket;
 mod exactly_once;
 mod parquet;
 mod remote;

@@ -98,12 +98,12 @@ impl Server {
     }
 }
 
-fn by_url(cache: &Folder) -> DatasetConfig {
+pub fn by_url(cache: &Folder) -> DatasetConfig {
     let remote = RemoteConfig { cache: Some(cache.path().to_owned()), ..RemoteConfig::default() };
     DatasetConfig { remote, ..DatasetConfig::default() }
 }
 
-fn cached(cache: &Folder) -> Vec<String> {
+pub fn cached(cache: &Folder) -> Vec<String> {
     let mut names = Vec::new();
     for folder in fs::read_dir(cache.path()).unwrap() {
         for entry in fs::read_dir(folder.unwrap().path()).unwrap() {

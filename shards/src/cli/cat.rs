@@ -48,16 +48,16 @@ pub fn cat(args: &CatArgs, out: &mut Output) -> anyhow::Result<()> {
 }
 
 fn one(args: &CatArgs, key: &str, ext: Option<&str>, out: &mut Output) -> anyhow::Result<()> {
-    let paths = args.shards.paths()?;
-    for path in &paths {
-        let Some(sample) = find(path, key, args.shards.end_marker())? else { continue };
+    let shards = args.shards.places()?;
+    for shard in &shards {
+        let Some(sample) = shard.read(|path| find(path, key, args.shards.end_marker()))? else { continue };
         match ext {
-            None => write_json(&sample, path, out)?,
+            None => write_json(&sample, &shard.shown(), out)?,
             Some(ext) => match sample.get(ext) {
                 Some(data) => out.write_all(data)?,
                 None => {
                     let has: Vec<_> = sample.members.iter().map(|member| member.ext.as_str()).collect();
-                    bail!("{}: sample {key} has no member .{ext}; it has {}", path.display(), has.join(", "));
+                    bail!("{}: sample {key} has no member .{ext}; it has {}", shard.shown(), has.join(", "));
                 }
             },
         }
@@ -65,7 +65,7 @@ fn one(args: &CatArgs, key: &str, ext: Option<&str>, out: &mut Output) -> anyhow
     }
     bail!(
         "no sample {key} in {} shard(s) searched; `pairmill-shards head` shows what keys look like",
-        paths.len()
+        shards.len()
     )
 }
 
@@ -92,14 +92,16 @@ fn find(path: &Path, key: &str, end: EndMarker) -> anyhow::Result<Option<Sample>
 
 fn every_member(args: &CatArgs, ext: &str, out: &mut Output) -> anyhow::Result<()> {
     let mut found = false;
-    for path in args.shards.paths()? {
-        each_sample(&path, args.shards.end_marker(), |sample| {
-            if let Some(data) = sample.get(ext) {
-                found = true;
-                out.write_all(data)?;
-                out.write_all(b"\n")?;
-            }
-            Ok(ControlFlow::Continue(()))
+    for shard in args.shards.places()? {
+        shard.read(|path| {
+            each_sample(path, args.shards.end_marker(), |sample| {
+                if let Some(data) = sample.get(ext) {
+                    found = true;
+                    out.write_all(data)?;
+                    out.write_all(b"\n")?;
+                }
+                Ok(ControlFlow::Continue(()))
+            })
         })?;
     }
     if !found {
@@ -109,10 +111,13 @@ fn every_member(args: &CatArgs, ext: &str, out: &mut Output) -> anyhow::Result<(
 }
 
 fn every_sample(args: &CatArgs, out: &mut Output) -> anyhow::Result<()> {
-    for path in args.shards.paths()? {
-        each_sample(&path, args.shards.end_marker(), |sample| {
-            write_json(&sample, &path, out)?;
-            Ok(ControlFlow::Continue(()))
+    for shard in args.shards.places()? {
+        let shown = shard.shown();
+        shard.read(|path| {
+            each_sample(path, args.shards.end_marker(), |sample| {
+                write_json(&sample, &shown, out)?;
+                Ok(ControlFlow::Continue(()))
+            })
         })?;
     }
     Ok(())
@@ -120,13 +125,13 @@ fn every_sample(args: &CatArgs, out: &mut Output) -> anyhow::Result<()> {
 
 /// One line: shard, key, members with their sizes in bytes, caption and metadata (null where there is none or it
 /// does not parse).
-fn write_json(sample: &Sample, path: &Path, out: &mut Output) -> anyhow::Result<()> {
+fn write_json(sample: &Sample, shard: &str, out: &mut Output) -> anyhow::Result<()> {
     let sizes: Map<String, Value> =
         sample.members.iter().map(|m| (m.ext.clone(), Value::from(m.data.len()))).collect();
     let metadata =
         sample.metadata().and_then(|bytes| parse_python_json(&String::from_utf8_lossy(bytes)).ok());
     let line = json!({
-        "shard": path.to_string_lossy(),
+        "shard": shard,
         "key": sample.key,
         "members": sizes,
         "caption": sample.caption().map(String::from_utf8_lossy),

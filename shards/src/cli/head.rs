@@ -36,14 +36,17 @@ pub struct HeadArgs {
 /// When a shard cannot be read as far as it is shown.
 pub fn head(args: &HeadArgs, out: &mut Output) -> anyhow::Result<()> {
     let mut left = args.num;
-    for path in args.shards.paths()? {
+    for shard in args.shards.places()? {
         if left == 0 {
             break;
         }
-        each_sample(&path, args.shards.end_marker(), |sample| {
-            show(&sample, &path.to_string_lossy(), out)?;
-            left -= 1;
-            Ok(if left == 0 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
+        let shown = shard.shown();
+        shard.read(|path| {
+            each_sample(path, args.shards.end_marker(), |sample| {
+                show(&sample, &shown, out)?;
+                left -= 1;
+                Ok(if left == 0 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
+            })
         })?;
     }
     Ok(())

@@ -10,6 +10,7 @@ pub mod head;
 mod image_table;
 pub mod index;
 mod output;
+mod place;
 pub mod reshard;
 pub mod stat;
 pub mod verify;
@@ -19,6 +20,7 @@ use std::process::ExitCode;
 use clap::{CommandFactory, Parser, Subcommand};
 
 use self::output::Output;
+use self::place::Shard;
 use crate::spec::ShardSpec;
 use crate::tar::EndMarker;
 
@@ -28,7 +30,9 @@ use crate::tar::EndMarker;
     name = "pairmill-shards",
     version,
     about = "Look at, check, index, convert, subset and reshard image-text shards",
-    after_help = "SHARDS are folders, files, globs or webdataset patterns:\n  \
+    after_help = "SHARDS are folders, files, globs or webdataset patterns; head, cat, stat and verify also take them by\n\
+                  URL (s3://, gs://, az://, https://), credentials and endpoint from the environment (AWS_ACCESS_KEY_ID,\n\
+                  AWS_SECRET_ACCESS_KEY, AWS_ENDPOINT_URL, ...; AWS_SKIP_SIGNATURE=true for public buckets):\n  \
                   pairmill-shards head 'laion/{00000..00012}.tar'\n  \
                   pairmill-shards cat laion --key 000070042 --ext jpg > cat.jpg\n  \
                   pairmill-shards index laion\n  \
@@ -70,7 +74,7 @@ enum Command {
 /// Shards as every command takes them.
 #[derive(Debug, clap::Args)]
 pub struct ShardArgs {
-    /// Folders, files, globs or patterns such as `data/{00000..00012}.tar`
+    /// Folders, files, globs, patterns such as `data/{00000..00012}.tar`, or (head and cat) URLs
     #[arg(required = true, value_name = "SHARDS")]
     pub shards: Vec<ShardSpec>,
     /// Accept tars that end without their closing zero blocks (a killed writer, a download that was cut off)
@@ -79,17 +83,17 @@ pub struct ShardArgs {
 }
 
 impl ShardArgs {
-    /// The shards, in the order given; of a folder its tars, or else its Parquet image shards.
+    /// The shards, in the order given; of a folder or prefix its tars, or else its Parquet image shards.
     ///
     /// # Errors
     /// When one is missing or a folder holds none.
-    pub fn paths(&self) -> anyhow::Result<Vec<std::path::PathBuf>> {
-        let mut paths = Vec::new();
+    fn places(&self) -> anyhow::Result<Vec<Shard>> {
+        let mut found = Vec::new();
         for spec in &self.shards {
             // A folder of tars holds sidecars too, so tars come first.
-            paths.extend(spec.resolve_first_of(&["tar", "parquet"])?);
+            found.extend(place::shards(spec, &["tar", "parquet"])?);
         }
-        Ok(paths)
+        Ok(found)
     }
 
     /// The tars, in the order given.

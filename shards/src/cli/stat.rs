@@ -1,14 +1,15 @@
 //! `pairmill-shards stat`: the account of a folder, on one screen or as JSON.
 
 use std::io::Write;
-use std::path::PathBuf;
 
 use anyhow::bail;
 use clap::Args;
 
 use super::output::{Output, one_line};
+use super::place::Copy;
 use crate::account::{Account, Distribution};
-use crate::folder::DatasetFolder;
+use crate::folder::{DatasetFolder, ShardFile, ShardFiles};
+use crate::storage::Location;
 use crate::words::{bytes, duration, grouped};
 
 /// Arguments of `stat`.
@@ -18,9 +19,10 @@ use crate::words::{bytes, duration, grouped};
                         Examples:\n  pairmill-shards stat laion\n  pairmill-shards stat laion --json | jq .failures_by_class"
 )]
 pub struct StatArgs {
-    /// A dataset folder, ours or img2dataset's, or a folder of tars
+    /// A dataset folder, ours or img2dataset's, or a folder of tars; or the URL of one, whose
+    /// tables are fetched into the folder for temporary files
     #[arg(value_name = "DIR")]
-    dir: PathBuf,
+    dir: String,
     /// Print JSON instead
     #[arg(long)]
     json: bool,
@@ -31,11 +33,26 @@ pub struct StatArgs {
 /// # Errors
 /// When the folder holds no shard or one of its tables or stats cannot be read.
 pub fn stat(args: &StatArgs, out: &mut Output) -> anyhow::Result<()> {
-    let folder = DatasetFolder::scan(&args.dir)?;
-    if folder.is_empty() {
-        bail!("{}: no shards here; give the output folder of a run, or a folder of tars", args.dir.display());
-    }
-    let account = Account::of(&folder)?;
+    let account = match Location::parse(&args.dir)? {
+        Location::Local(dir) => account_of(&DatasetFolder::scan(&dir)?, &args.dir)?,
+        Location::Bucket(url) => {
+            let copy = Copy::of(&url)?;
+            let folder = copy.folder();
+            // What is counted stands in stats and tables; of the rest, only the length is asked.
+            let has_tables = folder.done().next().is_some();
+            copy.bring_small(folder.done().filter_map(|shard| shard.get(ShardFile::Stats)))?;
+            for (kind, path) in folder.shards.values().flat_map(ShardFiles::files) {
+                match kind {
+                    ShardFile::Stats => {}
+                    ShardFile::Table => copy.bring(path)?,
+                    ShardFile::Tar if !has_tables => copy.bring(path)?,
+                    _ => copy.stand_in(path)?,
+                }
+            }
+            folder.other_tars.iter().try_for_each(|tar| copy.bring(tar))?;
+            account_of(&folder, &args.dir).map_err(|error| copy.rename(error))?
+        }
+    };
     if args.json {
         serde_json::to_writer_pretty(&mut *out, &account)?;
         writeln!(out)?;
@@ -48,6 +65,13 @@ pub fn stat(args: &StatArgs, out: &mut Output) -> anyhow::Result<()> {
         }
     }
     Ok(())
+}
+
+fn account_of(folder: &DatasetFolder, shown: &str) -> anyhow::Result<Account> {
+    if folder.is_empty() {
+        bail!("{shown}: no shards here; give the output folder of a run, or a folder of tars");
+    }
+    Ok(Account::of(folder)?)
 }
 
 /// A heading and what stands under it.

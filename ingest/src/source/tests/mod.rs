@@ -65,7 +65,8 @@ fn config(source: Source, input: &Path) -> Config {
 
 fn try_take(config: &Config) -> Result<Taken, IngestError> {
     config.validate()?;
-    let tables = Tables::open(&table_config(config)?)?;
+    let tables =
+        Tables::open(&table_config(config, &crate::input::LocalInput::fetch(config, &mut |_| {})?)?)?;
     let mut rows = filtered_rows(config, &tables, &AtomicBool::new(false))?.unwrap();
     let mut taken = Vec::new();
     while let Some(batch) = rows.next_rows()? {

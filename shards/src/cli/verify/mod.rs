@@ -17,6 +17,7 @@ use std::collections::{HashMap, HashSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 
 use anyhow::bail;
 use clap::Args;
@@ -24,6 +25,7 @@ use clap::Args;
 pub use self::against::Reader;
 use self::finding::{Findings, Place, Rule};
 use super::output::{Output, printable};
+use super::place::{self, Copy, Shard};
 use crate::folder::{DatasetFolder, SIZES_FILE, ShardFile};
 use crate::index::sizes;
 use crate::spec::ShardSpec;
@@ -39,7 +41,8 @@ use crate::words::grouped;
                   pairmill-shards verify 'other/{00000..00012}.tar' --against hf"
 )]
 pub struct VerifyArgs {
-    /// A dataset folder, or tars (globs and patterns too)
+    /// A dataset folder, or tars (globs and patterns too); or URLs of these, of which one shard at a time is fetched into
+    /// the folder for temporary files (with --against, all stay there until the end)
     #[arg(required = true, value_name = "SHARDS")]
     pub shards: Vec<ShardSpec>,
     /// Also read every image's header: it must be an image of the promised format and size
@@ -88,20 +91,28 @@ fn check(
     print: &mut dyn FnMut(&str) -> std::io::Result<()>,
 ) -> anyhow::Result<(u64, u64)> {
     let depth = Depth { images: args.images, hashes: args.hashes };
-    let mut checker =
-        Checker { findings: Findings::default(), keys: KeySet::default(), print, tars: Vec::new() };
+    let mut checker = Checker {
+        findings: Findings::default(),
+        keys: KeySet::default(),
+        print,
+        tars: Vec::new(),
+        copies: Vec::new(),
+        keeps: !args.against.is_empty(),
+    };
     let mut num_shards = 0;
     for spec in &args.shards {
+        if let Some(url) = place::prefix(spec)? {
+            num_shards += checker.prefix(Copy::of(&url)?, depth)?;
+            continue;
+        }
         let folder =
             spec.names().first().map(Path::new).filter(|path| spec.names().len() == 1 && path.is_dir());
         match folder {
             Some(dir) => num_shards += checker.folder(dir, depth)?,
             None => {
-                for tar in spec.resolve("tar")? {
-                    shard::check_bare_tar(&tar, depth, &mut checker.findings, &mut checker.keys);
-                    checker.flush()?;
-                    checker.tars.push(tar);
+                for tar in place::shards(spec, &["tar"])? {
                     num_shards += 1;
+                    checker.bare_tar(tar, depth)?;
                 }
             }
         }
@@ -119,19 +130,71 @@ struct Checker<'a> {
     print: &'a mut dyn FnMut(&str) -> std::io::Result<()>,
     /// Tars looked at, for the readers.
     tars: Vec<PathBuf>,
+    /// Temporary folders of what was fetched.
+    copies: Vec<Rc<Copy>>,
+    /// Whether fetched tars stay for the readers.
+    keeps: bool,
 }
 
 impl Checker<'_> {
     fn flush(&mut self) -> std::io::Result<()> {
-        self.findings.take_lines().iter().try_for_each(|line| (self.print)(line))
+        for line in self.findings.take_lines() {
+            let line = self.copies.iter().fold(line, |line, copy| copy.renamed(&line));
+            (self.print)(&line)?;
+        }
+        Ok(())
+    }
+
+    /// A tar without table and stats.
+    fn bare_tar(&mut self, shard: Shard, depth: Depth) -> anyhow::Result<()> {
+        let (tar, copy) = match shard {
+            Shard::File(path) => (path, None),
+            Shard::Object { bucket, name } => {
+                let copy = Rc::new(Copy::unlisted(bucket)?);
+                self.copies.push(copy.clone());
+                (copy.path(&name), Some(copy))
+            }
+        };
+        if let Some(copy) = &copy {
+            copy.bring(&tar)?;
+        }
+        shard::check_bare_tar(&tar, depth, &mut self.findings, &mut self.keys);
+        self.flush()?;
+        self.put_by(tar, copy.as_deref());
+        Ok(())
+    }
+
+    /// Keeps a tar in mind for the readers, or lets a fetched one go that no reader will ask for.
+    fn put_by(&mut self, tar: PathBuf, copy: Option<&Copy>) {
+        match copy {
+            Some(copy) if !self.keeps => copy.discard(&tar),
+            _ => self.tars.push(tar),
+        }
     }
 
     fn folder(&mut self, dir: &Path, depth: Depth) -> anyhow::Result<u64> {
-        let folder = DatasetFolder::scan(dir)?;
+        self.dataset(&DatasetFolder::scan(dir)?, &dir.display().to_string(), None, depth)
+    }
+
+    fn prefix(&mut self, copy: Copy, depth: Depth) -> anyhow::Result<u64> {
+        let copy = Rc::new(copy);
+        self.copies.push(copy.clone());
+        let folder = copy.folder();
+        let shown = copy.renamed(&folder.dir.to_string_lossy());
+        self.dataset(&folder, &shown, Some(&copy), depth).map_err(|error| copy.rename(error))
+    }
+
+    fn dataset(
+        &mut self,
+        folder: &DatasetFolder,
+        shown: &str,
+        copy: Option<&Copy>,
+        depth: Depth,
+    ) -> anyhow::Result<u64> {
         if folder.is_empty() {
-            bail!("{}: no shards here; give the output folder of a run, or tars", dir.display());
+            bail!("{shown}: no shards here; give the output folder of a run, or tars");
         }
-        self.folder_files(&folder);
+        self.folder_files(folder);
         self.flush()?;
         let mut sizes = std::collections::BTreeMap::new();
         let mut retries = Retries::default();
@@ -139,6 +202,9 @@ impl Checker<'_> {
         let is_dataset = folder.shards.values().any(|s| s.is_done() || s.get(ShardFile::Table).is_some());
         for files in folder.shards.values() {
             let tar = files.get(ShardFile::Tar);
+            if let Some(copy) = copy.filter(|_| files.is_done() || !is_dataset) {
+                files.files().try_for_each(|(_, path)| copy.bring(path))?;
+            }
             let num_samples = if !is_dataset {
                 tar.and_then(|tar| shard::check_bare_tar(tar, depth, &mut self.findings, &mut self.keys))
             } else if files.is_done() {
@@ -161,16 +227,25 @@ impl Checker<'_> {
                 self.tars.push(tar.to_owned());
             }
             self.flush()?;
+            if let Some(copy) = copy.filter(|_| !self.keeps) {
+                files.files().for_each(|(_, path)| copy.discard(path));
+            }
         }
         for tar in &folder.other_tars {
+            if let Some(copy) = copy {
+                copy.bring(tar)?;
+            }
             let num_samples = shard::check_bare_tar(tar, depth, &mut self.findings, &mut self.keys);
             let name = tar.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
             sizes.extend(num_samples.map(|n| (name, n)));
-            self.tars.push(tar.clone());
             self.flush()?;
+            self.put_by(tar.clone(), copy);
+        }
+        if let Some(copy) = copy.filter(|_| !retries.claims.is_empty()) {
+            retries.tables.iter().try_for_each(|table| copy.bring(table))?;
         }
         retries.check(&mut self.findings);
-        self.sizes(&folder, &sizes);
+        self.sizes(folder, &sizes, copy)?;
         self.flush()?;
         Ok((folder.shards.len() + folder.other_tars.len()) as u64)
     }
@@ -199,13 +274,21 @@ impl Checker<'_> {
         }
     }
 
-    fn sizes(&mut self, folder: &DatasetFolder, counted: &std::collections::BTreeMap<String, u64>) {
-        let Some(path) = &folder.sizes else { return };
+    fn sizes(
+        &mut self,
+        folder: &DatasetFolder,
+        counted: &std::collections::BTreeMap<String, u64>,
+        copy: Option<&Copy>,
+    ) -> anyhow::Result<()> {
+        let Some(path) = &folder.sizes else { return Ok(()) };
+        if let Some(copy) = copy {
+            copy.bring(path)?;
+        }
         let listed = match sizes::read(path) {
             Ok(listed) => listed,
             Err(error) => {
                 self.findings.add(Rule::Sizes, path, Place::File, error);
-                return;
+                return Ok(());
             }
         };
         for (name, count) in counted {
@@ -216,9 +299,14 @@ impl Checker<'_> {
             };
             self.findings.add(Rule::Sizes, path, Place::Key(name.clone()), problem);
         }
-        for name in listed.keys().filter(|name| !folder.dir.join(name).is_file()) {
+        let is_there = |name: &str| match copy {
+            Some(copy) => copy.has(name),
+            None => folder.dir.join(name).is_file(),
+        };
+        for name in listed.keys().filter(|name| !is_there(name)) {
             self.findings.add(Rule::Sizes, path, Place::Key(name.clone()), "no such tar");
         }
+        Ok(())
     }
 }
 

@@ -1,23 +1,28 @@
-//! The output folder between runs: whose shards it holds, which are finished, and who may write to it now.
+//! The output folder between runs: whose shards it holds, which are finished, and who may write to it now. A bucket's
+//! prefix is one too, by way of a staging folder (`place`).
 //!
 //! Pairmill keeps its own files in `_pairmill/`, because img2dataset takes every top-level `*.json` for a shard's
 //! stats. Each run over the folder is a *segment* of consecutive shard ids: the first run, one per `extend`, one per
 //! `retry`. `_pairmill/runs/<first shard>.toml` holds the segment's resolved config and inputs; beside it
 //! `<first shard>.done` says that all its shards are written.
 
+mod place;
+
 use std::collections::BTreeSet;
-use std::fs::{self, File, TryLockError};
+use std::fs;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use pairmill_shards::atomic::{remove_stale_temps, write_atomic};
 use pairmill_shards::folder::{DatasetFolder, PAIRMILL_FOLDER, SIZES_FILE, shard_of};
-use pairmill_shards::key::ShardId;
+use pairmill_shards::key::{KeyLayout, ShardId};
 use pairmill_shards::status::FailureClass;
+use pairmill_shards::storage::{Bucket, Location, StorageConfig};
 use serde::{Deserialize, Serialize};
 
-use crate::card::{CARD_FILE, CARD_TEXT_FILE};
-use crate::config::{Config, IncrementalMode};
+use self::place::Place;
+pub(crate) use self::place::{name_of, staging_error, staging_root};
+use crate::config::{Config, ConfigError, IncrementalMode};
 use crate::error::IngestError;
 
 /// One run over a folder, as written to `_pairmill/runs/`.
@@ -44,16 +49,30 @@ pub struct InputStamp {
     pub name: String,
     /// Size in bytes.
     pub bytes: u64,
+    /// The store's mark of its content, for a file by URL.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub etag: Option<String>,
+}
+
+impl InputStamp {
+    /// Whether both may be the same file. A file that was fetched by hand has no mark.
+    fn agrees_with(&self, other: &Self) -> bool {
+        let same_content = match (&self.etag, &other.etag) {
+            (Some(own), Some(theirs)) => own == theirs,
+            _ => true,
+        };
+        self.name == other.name && self.bytes == other.bytes && same_content
+    }
 }
 
 /// A folder this process may write to, until dropped.
 #[derive(Debug)]
 pub struct OutputFolder {
-    path: PathBuf,
+    place: Place,
+    layout: KeyLayout,
     segment: Segment,
     done: BTreeSet<ShardId>,
     whole_run: bool,
-    _lock: Option<File>,
 }
 
 impl OutputFolder {
@@ -63,22 +82,18 @@ impl OutputFolder {
     /// # Errors
     /// When the folder holds another run's config, is being written by another process, or cannot be written.
     pub fn open(config: &Config, inputs: Vec<InputStamp>) -> Result<Self, IngestError> {
-        let path = config.output.output_folder.clone();
-        let runs = path.join(PAIRMILL_FOLDER).join("runs");
-        fs::create_dir_all(&runs).map_err(|e| IngestError::folder(&path, e))?;
-        let whole_run = config.runtime.shards.is_none();
-        let lock = if whole_run { Some(lock(&path)?) } else { None };
-        if config.output.incremental_mode == IncrementalMode::Overwrite && whole_run {
-            clear(&path)?;
-            fs::create_dir_all(&runs).map_err(|e| IngestError::folder(&path, e))?;
+        let place = Place::open(config)?;
+        let shown = place.shown().to_owned();
+        if config.output.incremental_mode == IncrementalMode::Overwrite && config.runtime.shards.is_none() {
+            place.clear()?;
         }
-        let folder = DatasetFolder::scan(&path)?;
-        let segments = segments(&path)?;
+        let folder = place.dataset()?;
+        let segments = segments(place.path())?;
         let new_segment = |first_shard| Segment {
             first_shard,
             version: env!("CARGO_PKG_VERSION").to_owned(),
             retry_of_classes: Vec::new(),
-            config: config.clone(),
+            config: config.noted(),
             inputs: inputs.clone(),
         };
         let next_id = folder.max_done().map_or(0, |id| id.0 + 1);
@@ -87,7 +102,7 @@ impl OutputFolder {
                 // An extend that was cut short is continued, not begun again behind itself.
                 Some((last, false)) if last.first_shard > 0 && last.matches(config, &inputs)? => last.clone(),
                 Some((last, false)) => {
-                    return Err(IngestError::Unfinished { folder: path, first_shard: last.first_shard });
+                    return Err(IngestError::Unfinished { folder: shown, first_shard: last.first_shard });
                 }
                 _ => new_segment(next_id),
             },
@@ -97,13 +112,13 @@ impl OutputFolder {
                     // img2dataset's folders have no config of ours: they are continued on trust, as it would.
                     None => new_segment(0),
                     Some(first) => {
-                        let mut refusal = first.refusal(&path, config, &inputs)?;
+                        let mut refusal = first.refusal(&shown, config, &inputs)?;
                         let mut found = first;
                         for later in own {
                             if refusal.is_none() {
                                 break;
                             }
-                            refusal = later.refusal(&path, config, &inputs)?;
+                            refusal = later.refusal(&shown, config, &inputs)?;
                             found = later;
                         }
                         match refusal {
@@ -114,24 +129,32 @@ impl OutputFolder {
                 }
             }
         };
-        Self::begin(path, segment, folder.done().map(|shard| shard.id).collect(), config.runtime.shards, lock)
+        let done = folder.done().map(|shard| shard.id).collect();
+        Self::begin(place, config, segment, done, config.runtime.shards)
     }
 
-    /// Makes a finished folder ready for a retry of `classes` with `config`.
+    /// Makes a finished folder ready for a retry with `config`, the rows of which `choose` picks from what is there.
+    /// `None` where it picks nothing.
     ///
     /// # Errors
     /// When a run in the folder is unfinished, or the folder cannot be written.
-    pub fn open_retry(path: &Path, config: &Config, classes: &[FailureClass]) -> Result<Self, IngestError> {
-        let lock = lock(path)?;
-        let folder = DatasetFolder::scan(path)?;
-        let segments = segments(path)?;
+    pub fn open_retry<T>(
+        config: &Config,
+        classes: &[FailureClass],
+        choose: impl FnOnce(&Path) -> Result<Option<T>, IngestError>,
+    ) -> Result<Option<(Self, T)>, IngestError> {
+        let place = Place::open(config)?;
+        place.fetch_tables()?;
+        let Some(chosen) = choose(place.path())? else { return Ok(None) };
+        let folder = place.dataset()?;
+        let segments = segments(place.path())?;
         let segment = match segments.last() {
             Some((last, false)) if !last.retry_of_classes.is_empty() && last.retry_of_classes == classes => {
                 last.clone()
             }
             Some((last, false)) => {
                 return Err(IngestError::Unfinished {
-                    folder: path.to_owned(),
+                    folder: place.shown().to_owned(),
                     first_shard: last.first_shard,
                 });
             }
@@ -143,35 +166,82 @@ impl OutputFolder {
                 inputs: Vec::new(),
             },
         };
-        Self::begin(path.to_owned(), segment, folder.done().map(|shard| shard.id).collect(), None, Some(lock))
+        let done = folder.done().map(|shard| shard.id).collect();
+        Ok(Some((Self::begin(place, config, segment, done, None)?, chosen)))
+    }
+
+    /// Looks at a bucket's notes, stats and tables in a staging folder, and writes nothing there.
+    ///
+    /// # Errors
+    /// When another process of this machine writes there, the store refuses, or `look` does.
+    pub fn look_at<T>(
+        config: &Config,
+        look: impl FnOnce(&Path) -> Result<T, IngestError>,
+    ) -> Result<T, IngestError> {
+        let place = Place::look_at(config)?;
+        place.fetch_tables()?;
+        look(place.path())
     }
 
     fn begin(
-        path: PathBuf,
+        place: Place,
+        config: &Config,
         segment: Segment,
         done: BTreeSet<ShardId>,
         shards: Option<(u64, u64)>,
-        lock: Option<File>,
     ) -> Result<Self, IngestError> {
+        let layout = config.output.layout().map_err(ConfigError::from)?;
         let whole_run = shards.is_none();
         // A process that is given some shards only must not take the temporaries of its neighbours.
         let (from, to) = shards.unwrap_or((0, u64::MAX));
-        remove_stale_temps(&path, |name| {
+        remove_stale_temps(place.path(), |name| {
             name == SIZES_FILE || shard_of(name).is_some_and(|id| (from..to).contains(&id.0))
         })?;
-        let folder = Self { path, segment, done, whole_run, _lock: lock };
-        let file = folder.segment_file("toml");
+        let folder = Self { place, layout, segment, done, whole_run };
+        let name = folder.segment_file("toml");
+        let file = folder.path().join(&name);
         if !file.exists() {
             let text = toml::to_string(&folder.segment).map_err(|e| IngestError::Internal(e.to_string()))?;
             let head = "# Written by pairmill-ingest; the [config] part can be given back as --config.\n";
             write_atomic(file, format!("{head}{text}").as_bytes())?;
+            folder.publish(&name)?;
         }
         Ok(folder)
     }
 
-    /// The folder.
+    /// The folder that is worked in: the output itself, or the staging folder of a bucket.
     pub fn path(&self) -> &Path {
-        &self.path
+        self.place.path()
+    }
+
+    /// Whether finished shards have to be put up.
+    pub fn is_staged(&self) -> bool {
+        matches!(self.place, Place::Bucket(_))
+    }
+
+    /// Puts a file of [`path`](Self::path) where the user wants it; nothing to be done for a local folder.
+    ///
+    /// # Errors
+    /// When the store refuses.
+    pub fn publish(&self, name: &str) -> Result<(), IngestError> {
+        self.place.publish(name)
+    }
+
+    /// The same for the files of a shard, stats last.
+    ///
+    /// # Errors
+    /// When the store refuses; the shard is not finished then.
+    pub fn publish_shard(&self, shard: ShardId) -> Result<(), IngestError> {
+        self.place.publish_shard(&self.layout.shard_name(shard))
+    }
+
+    /// What the output holds now. The stats of its finished shards can be read, wherever it lies; for a run of some
+    /// shards, those of its own.
+    ///
+    /// # Errors
+    /// When it cannot be listed.
+    pub fn dataset(&self) -> Result<DatasetFolder, IngestError> {
+        self.place.dataset()
     }
 
     /// The run being made or continued.
@@ -192,12 +262,13 @@ impl OutputFolder {
         if !self.whole_run {
             return Ok(());
         }
-        Ok(write_atomic(self.segment_file("done"), format!("shards = {shards}\n").as_bytes())?)
+        let name = self.segment_file("done");
+        write_atomic(self.path().join(&name), format!("shards = {shards}\n").as_bytes())?;
+        self.publish(&name)
     }
 
-    fn segment_file(&self, extension: &str) -> PathBuf {
-        let name = format!("{:05}.{extension}", self.segment.first_shard);
-        self.path.join(PAIRMILL_FOLDER).join("runs").join(name)
+    fn segment_file(&self, extension: &str) -> String {
+        format!("{PAIRMILL_FOLDER}/runs/{:05}.{extension}", self.segment.first_shard)
     }
 }
 
@@ -215,7 +286,9 @@ impl Segment {
     ) -> Result<Option<IngestError>, IngestError> {
         let mut differences =
             config.differences(&self.config).map_err(|e| IngestError::Internal(e.to_string()))?;
-        if self.inputs != inputs {
+        let agree = self.inputs.len() == inputs.len()
+            && self.inputs.iter().zip(inputs).all(|(theirs, ours)| theirs.agrees_with(ours));
+        if !agree {
             differences.push(format!("input: {} there, {} here", describe(&self.inputs), describe(inputs)));
         }
         Ok((!differences.is_empty()).then(|| IngestError::OtherRun {
@@ -227,9 +300,28 @@ impl Segment {
 
 fn describe(inputs: &[InputStamp]) -> String {
     match inputs {
+        [InputStamp { name, bytes, etag: Some(etag) }] => format!("{name} ({bytes} bytes, ETag {etag})"),
         [only] => format!("{} ({} bytes)", only.name, only.bytes),
         many => format!("{} files ({} bytes)", many.len(), many.iter().map(|i| i.bytes).sum::<u64>()),
     }
+}
+
+/// The segments of a folder or bucket in order of their shards, each with whether it is finished.
+///
+/// # Errors
+/// When a segment file cannot be read.
+pub fn segments_at(folder: &Path) -> Result<Vec<(Segment, bool)>, IngestError> {
+    let Some(Location::Bucket(url)) = folder.to_str().map(Location::parse).transpose()? else {
+        return segments(folder);
+    };
+    let bucket = Bucket::connect(&url, &StorageConfig::default())?;
+    let runs = bucket.at(url.join(PAIRMILL_FOLDER).join("runs"));
+    let names: Vec<String> = runs.list()?.into_iter().map(|object| object.name).collect();
+    let copy = tempfile::tempdir().map_err(|e| staging_error(&std::env::temp_dir(), e))?;
+    let within = copy.path().join(PAIRMILL_FOLDER).join("runs");
+    fs::create_dir_all(&within).map_err(|e| staging_error(&within, e))?;
+    runs.fetch_small(&names, &within)?;
+    segments(copy.path())
 }
 
 /// The segments of a folder in order of their shards, each with whether it is finished.
@@ -261,59 +353,6 @@ pub fn segments(folder: &Path) -> Result<Vec<(Segment, bool)>, IngestError> {
     Ok(found)
 }
 
-fn lock(path: &Path) -> Result<File, IngestError> {
-    let own = path.join(PAIRMILL_FOLDER);
-    fs::create_dir_all(&own).map_err(|e| IngestError::folder(path, e))?;
-    let file = File::options()
-        .create(true)
-        .truncate(false)
-        .write(true)
-        .open(own.join("lock"))
-        .map_err(|e| IngestError::folder(path, e))?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => Err(IngestError::Locked { folder: path.to_owned() }),
-        // Some network file systems have no locks: better an unguarded run than none.
-        Err(TryLockError::Error(_)) => Ok(file),
-    }
-}
-
-/// Removes what Pairmill or img2dataset wrote: everything whose name begins with a shard number, and our own notes.
-/// Anything else in the folder is the user's and stays.
-fn clear(path: &Path) -> Result<(), IngestError> {
-    let error = |at: &Path, e| IngestError::folder(at, e);
-    for entry in fs::read_dir(path).map_err(|e| error(path, e))? {
-        let entry = entry.map_err(|e| error(path, e))?;
-        let name = entry.file_name().to_string_lossy().into_owned();
-        let at = entry.path();
-        let is_dir = entry.file_type().map_err(|e| error(&at, e))?.is_dir();
-        let stem_len = name.bytes().take_while(u8::is_ascii_digit).count();
-        let tail = &name[stem_len..];
-        let ours = name == SIZES_FILE
-            || name == CARD_TEXT_FILE
-            || (is_dir && name == "_tmp")
-            || stem_len > 0
-                && match tail {
-                    "" => is_dir,
-                    ".tar" | ".parquet" | ".idx" | ".tar.idx" | "_stats.json" | ".tfrecord" => !is_dir,
-                    _ => false,
-                };
-        if ours {
-            if is_dir { fs::remove_dir_all(&at) } else { fs::remove_file(&at) }.map_err(|e| error(&at, e))?;
-        }
-    }
-    let card = path.join(PAIRMILL_FOLDER).join(CARD_FILE);
-    match fs::remove_file(&card) {
-        Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(error(&card, e)),
-        _ => {}
-    }
-    let runs = path.join(PAIRMILL_FOLDER).join("runs");
-    match fs::remove_dir_all(&runs) {
-        Err(e) if e.kind() != io::ErrorKind::NotFound => Err(error(&runs, e)),
-        _ => Ok(()),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -326,7 +365,7 @@ mod tests {
     }
 
     fn stamp(bytes: u64) -> Vec<InputStamp> {
-        vec![InputStamp { name: "t.csv".to_owned(), bytes }]
+        vec![InputStamp { name: "t.csv".to_owned(), bytes, etag: None }]
     }
 
     #[test]

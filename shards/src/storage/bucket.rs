@@ -1,0 +1,381 @@
+//! What can be done at a URL. Every call blocks until it is done; behind it a small runtime of the process's own drives
+//! the connections, so it must not be called from async code.
+
+use std::fs::File;
+use std::io::{self, Seek, SeekFrom, Write};
+use std::ops::Range;
+use std::path::Path;
+use std::sync::{Arc, OnceLock};
+
+use bytes::Bytes;
+use futures_util::{StreamExt, TryStreamExt, stream};
+use object_store::path::Path as ObjectPath;
+use object_store::{
+    Error as StoreError, ObjectMeta, ObjectStore, ObjectStoreExt, PutMode, PutOptions, PutPayload,
+    UpdateVersion,
+};
+use tokio::runtime::Runtime;
+use tokio::sync::Semaphore;
+
+use super::StorageConfig;
+use super::connect::connect;
+use super::error::StorageError;
+use super::url::{BucketUrl, Scheme};
+use crate::atomic::{AtomicFile, FileAction, FileError};
+
+/// Threads that drive connections.
+const RUNTIME_THREADS: usize = 2;
+/// Transfers of one object from its beginning, where what came cannot be gone on from.
+const FETCHES: usize = 3;
+/// Small objects fetched at a time.
+const SIDE_BY_SIDE: usize = 16;
+
+/// A prefix of a store. Cheap to clone; clones share connections and the bound on parts in memory.
+#[derive(Debug, Clone)]
+pub struct Bucket {
+    pub(super) store: Arc<dyn ObjectStore>,
+    pub(super) config: StorageConfig,
+    pub(super) parts: Arc<Semaphore>,
+    url: BucketUrl,
+}
+
+/// An object as the store describes it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Object {
+    /// Its name under the prefix.
+    pub name: String,
+    /// Its size.
+    pub bytes: u64,
+    /// The store's mark of this very content, where it gives one.
+    pub etag: Option<String>,
+}
+
+/// Which content of an object is meant.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Version(UpdateVersion);
+
+impl Bucket {
+    /// A client for what lies under `url`. Asks nobody yet.
+    ///
+    /// # Errors
+    /// When the environment has no credentials or settings that cannot be.
+    pub fn connect(url: &BucketUrl, config: &StorageConfig) -> Result<Self, StorageError> {
+        let store = connect(url, config)?;
+        let parts = Arc::new(Semaphore::new(config.parts.max(1)));
+        Ok(Self { store, config: *config, parts, url: url.clone() })
+    }
+
+    /// The same store at another URL of it.
+    pub fn at(&self, url: BucketUrl) -> Self {
+        Self { url, ..self.clone() }
+    }
+
+    /// The prefix.
+    pub fn url(&self) -> &BucketUrl {
+        &self.url
+    }
+
+    /// The objects right under the prefix, by name; none where there is no such prefix.
+    ///
+    /// # Errors
+    /// When the store refuses, or the URL is a web server's.
+    pub fn list(&self) -> Result<Vec<Object>, StorageError> {
+        if self.url.scheme() == Scheme::Http {
+            let advice = "name each file, or give a list of them by pattern";
+            return Err(StorageError::Web { url: self.url.to_string(), advice });
+        }
+        let prefix = self.path_of("")?;
+        let listed = block_on(&self.url, self.store.list_with_delimiter(Some(&prefix)))?;
+        let listed = listed.map_err(|error| StorageError::of(&self.url, &error))?;
+        let mut objects: Vec<_> = listed.objects.into_iter().map(Object::of).collect();
+        objects.sort_by(|a, b| a.name.cmp(&b.name));
+        Ok(objects)
+    }
+
+    /// What the store says of an object; `None` when it is not there.
+    ///
+    /// # Errors
+    /// When the store refuses.
+    pub fn head(&self, name: &str) -> Result<Option<Object>, StorageError> {
+        let path = self.path_of(name)?;
+        match block_on(&self.url, self.store.head(&path))? {
+            Ok(meta) => Ok(Some(Object::of(meta))),
+            Err(error) => self.missing_is_none(name, &error),
+        }
+    }
+
+    /// A small object; `None` when it is not there.
+    ///
+    /// # Errors
+    /// When the store refuses.
+    pub fn get(&self, name: &str) -> Result<Option<Bytes>, StorageError> {
+        Ok(self.get_version(name)?.map(|(bytes, _)| bytes))
+    }
+
+    pub(super) fn get_version(&self, name: &str) -> Result<Option<(Bytes, Version)>, StorageError> {
+        let path = self.path_of(name)?;
+        let get = async {
+            let result = self.store.get(&path).await?;
+            let meta = &result.meta;
+            let version = UpdateVersion { e_tag: meta.e_tag.clone(), version: meta.version.clone() };
+            Ok((result.bytes().await?, Version(version)))
+        };
+        match block_on(&self.url, get)? {
+            Ok(found) => Ok(Some(found)),
+            Err(error) => self.missing_is_none(name, &error),
+        }
+    }
+
+    /// Bytes `range` of an object.
+    ///
+    /// # Errors
+    /// When the object is not there or ends before, or the store refuses.
+    pub fn get_range(&self, name: &str, range: Range<u64>) -> Result<Bytes, StorageError> {
+        let path = self.path_of(name)?;
+        let bytes = block_on(&self.url, self.store.get_range(&path, range))?;
+        bytes.map_err(|error| self.refused(name, &error))
+    }
+
+    /// Brings an object to `path`, which is there whole or not at all.
+    ///
+    /// # Errors
+    /// When the object is not there, the store or the disk refuses, or it changes meanwhile.
+    pub fn fetch(&self, name: &str, path: &Path) -> Result<Object, StorageError> {
+        let mut file = AtomicFile::create(path)?;
+        let object = self.fetch_into(name, &mut file)?;
+        file.commit()?;
+        Ok(object)
+    }
+
+    /// Writes an object to `out` from its beginning on, whatever was there.
+    ///
+    /// # Errors
+    /// As [`fetch`](Self::fetch).
+    pub fn fetch_into(
+        &self,
+        name: &str,
+        out: &mut (impl Write + Seek + Truncate),
+    ) -> Result<Object, StorageError> {
+        let mut attempt = 0;
+        loop {
+            attempt += 1;
+            let failed = |e: io::Error| self.not_written(name, e);
+            out.truncate().map_err(failed)?;
+            match self.transfer(name, out) {
+                Err(StorageError::Unreachable { .. } | StorageError::Broken { .. }) if attempt < FETCHES => {}
+                done => return done,
+            }
+        }
+    }
+
+    fn transfer(&self, name: &str, out: &mut impl Write) -> Result<Object, StorageError> {
+        let path = self.path_of(name)?;
+        block_on(&self.url, async {
+            let result = self.store.get(&path).await.map_err(|error| self.refused(name, &error))?;
+            let object = Object::of(result.meta.clone());
+            let mut stream = result.into_stream();
+            let mut received = 0;
+            while let Some(chunk) = stream.next().await {
+                let chunk = chunk.map_err(|error| self.refused(name, &error))?;
+                received += chunk.len() as u64;
+                // The thread waits for this one transfer anyway.
+                out.write_all(&chunk).map_err(|e| self.not_written(name, e))?;
+            }
+            if received != object.bytes {
+                let problem = format!("{received} bytes came of {}", object.bytes);
+                return Err(StorageError::Broken { url: self.url_of(name), problem });
+            }
+            Ok(object)
+        })?
+    }
+
+    /// Brings small objects into `folder`, several at a time; names with `/` go into its subfolders, which must be there.
+    /// The files are not synced.
+    ///
+    /// # Errors
+    /// The first object that is missing, or that store or disk refuse.
+    pub fn fetch_small(&self, names: &[String], folder: &Path) -> Result<(), StorageError> {
+        let get = |name: &String| {
+            let (name, path) = (name.clone(), self.path_of(name));
+            async move {
+                let refused = |error: StoreError| self.refused(&name, &error);
+                let result = self.store.get(&path?).await.map_err(refused)?;
+                let bytes = result.bytes().await.map_err(refused)?;
+                Ok::<_, StorageError>((name, bytes))
+            }
+        };
+        block_on(&self.url, async {
+            let mut fetched = stream::iter(names.iter().map(get)).buffer_unordered(SIDE_BY_SIDE);
+            while let Some((name, bytes)) = fetched.try_next().await? {
+                let path = folder.join(&name);
+                std::fs::write(&path, &bytes).map_err(|e| FileError::new(path, FileAction::Write, e))?;
+            }
+            Ok(())
+        })?
+    }
+
+    /// Stores a small object, whole at once, over whatever has its name.
+    ///
+    /// # Errors
+    /// When the store refuses, or the URL is a web server's.
+    pub fn put(&self, name: &str, bytes: impl Into<Bytes>) -> Result<(), StorageError> {
+        self.check_writable()?;
+        let path = self.path_of(name)?;
+        let put = block_on(&self.url, self.store.put(&path, PutPayload::from(bytes.into())))?;
+        put.map(drop).map_err(|error| self.refused(name, &error))
+    }
+
+    /// Stores an object only if `over` is what is there now (`None`: nothing); `None` when something else is.
+    pub(super) fn put_if(
+        &self,
+        name: &str,
+        bytes: impl Into<Bytes>,
+        over: Option<&Version>,
+    ) -> Result<PutIf, StorageError> {
+        self.check_writable()?;
+        let path = self.path_of(name)?;
+        let mode = over.map_or(PutMode::Create, |version| PutMode::Update(version.0.clone()));
+        let options = PutOptions { mode, ..PutOptions::default() };
+        let put = self.store.put_opts(&path, PutPayload::from(bytes.into()), options);
+        match block_on(&self.url, put)? {
+            Ok(result) => {
+                let version = UpdateVersion { e_tag: result.e_tag, version: result.version };
+                Ok(PutIf::Stored(Version(version)))
+            }
+            Err(
+                StoreError::AlreadyExists { .. }
+                | StoreError::Precondition { .. }
+                | StoreError::NotModified { .. },
+            ) => Ok(PutIf::Changed),
+            Err(StoreError::NotFound { .. }) if over.is_some() => Ok(PutIf::Changed),
+            Err(StoreError::NotImplemented { .. } | StoreError::NotSupported { .. }) => {
+                Ok(PutIf::NotSupported)
+            }
+            Err(error) => match StorageError::of(&self.url.join(name), &error) {
+                // A store that speaks S3 but does not know the condition (501).
+                StorageError::Busy { detail, .. } if detail.contains("NotImplemented") => {
+                    Ok(PutIf::NotSupported)
+                }
+                other => Err(other),
+            },
+        }
+    }
+
+    /// Removes objects; it is no error that one is not there.
+    ///
+    /// # Errors
+    /// When the store refuses, or the URL is a web server's.
+    pub fn delete(&self, names: &[String]) -> Result<(), StorageError> {
+        self.check_writable()?;
+        let paths = names.iter().map(|name| self.path_of(name)).collect::<Result<Vec<_>, _>>()?;
+        let paths = stream::iter(paths.into_iter().map(Ok)).boxed();
+        block_on(&self.url, async {
+            let mut deleted = self.store.delete_stream(paths);
+            while let Some(result) = deleted.next().await {
+                match result {
+                    Ok(_) | Err(StoreError::NotFound { .. }) => {}
+                    Err(error) => return Err(StorageError::of(&self.url, &error)),
+                }
+            }
+            Ok(())
+        })?
+    }
+
+    /// The URL of an object under the prefix, for people.
+    pub fn url_of(&self, name: &str) -> String {
+        self.url.join(name).to_string()
+    }
+
+    pub(super) fn check_writable(&self) -> Result<(), StorageError> {
+        if self.url.scheme() == Scheme::Http {
+            let advice = "write to s3://, gs://, az:// or a local folder";
+            return Err(StorageError::Web { url: self.url.to_string(), advice });
+        }
+        Ok(())
+    }
+
+    /// Key of `name`; of the prefix itself where it is empty.
+    pub(super) fn path_of(&self, name: &str) -> Result<ObjectPath, StorageError> {
+        let url = if name.is_empty() { self.url.clone() } else { self.url.join(name) };
+        // A web address is escaped already, a key is taken as it stands.
+        let path = match url.scheme() {
+            Scheme::Http => ObjectPath::from_url_path(url.path()),
+            _ => ObjectPath::parse(url.path()),
+        };
+        path.map_err(|error| StorageError::Url { url: url.to_string(), problem: error.to_string() })
+    }
+
+    pub(super) fn refused(&self, name: &str, error: &StoreError) -> StorageError {
+        StorageError::of(&self.url.join(name), error)
+    }
+
+    fn missing_is_none<T>(&self, name: &str, error: &StoreError) -> Result<Option<T>, StorageError> {
+        match self.refused(name, error) {
+            StorageError::Missing { .. } => Ok(None),
+            other => Err(other),
+        }
+    }
+
+    fn not_written(&self, name: &str, error: io::Error) -> StorageError {
+        match error.downcast::<FileError>() {
+            Ok(error) => error.into(),
+            Err(error) => FileError::new(self.url_of(name), FileAction::Write, error).into(),
+        }
+    }
+}
+
+/// How a conditional put ended.
+pub(super) enum PutIf {
+    Stored(Version),
+    /// Something else is there.
+    Changed,
+    /// The store knows no such condition.
+    NotSupported,
+}
+
+/// A file that a transfer can begin anew in.
+pub trait Truncate {
+    /// Leaves nothing in it and goes back to its beginning.
+    ///
+    /// # Errors
+    /// When the disk refuses.
+    fn truncate(&mut self) -> io::Result<()>;
+}
+
+impl Truncate for File {
+    fn truncate(&mut self) -> io::Result<()> {
+        self.set_len(0)?;
+        self.seek(SeekFrom::Start(0)).map(drop)
+    }
+}
+
+impl Truncate for AtomicFile {
+    fn truncate(&mut self) -> io::Result<()> {
+        self.clear()
+    }
+}
+
+impl Object {
+    fn of(meta: ObjectMeta) -> Self {
+        let name = meta.location.filename().unwrap_or_default().to_owned();
+        Self { name, bytes: meta.size, etag: meta.e_tag }
+    }
+}
+
+/// Runs `work` to its end on this thread.
+pub(super) fn block_on<T>(url: &BucketUrl, work: impl Future<Output = T>) -> Result<T, StorageError> {
+    static RUNTIME: OnceLock<Runtime> = OnceLock::new();
+    let runtime = match RUNTIME.get() {
+        Some(runtime) => runtime,
+        None => {
+            let mut builder = tokio::runtime::Builder::new_multi_thread();
+            let built = builder.worker_threads(RUNTIME_THREADS).thread_name("storage").enable_all().build();
+            let built = built.map_err(|error| StorageError::Other {
+                url: url.to_string(),
+                detail: format!("cannot start the threads that connect to it: {error}"),
+            })?;
+            RUNTIME.get_or_init(|| built)
+        }
+    };
+    Ok(runtime.block_on(work))
+}

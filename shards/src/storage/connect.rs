@@ -1,0 +1,179 @@
+//! From a URL and the environment to a client. The variables are the stores' own: `AWS_ACCESS_KEY_ID`,
+//! `AWS_SECRET_ACCESS_KEY`, `AWS_SESSION_TOKEN`, `AWS_REGION`, `AWS_ENDPOINT_URL`, `AWS_ALLOW_HTTP`,
+//! `AWS_SKIP_SIGNATURE`, …, `GOOGLE_*` and `AZURE_*`, as `object_store` reads them; `SSL_CERT_FILE` and `AWS_CA_BUNDLE`
+//! name further certificate authorities.
+
+use std::net::{TcpStream, ToSocketAddrs};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use object_store::aws::{AmazonS3Builder, AmazonS3ConfigKey as S3Key};
+use object_store::azure::MicrosoftAzureBuilder;
+use object_store::client::{HttpClient, HttpConnector};
+use object_store::gcp::GoogleCloudStorageBuilder;
+use object_store::http::HttpBuilder;
+use object_store::{BackoffConfig, ClientConfigKey, ClientOptions, ObjectStore, RetryConfig};
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
+use rustls::{ClientConfig, RootCertStore};
+
+use super::StorageConfig;
+use super::error::{StorageError, credentials_advice};
+use super::url::{BucketUrl, Scheme};
+
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// First pause before a request is tried again; it doubles, with a random share, up to the longest.
+const FIRST_PAUSE: Duration = Duration::from_millis(100);
+const LONGEST_PAUSE: Duration = Duration::from_secs(15);
+/// How long a machine of Amazon's may take to say that it is one.
+const METADATA_TIMEOUT: Duration = Duration::from_secs(1);
+/// Where such a machine has its credentials from.
+const METADATA_ADDRESS: &str = "169.254.169.254:80";
+
+pub(super) fn connect(url: &BucketUrl, config: &StorageConfig) -> Result<Arc<dyn ObjectStore>, StorageError> {
+    let retry = RetryConfig {
+        backoff: BackoffConfig { init_backoff: FIRST_PAUSE, max_backoff: LONGEST_PAUSE, base: 2.0 },
+        max_retries: config.retries,
+        retry_timeout: Duration::from_secs(config.retry_s),
+    };
+    let connector = Connector { stall: Duration::from_secs(config.stall_s), tls: Arc::new(tls(url)?) };
+    // Only the host and container; what lies within is said with each request.
+    let root = url.root().to_owned();
+    let built = match url.scheme() {
+        Scheme::S3 => {
+            let builder = AmazonS3Builder::from_env();
+            check_s3(url, &builder)?;
+            let bucket = root.split_once("://").map_or("", |(_, bucket)| bucket);
+            let builder = builder.with_bucket_name(bucket).with_retry(retry).with_http_connector(connector);
+            builder.build().map(|store| Arc::new(store) as Arc<dyn ObjectStore>)
+        }
+        Scheme::Gcs => {
+            let builder = GoogleCloudStorageBuilder::from_env().with_url(root);
+            let store = builder.with_retry(retry).with_http_connector(connector).build();
+            store.map(|store| Arc::new(store) as _)
+        }
+        Scheme::Azure => {
+            let builder = MicrosoftAzureBuilder::from_env().with_url(root);
+            let store = builder.with_retry(retry).with_http_connector(connector).build();
+            store.map(|store| Arc::new(store) as _)
+        }
+        Scheme::Http => {
+            let options = ClientOptions::new().with_allow_http(true);
+            let builder = HttpBuilder::new().with_url(format!("{root}/{}", url.query()));
+            let builder = builder.with_client_options(options).with_retry(retry);
+            builder.with_http_connector(connector).build().map(|store| Arc::new(store) as _)
+        }
+    };
+    built.map_err(|error| settings(url, one_line(&error.to_string())))
+}
+
+fn settings(url: &BucketUrl, problem: String) -> StorageError {
+    StorageError::Settings { url: url.to_string(), problem }
+}
+
+/// Finds at once what the client would only find out after many attempts.
+fn check_s3(url: &BucketUrl, builder: &AmazonS3Builder) -> Result<(), StorageError> {
+    let set = |key: S3Key| builder.get_config_value(&key);
+    let endpoint = set(S3Key::S3Endpoint).or_else(|| set(S3Key::Endpoint));
+    let allows_http = is_on(set(S3Key::Client(ClientConfigKey::AllowHttp)));
+    if let Some(endpoint) = endpoint.filter(|endpoint| endpoint.starts_with("http://") && !allows_http) {
+        let problem =
+            format!("the endpoint {endpoint} is not encrypted; set AWS_ALLOW_HTTP=true if that is meant");
+        return Err(settings(url, problem));
+    }
+    let signs = !is_on(set(S3Key::SkipSignature));
+    let has_source = [
+        S3Key::AccessKeyId,
+        S3Key::SecretAccessKey,
+        S3Key::WebIdentityTokenFile,
+        S3Key::ContainerCredentialsRelativeUri,
+        S3Key::ContainerCredentialsFullUri,
+    ]
+    .into_iter()
+    .any(|key| set(key).is_some());
+    if signs && !has_source && !is_on_amazons_machine(set(S3Key::MetadataEndpoint).as_deref()) {
+        let advice = credentials_advice(Scheme::S3);
+        return Err(StorageError::NoCredentials { url: url.to_string(), advice });
+    }
+    Ok(())
+}
+
+/// Whether a variable says yes, in the words that the client takes for it.
+fn is_on(value: Option<String>) -> bool {
+    value.is_some_and(|value| ["1", "true", "on", "yes", "y"].contains(&value.to_ascii_lowercase().as_str()))
+}
+
+/// Whether the machine itself has credentials to give: something listens where they would come from.
+fn is_on_amazons_machine(endpoint: Option<&str>) -> bool {
+    let address = match endpoint.map(|endpoint| endpoint.trim_start_matches("http://").trim_end_matches('/'))
+    {
+        None => METADATA_ADDRESS.to_owned(),
+        Some(host) if host.rsplit_once(':').is_some_and(|(_, port)| port.parse::<u16>().is_ok()) => {
+            host.to_owned()
+        }
+        Some(host) => format!("{host}:80"),
+    };
+    let addresses = address.to_socket_addrs().into_iter().flatten();
+    addresses.into_iter().any(|address| TcpStream::connect_timeout(&address, METADATA_TIMEOUT).is_ok())
+}
+
+/// Makes HTTP clients with the one TLS stack of the workspace. Proxies of the environment are honoured.
+#[derive(Debug)]
+struct Connector {
+    stall: Duration,
+    tls: Arc<ClientConfig>,
+}
+
+impl HttpConnector for Connector {
+    fn connect(&self, options: &ClientOptions) -> object_store::Result<HttpClient> {
+        let set = |key: ClientConfigKey| options.get_config_value(&key);
+        let allows_http = is_on(set(ClientConfigKey::AllowHttp));
+        let client = reqwest::Client::builder()
+            .user_agent(concat!("pairmill/", env!("CARGO_PKG_VERSION")))
+            .tls_backend_preconfigured((*self.tls).clone())
+            .connect_timeout(CONNECT_TIMEOUT)
+            .read_timeout(self.stall)
+            .tcp_nodelay(true)
+            .http1_only()
+            .https_only(!allows_http)
+            .build();
+        match client {
+            Ok(client) => Ok(HttpClient::new(client)),
+            Err(error) => Err(object_store::Error::Generic { store: "HTTP", source: Box::new(error) }),
+        }
+    }
+}
+
+fn tls(url: &BucketUrl) -> Result<ClientConfig, StorageError> {
+    let mut roots = RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
+    for variable in ["SSL_CERT_FILE", "AWS_CA_BUNDLE"] {
+        let Some(file) = std::env::var_os(variable).filter(|value| !value.is_empty()).map(PathBuf::from)
+        else {
+            continue;
+        };
+        let unusable = |why: String| {
+            let file = file.display();
+            settings(
+                url,
+                format!("{variable} names {file}, which holds no certificates that can be read: {why}"),
+            )
+        };
+        let certificates =
+            CertificateDer::pem_file_iter(&file).map_err(|error| unusable(error.to_string()))?;
+        let certificates: Vec<_> =
+            certificates.collect::<Result<_, _>>().map_err(|error| unusable(error.to_string()))?;
+        roots.add_parsable_certificates(certificates);
+    }
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let builder = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
+    let builder = builder.map_err(|error| settings(url, error.to_string()))?;
+    let mut tls = builder.with_root_certificates(roots).with_no_client_auth();
+    // A connection for each transfer: over one of HTTP/2, large ones would share a window.
+    tls.alpn_protocols = vec![b"http/1.1".to_vec()];
+    Ok(tls)
+}
+
+fn one_line(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
