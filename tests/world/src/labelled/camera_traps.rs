@@ -45,11 +45,11 @@ pub(super) fn make(draft: &mut Draft<'_>) -> Result<()> {
                 boxes.push(annotation);
             }
         };
-        for label in 0..draft.classes.len() {
+        for (label, &category) in IDS.iter().enumerate().take(draft.classes.len()) {
             for number in 0..draft.count(label, real) {
                 let id = id(file, label, number);
                 // Some show two of a kind.
-                let kinds = if number == 1 { vec![IDS[label]; 2] } else { vec![IDS[label]] };
+                let kinds = if number == 1 { vec![category; 2] } else { vec![category] };
                 list(&id, &kinds);
                 if draft.config.dataset == Dataset::CameraTrapsPartial
                     && part == "test"

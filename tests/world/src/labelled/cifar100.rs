@@ -52,7 +52,7 @@ fn batch(draft: &mut Draft<'_>, part: &'static str, per_class: usize) -> Batch {
         for turn in 0..classes {
             let label = (turn * 7 + number) % classes;
             // Coprime steps visit every class once only where 7 does not divide their number.
-            let label = if classes % 7 == 0 { turn } else { label };
+            let label = if classes.is_multiple_of(7) { turn } else { label };
             let rgb = match &one {
                 Some(rgb) => rgb.clone(),
                 None => draft.plan(label, part, number, [SIDE, SIDE]).pixels().rgb,

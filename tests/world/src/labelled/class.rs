@@ -80,7 +80,7 @@ fn spell(words: &[&str], index: usize, spelling: Spelling) -> String {
             1 => "Egyptian_Mau".to_owned(),
             2 => "beagle".to_owned(),
             3 => "chihuahua".to_owned(),
-            _ if index % 2 == 0 => capitals().join("_"),
+            _ if index.is_multiple_of(2) => capitals().join("_"),
             _ => words.join("_"),
         },
         Spelling::DomainNet => match index {

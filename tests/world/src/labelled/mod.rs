@@ -214,7 +214,8 @@ impl World {
     /// # Errors
     /// [`Error::Io`] with the path that could not be written, [`Error::Config`] for more classes than there are.
     pub fn write_labelled(&self, config: &LabelledConfig, out: &Path) -> Result<LabelledTruth> {
-        if config.classes.is_some_and(|classes| classes < 2 || classes > class::MOST) || config.per_class == 0
+        if config.classes.is_some_and(|classes| !(2..=class::MOST).contains(&classes))
+            || config.per_class == 0
         {
             return Err(Error::Config(format!(
                 "give 2 to {} classes and at least one picture of each",

@@ -124,7 +124,7 @@ impl Visitor for Found {
 
 fn binary_labels(member: &mut Member<'_>) -> Result<Records, DatasetError> {
     let records = member.size / RECORD_BYTES as u64;
-    if member.size % RECORD_BYTES as u64 != 0 || records > MAX_RECORDS {
+    if !member.size.is_multiple_of(RECORD_BYTES as u64) || records > MAX_RECORDS {
         let rule = format!("{} bytes are no whole number of records of {RECORD_BYTES}", member.size);
         return Err(DatasetError::wrong(member.file(), rule));
     }
