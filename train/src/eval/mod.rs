@@ -4,6 +4,7 @@
 pub mod checkpoint;
 pub mod metrics;
 pub mod retrieval;
+pub mod scores;
 pub mod task;
 pub mod zero_shot;
 

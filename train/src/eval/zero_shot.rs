@@ -4,7 +4,7 @@
 use pairmill_tokens::{CONTEXT_LENGTH, Tokenizer, Truncation};
 use tch::{Kind, Tensor};
 
-use super::metrics::Tally;
+use super::scores::{Scale, Scores};
 use super::task::{PLACE, ZeroShotTask};
 use super::{EvalSetup, Metric};
 use crate::error::TrainError;
@@ -53,7 +53,7 @@ pub fn evaluate(model: &Clip, setup: &EvalSetup<'_>, task: &ZeroShotTask) -> Res
     let _no_grad = tch::no_grad_guard();
     let head = zero_shot_head(model, setup.tokenizer, setup.truncation, &task.classes, &task.templates)?;
     let mut feed = setup.feed(&task.shards, &task.samples)?;
-    let mut tally = Tally::new(task.classes.len());
+    let mut scores = Scores::new(task.classes.len());
     while let Some(batch) = feed.next()? {
         let largest = batch.labels.f_max()?.f_int64_value(&[])?;
         if largest >= task.classes.len() as i64 {
@@ -65,21 +65,16 @@ pub fn evaluate(model: &Clip, setup: &EvalSetup<'_>, task: &ZeroShotTask) -> Res
         }
         let views = batch.whole()?;
         let features = normalise(&model.encode_image(&views.pixels, Mode::Eval)?)?;
-        tally.add(&features.f_matmul(&head.f_tr()?)?, &batch.labels)?;
+        scores.add(&features.f_matmul(&head.f_tr()?)?, &Vec::try_from(&batch.labels)?)?;
     }
-    let mut numbers = tally.numbers();
+    let mut numbers = scores.numbers();
     setup.ranks.sum_numbers(&mut numbers, setup.device)?;
-    let tally = Tally::from_numbers(&numbers);
-    let metric = |name: &str, value| Metric {
+    let scores = Scores::from_numbers(task.classes.len(), &numbers);
+    let metric = |(name, value): (&str, f64)| Metric {
         task: task.name.clone(),
         name: name.into(),
         value,
-        num_samples: tally.num_samples() as u64,
+        num_samples: scores.num_samples(),
     };
-    let mut metrics = vec![metric("acc1", tally.acc1())];
-    if task.classes.len() > 5 {
-        metrics.push(metric("acc5", tally.acc5()));
-    }
-    metrics.push(metric("mean_per_class_recall", tally.mean_per_class_recall()));
-    Ok(metrics)
+    Ok(scores.metrics(Scale::Share).into_iter().map(metric).collect())
 }

@@ -13,9 +13,9 @@ use tch::{Device, Kind, Tensor};
 use super::crew::{Crew, Report};
 use super::evaluation::{EvalSet, to_device};
 use super::member::{Job, Member, Work};
-use super::scores::Scores;
 use super::stream::{Batches, HostBatch, Stream};
 use crate::error::TrainError;
+use crate::eval::scores::Scores;
 use crate::feed::Normalise;
 
 /// What a cohort has in common.
@@ -186,7 +186,7 @@ fn judge_set(
         if stop.load(Ordering::Relaxed) {
             return Ok(());
         }
-        let labels: Arc<[u32]> = set.labels[places.clone()].into();
+        let labels: Arc<[i64]> = set.labels[places.clone()].into();
         crew.give(&Job::Judge { pixels: set.pixels(places, normalise, device)?, labels });
     }
     Ok(())

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use pairmill_pixels::Normalisation;
-use tch::{Device, Kind, Tensor};
+use tch::{Device, Tensor};
 
 use super::classifier::Classifier;
 use super::pictures::{Pictures, Square};
@@ -28,7 +28,7 @@ pub struct EvalSet {
     /// Which they are.
     pub keys: Vec<(Part, usize)>,
     /// Class numbers.
-    pub labels: Vec<u32>,
+    pub labels: Vec<i64>,
 }
 
 impl EvalSet {
@@ -106,14 +106,13 @@ impl FeatureTable {
     ///
     /// # Errors
     /// When one is not in the table.
-    pub fn select(&self, keys: &[(Part, usize)], labels: &[u32]) -> Result<Features, TrainError> {
+    pub fn select(&self, keys: &[(Part, usize)], labels: &[i64]) -> Result<Features, TrainError> {
         let rows: Option<Vec<i64>> = keys.iter().map(|key| self.rows.get(key).copied()).collect();
         let rows = rows.ok_or_else(|| TrainError::Transfer("a picture has no features".into()))?;
         let device = self.values.device();
-        let labels: Vec<i64> = labels.iter().map(|&label| i64::from(label)).collect();
         Ok(Features {
             values: self.values.f_index_select(0, &Tensor::f_from_slice(&rows)?.f_to_device(device)?)?,
-            labels: Tensor::f_from_slice(&labels)?.f_to_device(device)?.f_to_kind(Kind::Int64)?,
+            labels: Tensor::f_from_slice(labels)?.f_to_device(device)?,
         })
     }
 }

@@ -11,9 +11,9 @@ use serde::{Deserialize, Serialize};
 use tch::{Tensor, no_grad};
 
 use super::member::{Best, EpochLine, Member};
-use super::scores::Scores;
 use crate::checkpoint::tensors::{self, TensorFile};
 use crate::error::TrainError;
+use crate::eval::scores::Scores;
 
 /// Says what is kept.
 const PROGRESS: &str = "progress.json";

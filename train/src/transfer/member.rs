@@ -9,9 +9,9 @@ use tch::{Kind, Tensor};
 
 use super::classifier::Classifier;
 use super::keeper::Keeper;
-use super::scores::Scores;
 use super::tune::Tuner;
 use crate::error::TrainError;
+use crate::eval::scores::{Scale, Scores};
 use crate::model::Mode;
 
 /// What one pass did.
@@ -131,7 +131,7 @@ impl Member {
     ///
     /// # Errors
     /// When memory runs out.
-    pub fn judge(&mut self, pixels: &Tensor, labels: &[u32]) -> Result<(), TrainError> {
+    pub fn judge(&mut self, pixels: &Tensor, labels: &[i64]) -> Result<(), TrainError> {
         let _no_grad = tch::no_grad_guard();
         let features = self.classifier().features(pixels, Mode::Eval)?;
         let logits = self.classifier().score(&features)?;
@@ -159,10 +159,10 @@ impl Member {
                 "the loss of epoch {epoch} is {loss}; a smaller learning rate may help"
             )));
         }
-        let acc1 = judged.then(|| self.judged.acc1());
+        let acc1 = judged.then(|| self.judged.acc1(Scale::Percent));
         self.history.push(EpochLine { epoch, loss, acc1 });
         let better = match (&self.best, acc1) {
-            (Some(best), Some(acc1)) => acc1 > best.scores.acc1(),
+            (Some(best), Some(acc1)) => acc1 > best.scores.acc1(Scale::Percent),
             (None, Some(_)) => true,
             (_, None) => false,
         };
@@ -201,7 +201,7 @@ pub enum Job {
         /// As the tower takes them.
         pixels: Tensor,
         /// Class numbers.
-        labels: Arc<[u32]>,
+        labels: Arc<[i64]>,
     },
     /// Anything else.
     Do(Arc<Work>),

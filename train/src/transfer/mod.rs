@@ -19,7 +19,6 @@ pub mod pictures;
 pub mod probe;
 pub mod protocol;
 pub mod record;
-pub mod scores;
 pub mod source;
 pub mod stream;
 pub mod sweep;

@@ -11,9 +11,9 @@ use serde::{Deserialize, Serialize};
 use super::config::TransferConfig;
 use super::member::EpochLine;
 use super::protocol::Rules;
-use super::scores::Scores;
 use super::source::Source;
 use crate::error::TrainError;
+use crate::eval::scores::{Scale, Scores};
 
 /// The record within a run's folder.
 pub const RESULT: &str = "result.json";
@@ -135,7 +135,7 @@ pub fn rows(
         device_s: Some(measured.seconds[1]),
     };
     let of = |scores: &Scores, row: &ResultRow| -> Vec<ResultRow> {
-        let metrics = scores.metrics().into_iter();
+        let metrics = scores.metrics(Scale::Percent).into_iter();
         metrics.map(|(metric, value)| ResultRow { metric: metric.into(), value, ..row.clone() }).collect()
     };
     let mut all = of(measured.test, &base);

@@ -112,7 +112,7 @@ pub struct Stream {
     /// The decoded pictures.
     pub pictures: Arc<Pictures>,
     /// Position in the training part, and class.
-    pub examples: Vec<(usize, u32)>,
+    pub examples: Vec<(usize, i64)>,
     /// Cuts and distortions.
     pub augmentation: Augmentation,
     /// Images a step.
@@ -156,7 +156,7 @@ impl Stream {
             if let Some(area) = erasing.as_ref().and_then(|erasing| erasing.draw(&mut rng, side, side)) {
                 erased.push(Erased::new(row, area, &mut rng));
             }
-            labels.push(i64::from(label));
+            labels.push(label);
         }
         Ok(HostBatch { pixels, labels, erased })
     }

@@ -1,13 +1,13 @@
 //! Transfer against open_clip's zero-shot builder, WiSE-FT's steps (`transfer.py`) and scikit-learn's probe (`probe.py`).
 
 use pairmill_tokens::{Tokenizer, Truncation};
+use pairmill_train::eval::scores::{Scale, Scores};
 use pairmill_train::eval::zero_shot::zero_shot_head;
 use pairmill_train::model::{Architecture, Mode};
 use pairmill_train::optim::{Precision, Schedule, Shape};
 use pairmill_train::transfer::classifier::{Classifier, Head};
 use pairmill_train::transfer::probe::lbfgs::Limits;
 use pairmill_train::transfer::probe::{Features, fit};
-use pairmill_train::transfer::scores::Scores;
 use pairmill_train::transfer::tune::{Tuner, adamw};
 use tch::{Device, Kind, Tensor, no_grad};
 
@@ -43,11 +43,11 @@ fn zero_shot_heads_and_what_they_say_are_open_clips() {
             no_grad(|| classifier.score(&classifier.features(&pixels, Mode::Eval).unwrap())).unwrap();
         let theirs = &expected[&format!("{name}.scores")];
         near(name, &scores, theirs, 1e-4);
-        let labels: Vec<u32> = (0..BATCH as u32).map(|n| n % CLASSES.len() as u32).collect();
+        let labels: Vec<i64> = (0..BATCH).map(|n| n % CLASSES.len() as i64).collect();
         let accuracy = |logits: &Tensor| {
             let mut counted = Scores::new(CLASSES.len());
             counted.add(logits, &labels).unwrap();
-            counted.acc1()
+            counted.acc1(Scale::Percent)
         };
         assert_eq!(accuracy(&scores), accuracy(theirs), "{name}");
     }

@@ -13,6 +13,7 @@ use super::progress::Progress;
 use super::run::{Done, Failures, Shop};
 use crate::downstream::Part;
 use crate::error::TrainError;
+use crate::eval::scores::{Scale, Scores};
 use crate::feed::Normalise;
 use crate::model::Mode;
 use crate::optim::{Schedule, Shape};
@@ -27,7 +28,6 @@ use crate::transfer::probe::published::PublishedProbe;
 use crate::transfer::probe::{Features, fit};
 use crate::transfer::protocol::WARMUP_STEPS;
 use crate::transfer::record::Measured;
-use crate::transfer::scores::Scores;
 use crate::transfer::stream::{Augmentation, Batches, Stream, order};
 use crate::transfer::tune::adamw;
 
@@ -95,7 +95,7 @@ pub(super) fn run(
         let seconds = share_s + begun.elapsed().as_secs_f64();
         let measured = Measured { test: &scores, val, start: None, mixed: &[], seconds: [seconds, seconds] };
         shop.record(point, &draw, Done { epochs: Vec::new(), chosen_epoch: None, strength, measured })?;
-        progress.finished(shop.plan, point, scores.acc1());
+        progress.finished(shop.plan, point, scores.acc1(Scale::Percent));
     }
     Ok(Some(Vec::new()))
 }

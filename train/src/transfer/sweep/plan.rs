@@ -401,7 +401,9 @@ impl Task {
     }
 
     /// Class numbers of some examples.
-    pub fn labels(&self, keys: &[(SetPart, usize)]) -> Vec<u32> {
-        keys.iter().map(|&(part, index)| self.set.part(part).get(index).map_or(0, |e| e.label)).collect()
+    pub fn labels(&self, keys: &[(SetPart, usize)]) -> Vec<i64> {
+        keys.iter()
+            .map(|&(part, index)| self.set.part(part).get(index).map_or(0, |e| i64::from(e.label)))
+            .collect()
     }
 }

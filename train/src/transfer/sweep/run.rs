@@ -17,6 +17,7 @@ use super::plan::{Plan, Point, Todo, Unit};
 use super::progress::Progress;
 use crate::downstream::Part;
 use crate::error::TrainError;
+use crate::eval::scores::Scale;
 use crate::model::Clip;
 use crate::optim::{Schedule, Shape};
 use crate::torch::rng;
@@ -30,7 +31,6 @@ use crate::transfer::member::Member;
 use crate::transfer::pictures::{Pictures, Wanted};
 use crate::transfer::protocol::Rules;
 use crate::transfer::record::{Measured, RESULT, Record, defects, rows};
-use crate::transfer::scores::Scores;
 use crate::transfer::stream::{Augmentation, Stream, square};
 use crate::transfer::tune::{Tuner, adamw};
 
@@ -307,7 +307,7 @@ fn cohort(
             Ok(finished) => {
                 tuned(shop, point, &draw, &finished, wall_s)?;
                 Keeper::clear(&shop.folder(point));
-                progress.finished(plan, point, finished.test.acc1());
+                progress.finished(plan, point, finished.test.acc1(Scale::Percent));
             }
             Err(Failed { why, .. }) => {
                 progress.failed(plan, point, &why);
@@ -392,7 +392,7 @@ fn tuned(
     let member = &finished.member;
     let val = match (&member.best, point.config.selection) {
         (Some(best), pairmill_shards::results::Selection::ValBest) => {
-            Some((Scores::acc1(&best.scores), best.scores.num_samples()))
+            Some((best.scores.acc1(Scale::Percent), best.scores.num_samples()))
         }
         _ => None,
     };

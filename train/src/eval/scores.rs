@@ -1,10 +1,30 @@
 //! What a classifier said of a labelled set: one count for every pair of true and given class, and what follows from it.
+//! Counts are sums, so ranks add them up.
 
 use std::fmt::Write as _;
 
 use tch::{Kind, Tensor};
 
 use crate::torch::TorchError;
+
+/// In what accuracies and recalls are given.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Scale {
+    /// 0–1, as CLIP_benchmark has them.
+    Share,
+    /// 0–100, as the paper's tables have them.
+    Percent,
+}
+
+impl Scale {
+    fn of(self, right: u64, all: u64) -> f64 {
+        let whole = match self {
+            Self::Share => 1.0,
+            Self::Percent => 100.0,
+        };
+        whole * right as f64 / all.max(1) as f64
+    }
+}
 
 /// A confusion matrix, and how often the true class was among the five best.
 #[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
@@ -22,24 +42,37 @@ impl Scores {
         Self { classes, confusion: vec![0; classes * classes], top5: vec![0; classes] }
     }
 
-    /// Adds one batch: `logits` N×classes, `labels` one class number a row.
+    /// Adds one batch: `logits` N×classes, `labels` one class number a row, -1 for none.
     ///
     /// # Errors
     /// When shapes do not fit.
-    pub fn add(&mut self, logits: &Tensor, labels: &[u32]) -> Result<(), TorchError> {
+    pub fn add(&mut self, logits: &Tensor, labels: &[i64]) -> Result<(), TorchError> {
         let k = 5.min(self.classes as i64);
         let (_, best) = logits.f_topk(k, -1, true, true)?;
         let best = best.f_to_device(tch::Device::Cpu)?.f_to_kind(Kind::Int64)?;
         let best = Vec::<Vec<i64>>::try_from(&best)?;
-        for (best, &label) in best.iter().zip(labels) {
-            let label = label as usize;
-            let given = best.first().and_then(|&first| usize::try_from(first).ok()).unwrap_or(0);
-            if label < self.classes && given < self.classes {
-                self.confusion[label * self.classes + given] += 1;
-                self.top5[label] += u32::from(best.contains(&(label as i64)));
-            }
+        let class = |number: i64| usize::try_from(number).ok().filter(|&class| class < self.classes);
+        for (best, &number) in best.iter().zip(labels) {
+            let (Some(label), Some(given)) = (class(number), best.first().and_then(|&first| class(first)))
+            else {
+                continue;
+            };
+            self.confusion[label * self.classes + given] += 1;
+            self.top5[label] += u32::from(best.contains(&number));
         }
         Ok(())
+    }
+
+    /// All counts behind each other, for a sum over ranks.
+    pub fn numbers(&self) -> Vec<f64> {
+        self.confusion.iter().chain(&self.top5).map(|&count| f64::from(count)).collect()
+    }
+
+    /// The same for so many classes with the counts of [`Scores::numbers`].
+    pub fn from_numbers(classes: usize, numbers: &[f64]) -> Self {
+        let counts: Vec<u32> = numbers.iter().map(|&count| count as u32).collect();
+        let (confusion, top5) = counts.split_at((classes * classes).min(counts.len()));
+        Self { classes, confusion: confusion.to_vec(), top5: top5.to_vec() }
     }
 
     /// Number of classes.
@@ -62,32 +95,33 @@ impl Scores {
         self.confusion.iter().map(|&n| u64::from(n)).sum()
     }
 
-    /// Percentage of samples whose class scored highest, 0–100; NaN of none.
-    pub fn acc1(&self) -> f64 {
-        let right: u64 = (0..self.classes).map(|class| u64::from(self.count(class, class))).sum();
-        100.0 * right as f64 / self.num_samples() as f64
+    /// How many of the samples' classes scored highest; 0 of no samples.
+    pub fn acc1(&self, scale: Scale) -> f64 {
+        let right = (0..self.classes).map(|class| u64::from(self.count(class, class))).sum();
+        scale.of(right, self.num_samples())
     }
 
-    /// Percentage of samples whose class was among the five best, 0–100; `None` with five classes or fewer.
-    pub fn acc5(&self) -> Option<f64> {
-        let right: u64 = self.top5.iter().map(|&n| u64::from(n)).sum();
-        (self.classes > 5).then(|| 100.0 * right as f64 / self.num_samples() as f64)
+    /// How many of the samples' classes were among the five best; 0 of no samples.
+    pub fn acc5(&self, scale: Scale) -> f64 {
+        scale.of(self.top5.iter().map(|&n| u64::from(n)).sum(), self.num_samples())
     }
 
-    /// Mean over the classes with samples of their percentage of right answers, 0–100; NaN of none.
-    pub fn mean_per_class_recall(&self) -> f64 {
+    /// Mean over the classes with samples of how many were right; 0 of no samples.
+    pub fn mean_per_class_recall(&self, scale: Scale) -> f64 {
         let recalls: Vec<f64> = (0..self.classes)
             .filter(|&class| self.total(class) > 0)
-            .map(|class| 100.0 * f64::from(self.count(class, class)) / f64::from(self.total(class)))
+            .map(|class| scale.of(self.count(class, class).into(), self.total(class).into()))
             .collect();
-        recalls.iter().sum::<f64>() / recalls.len() as f64
+        recalls.iter().sum::<f64>() / recalls.len().max(1) as f64
     }
 
-    /// All metrics by CLIP_benchmark's names, percentages.
-    pub fn metrics(&self) -> Vec<(&'static str, f64)> {
-        let mut metrics = vec![("acc1", self.acc1())];
-        metrics.extend(self.acc5().map(|value| ("acc5", value)));
-        metrics.push(("mean_per_class_recall", self.mean_per_class_recall()));
+    /// All metrics by CLIP_benchmark's names; `acc5` with more than five classes.
+    pub fn metrics(&self, scale: Scale) -> Vec<(&'static str, f64)> {
+        let mut metrics = vec![("acc1", self.acc1(scale))];
+        if self.classes > 5 {
+            metrics.push(("acc5", self.acc5(scale)));
+        }
+        metrics.push(("mean_per_class_recall", self.mean_per_class_recall(scale)));
         metrics
     }
 
@@ -155,9 +189,11 @@ mod tests {
     #[test]
     fn the_matrix_gives_every_metric() {
         let scores = counted();
-        assert_eq!((scores.num_samples(), scores.acc1(), scores.acc5()), (4, 50.0, None));
+        assert_eq!((scores.num_samples(), scores.acc1(Scale::Percent)), (4, 50.0));
         // Class 0: two of two; class 1: none of two; class 2 has no samples.
-        assert_eq!(scores.mean_per_class_recall(), 50.0);
+        assert_eq!(scores.mean_per_class_recall(Scale::Percent), 50.0);
+        // Three classes have no five best.
+        assert_eq!(scores.metrics(Scale::Share), [("acc1", 0.5), ("mean_per_class_recall", 0.5)]);
         assert_eq!((scores.count(1, 2), scores.count(1, 0), scores.total(2)), (1, 1, 0));
     }
 
@@ -166,7 +202,8 @@ mod tests {
         let mut scores = Scores::new(6);
         let logits = Tensor::from_slice2(&[[6f32, 5.0, 4.0, 3.0, 2.0, 1.0], [6.0, 5.0, 4.0, 3.0, 2.0, 1.0]]);
         scores.add(&logits, &[4, 5]).unwrap();
-        assert_eq!((scores.acc1(), scores.acc5()), (0.0, Some(50.0)));
+        assert_eq!((scores.acc1(Scale::Percent), scores.acc5(Scale::Percent)), (0.0, 50.0));
+        assert!(scores.metrics(Scale::Percent).contains(&("acc5", 50.0)));
     }
 
     #[test]
@@ -178,5 +215,17 @@ mod tests {
         assert_eq!(lines[2], "dog\t2\t0\t0.00\t\tcat\t1");
         assert_eq!(lines[3], "eel\t0\t0\t\t0.00\t\t0");
         assert_eq!(counted().confusion_tsv(&names).lines().nth(2), Some("dog\t1\t0\t1"));
+    }
+
+    #[test]
+    fn accuracies_count_by_class_and_ignore_empty_slots() {
+        let logits =
+            Tensor::from_slice2(&[[3f32, 1.0, 2.0], [1.0, 2.0, 3.0], [1.0, 0.0, 0.5], [9.0, 9.0, 0.0]]);
+        let mut scores = Scores::new(3);
+        scores.add(&logits, &[0, 1, 0, -1]).unwrap();
+        let (acc1, acc5) = (scores.acc1(Scale::Share), scores.acc5(Scale::Share));
+        assert_eq!((scores.num_samples(), acc1, acc5), (3, 2.0 / 3.0, 1.0));
+        assert_eq!(scores.mean_per_class_recall(Scale::Share), 0.5);
+        assert_eq!(Scores::from_numbers(3, &scores.numbers()), scores);
     }
 }
