@@ -5,7 +5,7 @@ use std::cell::RefCell;
 
 use tch::{Device, Kind, Tensor};
 
-use crate::torch::TorchError;
+use crate::torch::{TorchError, layout};
 
 /// Whether a tensor learns.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -85,6 +85,21 @@ impl Weights {
     /// Number of values that learn.
     pub fn num_parameters(&self) -> usize {
         self.parameters().iter().map(|weight| weight.tensor.numel()).sum()
+    }
+
+    /// Lays the convolutions' weights out as channels-last pictures want them. Values and names stay; do it before the
+    /// optimiser makes its state, which follows the layout.
+    ///
+    /// # Errors
+    /// When memory runs out.
+    pub fn channels_last(&self) -> Result<(), TorchError> {
+        for mut weight in self.all() {
+            if weight.tensor.dim() == 4 {
+                let laid_out = tch::no_grad(|| layout::channels_last(&weight.tensor.detach()))?;
+                weight.tensor.f_set_data(&laid_out)?;
+            }
+        }
+        Ok(())
     }
 
     fn push(&self, name: String, tensor: Tensor, role: Role) -> Tensor {

@@ -14,7 +14,7 @@ use tch::{Device, Tensor};
 
 use super::state::{self, State, differences};
 use super::tensors::{self, TensorFile};
-use super::{CheckpointError, import, matching};
+use super::{CheckpointError, import, restore};
 use crate::optim::AdamW;
 use crate::torch::rng;
 use crate::weights::Weights;
@@ -428,8 +428,8 @@ impl Checkpoint {
     /// # Errors
     /// When a file is missing, cut short or another model's.
     pub fn restore(&self, weights: &Weights, optimizer: &AdamW) -> Result<(), CheckpointError> {
-        restore_file(&self.path.join(MODEL), &import::named(weights))?;
-        restore_file(&self.path.join(OPTIMIZER), &optimizer.state())?;
+        restore(&self.path.join(MODEL), &import::named(weights))?;
+        restore(&self.path.join(OPTIMIZER), &optimizer.state())?;
         let mut file = TensorFile::open(&self.path.join(RNG))?;
         rng::set_state(Device::Cpu, &file.read(CPU)?)?;
         // A run may go on on another kind of device: the seed has set its generator then.
@@ -444,7 +444,7 @@ impl Checkpoint {
     /// # Errors
     /// When the file is missing, cut short or another model's.
     pub fn restore_weights(&self, weights: &Weights) -> Result<(), CheckpointError> {
-        restore_file(&self.path.join(MODEL), &import::named(weights))
+        restore(&self.path.join(MODEL), &import::named(weights))
     }
 }
 
@@ -455,20 +455,6 @@ fn generators(device: Device) -> Result<Vec<(String, Tensor)>, CheckpointError> 
         states.push((CUDA.to_owned(), rng::state(device)?));
     }
     Ok(states)
-}
-
-/// Names as they are, for our own files.
-fn restore_file(path: &Path, targets: &[(String, Tensor)]) -> Result<(), CheckpointError> {
-    let mut file = TensorFile::open(path)?;
-    let entries: Vec<_> = file.entries().iter().map(|entry| (entry.name.clone(), entry.clone())).collect();
-    let pairs = matching::pair(targets, &entries).map_err(|mismatch| CheckpointError::Mismatch {
-        path: path.to_path_buf(),
-        mismatch: mismatch.into(),
-    })?;
-    for (target, entry) in pairs {
-        matching::overwrite(target, &file.read(&entry.name)?)?;
-    }
-    Ok(())
 }
 
 #[cfg(test)]

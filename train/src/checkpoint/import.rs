@@ -2,10 +2,9 @@
 //! exporting is writing; importing undoes what trainers wrap around names.
 
 use std::fs::File;
-use std::io::{BufWriter, Read};
+use std::io::Read;
 use std::path::Path;
 
-use pairmill_shards::atomic::AtomicFile;
 use tch::{Kind, Tensor};
 
 use super::pickle::PickleFile;
@@ -69,9 +68,7 @@ pub fn import_weights(path: &Path, weights: &Weights) -> Result<Option<Resized>,
 /// # Errors
 /// When the file cannot be written.
 pub fn export_weights(weights: &Weights, path: &Path) -> Result<(), CheckpointError> {
-    let mut file = AtomicFile::create(path)?;
-    tensors::write(&named(weights), BufWriter::with_capacity(1 << 20, &mut file), path)?;
-    Ok(file.commit()?)
+    tensors::save(&named(weights), path)
 }
 
 /// Turns a weights file of any kind we read into a safetensors file of fp32 weights, atomically, without knowing the
@@ -87,9 +84,7 @@ pub fn convert_weights(from: &Path, to: &Path) -> Result<(), CheckpointError> {
         let is_narrow = matches!(entry.kind, Kind::Half | Kind::BFloat16);
         tensors.push((name, if is_narrow { tensor.f_to_kind(Kind::Float)? } else { tensor }));
     }
-    let mut file = AtomicFile::create(to)?;
-    tensors::write(&tensors, BufWriter::with_capacity(1 << 20, &mut file), to)?;
-    Ok(file.commit()?)
+    tensors::save(&tensors, to)
 }
 
 /// A file with weights in it, of any kind we read.

@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::path::Path;
 
 use tch::{Tensor, no_grad};
 
-use super::tensors::Entry;
+use super::tensors::{Entry, TensorFile};
 use super::{CheckpointError, Listed};
 
 /// Names that do not fit.
@@ -82,6 +83,23 @@ pub(super) fn pair<'a>(
 /// When libtorch refuses.
 pub(super) fn overwrite(target: &Tensor, source: &Tensor) -> Result<(), CheckpointError> {
     no_grad(|| Ok(target.shallow_clone().f_copy_(&source.f_reshape(target.size())?)?))
+}
+
+/// Fills `targets` from a file of ours: names as they are, every one of them and no other.
+///
+/// # Errors
+/// When the file is missing, cut short or of other tensors.
+pub(crate) fn restore(path: &Path, targets: &[(String, Tensor)]) -> Result<(), CheckpointError> {
+    let mut file = TensorFile::open(path)?;
+    let entries: Vec<_> = file.entries().iter().map(|entry| (entry.name.clone(), entry.clone())).collect();
+    let pairs = pair(targets, &entries).map_err(|mismatch| CheckpointError::Mismatch {
+        path: path.to_path_buf(),
+        mismatch: mismatch.into(),
+    })?;
+    for (target, entry) in pairs {
+        overwrite(target, &file.read(&entry.name)?)?;
+    }
+    Ok(())
 }
 
 #[cfg(test)]

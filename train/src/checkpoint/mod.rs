@@ -20,6 +20,7 @@ use pairmill_shards::atomic::{FileAction, FileError};
 pub use folder::{Best, Checkpoint, Checkpoints, Direction, Keep, Name};
 pub use import::{convert_weights, export_weights, import_weights};
 pub use matching::Mismatch;
+pub(crate) use matching::restore;
 pub use positions::Resized;
 pub use state::{Difference, State};
 

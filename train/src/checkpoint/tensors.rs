@@ -2,10 +2,10 @@
 //! largest tensor on top, not of the model (tch's own reader holds all of it twice).
 
 use std::fs::File;
-use std::io::{BufReader, Read, Seek, SeekFrom, Write};
+use std::io::{BufReader, BufWriter, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
-use pairmill_shards::atomic::{FileAction, FileError};
+use pairmill_shards::atomic::{AtomicFile, FileAction, FileError};
 use safetensors::Dtype;
 use safetensors::tensor::{Metadata, TensorInfo};
 use tch::{Kind, Tensor};
@@ -40,6 +40,16 @@ pub struct Entry {
     pub shape: Vec<i64>,
     /// Its number format.
     pub kind: Kind,
+}
+
+/// Writes a file of `tensors`, which is there whole or not at all; see [`write`].
+///
+/// # Errors
+/// When the file cannot be written.
+pub fn save(tensors: &[(String, Tensor)], path: &Path) -> Result<(), CheckpointError> {
+    let mut file = AtomicFile::create(path)?;
+    write(tensors, BufWriter::with_capacity(1 << 20, &mut file), path)?;
+    Ok(file.commit()?)
 }
 
 /// Writes `tensors` row-major in their own number formats, in safetensors' canonical order: wide formats first, then by

@@ -3,7 +3,6 @@
 use tch::{Device, Tensor};
 
 use super::{Architecture, Mode, ModelError, Recompute, Text, Visual, assign};
-use crate::torch::layout;
 use crate::weights::{Init, Weights};
 
 /// A CLIP model and its weights.
@@ -81,21 +80,6 @@ impl Clip {
     /// As there.
     pub fn encode_text(&self, tokens: &Tensor) -> Result<Tensor, ModelError> {
         self.text.encode(tokens)
-    }
-
-    /// Lays the convolutions' weights out as channels-last pictures want them. Values and names stay; do it before the
-    /// optimiser makes its state, which follows the layout.
-    ///
-    /// # Errors
-    /// When memory runs out.
-    pub fn channels_last(&self) -> Result<(), ModelError> {
-        for mut weight in self.weights.all() {
-            if weight.tensor.dim() == 4 {
-                let laid_out = tch::no_grad(|| layout::channels_last(&weight.tensor.detach()))?;
-                weight.tensor.f_set_data(&laid_out)?;
-            }
-        }
-        Ok(())
     }
 
     /// Takes the values of a checkpoint: `named` must hold every weight of the model, and nothing else, in its shape.

@@ -163,7 +163,7 @@ pub fn prepare(config: &TrainConfig, folder: &Path, launch: &Launch) -> Result<S
         import_weights(&file, model.weights())?;
     }
     if device.is_cuda() {
-        model.channels_last()?;
+        model.weights().channels_last()?;
     }
     ranks.share(model.weights())?;
     let optimiser = AdamW::new(model.weights(), config.adamw())?;

@@ -5,7 +5,7 @@ use tch::{Tensor, no_grad};
 
 use crate::model::{Architecture, Clip, Mode, ModelError, Recompute, Visual};
 use crate::objective::normalise;
-use crate::torch::{TorchError, layout};
+use crate::torch::TorchError;
 use crate::weights::{Init, Scope, Weights};
 
 /// Before the names of the image tower.
@@ -123,20 +123,6 @@ impl Classifier {
     /// Whether blocks are computed again in backward from now on.
     pub fn set_recompute(&mut self, recompute: Recompute) {
         self.visual.set_recompute(recompute);
-    }
-
-    /// Lays convolutions out for channels-last pictures; before an optimiser is made.
-    ///
-    /// # Errors
-    /// When memory runs out.
-    pub fn channels_last(&self) -> Result<(), ModelError> {
-        for mut weight in self.weights.all() {
-            if weight.tensor.dim() == 4 {
-                let laid_out = no_grad(|| layout::channels_last(&weight.tensor.detach()))?;
-                weight.tensor.f_set_data(&laid_out)?;
-            }
-        }
-        Ok(())
     }
 
     /// Unit features of pictures (as [`Visual::encode`] takes them): N×embedding.

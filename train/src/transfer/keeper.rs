@@ -2,16 +2,15 @@
 //! and a small file beside it says which. A killed run goes on behind the last pass that was kept.
 
 use std::fs;
-use std::io::BufWriter;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use pairmill_shards::atomic::{AtomicFile, FileAction, FileError, write_atomic};
+use pairmill_shards::atomic::{FileAction, FileError, write_atomic};
 use serde::{Deserialize, Serialize};
-use tch::{Tensor, no_grad};
+use tch::Tensor;
 
 use super::member::{Best, EpochLine, Member};
-use crate::checkpoint::tensors::{self, TensorFile};
+use crate::checkpoint::{restore, tensors};
 use crate::error::TrainError;
 use crate::eval::scores::Scores;
 
@@ -67,9 +66,7 @@ impl Keeper {
         let epoch = member.history.len();
         let name = format!("epoch-{epoch:05}.safetensors");
         let path = folder.join(&name);
-        let mut file = AtomicFile::create(&path)?;
-        tensors::write(&tensors_of(member), BufWriter::with_capacity(1 << 20, &mut file), &path)?;
-        file.commit()?;
+        tensors::save(&tensors_of(member), &path)?;
         let progress = Progress {
             file: name,
             history: member.history.clone(),
@@ -100,12 +97,7 @@ impl Keeper {
             let weights = member.classifier().snapshot()?;
             member.best = Some(Best { epoch, scores, weights });
         }
-        let path = folder.join(&progress.file);
-        let mut file = TensorFile::open(&path)?;
-        for (name, tensor) in tensors_of(member) {
-            let value = file.read(&name)?.f_to_device(tensor.device())?;
-            no_grad(|| tensor.shallow_clone().f_copy_(&value))?;
-        }
+        restore(&folder.join(&progress.file), &tensors_of(member))?;
         member.start = progress.start;
         member.history = progress.history;
         member.device_s = progress.device_s;

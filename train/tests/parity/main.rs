@@ -318,7 +318,7 @@ fn layout_and_padding_change_no_feature() {
         let (image, text) = encode(&pixels, &tokens);
         let short = trimmed(&tokens).unwrap();
         assert_eq!(short.size(), [2, 8], "the longer of these texts has 7 tokens of 13");
-        clip.channels_last().unwrap();
+        clip.weights().channels_last().unwrap();
         let (turned, cut) = encode(&layout::channels_last(&pixels).unwrap(), &short);
         // Another layout sums convolutions in another order: as far apart as from open_clip.
         near("channels-last", &turned, &image, FEATURE);

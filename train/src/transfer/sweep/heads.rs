@@ -2,16 +2,15 @@
 //! through a text tower take longer than many a few-shot run.
 
 use std::fs;
-use std::io::BufWriter;
 use std::path::{Path, PathBuf};
 
-use pairmill_shards::atomic::{AtomicFile, FileAction, FileError};
+use pairmill_shards::atomic::{FileAction, FileError};
 use pairmill_shards::results::Protocol;
 use pairmill_tokens::Tokenizer;
-use tch::no_grad;
+use tch::{Kind, Tensor, no_grad};
 
 use super::plan::{Plan, Point};
-use crate::checkpoint::tensors::{self, TensorFile};
+use crate::checkpoint::{restore, tensors};
 use crate::error::TrainError;
 use crate::eval::zero_shot::zero_shot_head;
 use crate::model::Clip;
@@ -58,11 +57,18 @@ impl Heads {
             &prompts.join("\n"),
         ];
         let path = self.folder.join(format!("{}.safetensors", hex16(parts.join("\0").as_bytes())));
-        let device = model.weights().device();
+        let named = |head: &Head| {
+            [(WEIGHT.to_owned(), head.weight.shallow_clone()), (BIAS.to_owned(), head.bias.shallow_clone())]
+        };
         if path.is_file() {
-            let mut file = TensorFile::open(&path)?;
-            let mut read = |name| -> Result<_, TrainError> { Ok(file.read(name)?.f_to_device(device)?) };
-            return Ok(Head { weight: read(WEIGHT)?, bias: read(BIAS)? });
+            let (classes, width) = (prompts.len() as i64, source.architecture.embed_dim);
+            let like = (Kind::Float, model.weights().device());
+            let head = Head {
+                weight: Tensor::f_empty([classes, width], like)?,
+                bias: Tensor::f_empty([classes], like)?,
+            };
+            restore(&path, &named(&head))?;
+            return Ok(head);
         }
         let truncation = Rules::of(protocol).truncation;
         let head = no_grad(|| -> Result<Head, TrainError> {
@@ -72,11 +78,7 @@ impl Heads {
         })?;
         let created = |error| FileError::new(&self.folder, FileAction::Create, error);
         fs::create_dir_all(&self.folder).map_err(created)?;
-        let mut file = AtomicFile::create(&path)?;
-        let named =
-            [(WEIGHT.to_owned(), head.weight.shallow_clone()), (BIAS.to_owned(), head.bias.shallow_clone())];
-        tensors::write(&named, BufWriter::new(&mut file), &path)?;
-        file.commit()?;
+        tensors::save(&named(&head), &path)?;
         Ok(head)
     }
 }

@@ -339,7 +339,7 @@ fn member(
         classifier.head().take(&head)?;
     }
     if shop.device.is_cuda() {
-        classifier.channels_last()?;
+        classifier.weights().channels_last()?;
     }
     let steps = cohort.stream.steps_per_epoch() * cohort.epochs;
     let schedule = Schedule {
