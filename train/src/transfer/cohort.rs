@@ -8,12 +8,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use pairmill_pixels::Normalisation;
 use pairmill_shards::results::Selection;
-use tch::{Device, Kind, Tensor};
+use tch::Device;
 
 use super::crew::{Crew, Report};
-use super::evaluation::{EvalSet, to_device};
+use super::evaluation::EvalSet;
 use super::member::{Job, Member, Work};
-use super::stream::{Batches, HostBatch, Stream};
+use super::stream::{Batches, Stream};
 use crate::error::TrainError;
 use crate::eval::scores::Scores;
 use crate::feed::Normalise;
@@ -129,6 +129,7 @@ impl Cohort {
     ) -> Result<ControlFlow<()>, TrainError> {
         let mut batches = Batches::start(&self.stream, done..self.epochs, self.cores)?;
         let steps = self.stream.steps_per_epoch();
+        let side = self.stream.augmentation.side();
         for epoch in done..self.epochs {
             // 1. A pass: each batch is made once and goes to every run.
             for step in 0..steps {
@@ -136,7 +137,8 @@ impl Cohort {
                     return Ok(ControlFlow::Break(()));
                 }
                 let Some(batch) = batches.next_batch()? else { break };
-                crew.give(&self.step(epoch * steps + step, &batch, normalise)?);
+                let (pixels, labels) = batch.to_device(side, normalise, self.device)?;
+                crew.give(&Job::Step { step: epoch * steps + step, pixels, labels });
             }
             // 2. How good each run is now.
             let judge = match self.selection {
@@ -157,16 +159,6 @@ impl Cohort {
             told(epoch + 1, &crew.wait());
         }
         Ok(ControlFlow::Continue(()))
-    }
-
-    fn step(&self, step: u64, batch: &HostBatch, normalise: &Normalise) -> Result<Job, TrainError> {
-        let side = self.stream.augmentation.side();
-        let pixels = to_device(&batch.pixels, batch.labels.len(), side, normalise, self.device)?;
-        for erased in &batch.erased {
-            erased.lay_over(&pixels)?;
-        }
-        let labels = Tensor::f_from_slice(&batch.labels)?.f_to_device(self.device)?.f_to_kind(Kind::Int64)?;
-        Ok(Job::Step { step, pixels, labels })
     }
 }
 

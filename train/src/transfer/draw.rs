@@ -11,15 +11,22 @@ pub const VALIDATION_SHARE: f64 = 0.1;
 /// Seed of that split: one for all runs, so that no run trains on what chooses another's settings.
 const VALIDATION_SEED: u64 = 0;
 
-/// Positions within the parts of a dataset.
+/// An image of a dataset: its part, and its place there.
+pub type Key = (Part, usize);
+
+/// The images of a run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Draw {
-    /// Of the training part; may hold one twice where the study drew with replacement.
-    pub train: Vec<usize>,
+    /// To train on; may hold one twice where the study drew with replacement.
+    pub train: Vec<Key>,
     /// Of the validation part, or held out of the training part; none as published.
-    pub val: Vec<(Part, usize)>,
-    /// Of the test part.
-    pub test: Vec<usize>,
+    pub val: Vec<Key>,
+    /// To test on.
+    pub test: Vec<Key>,
+}
+
+fn keys(part: Part, places: Vec<usize>) -> Vec<Key> {
+    places.into_iter().map(|place| (part, place)).collect()
 }
 
 impl Draw {
@@ -57,25 +64,31 @@ impl Draw {
                 )
             }
         };
-        let val = held.into_iter().map(|index| (from, index)).collect();
-        Ok(Self { train, val, test: shots::everything(&set.test) })
+        Ok(Self {
+            train: keys(Part::Train, train),
+            val: keys(from, held),
+            test: keys(Part::Test, shots::everything(&set.test)),
+        })
     }
 
     /// NumPy's stream; for the datasets the study read from tables the test images come from it as well.
     fn published(set: &LabelledSet, shots: Shots, seed: u64) -> Result<Self, ShotError> {
         let (train, test) = (shots::everything(&set.train), shots::everything(&set.test));
-        let Shots::PerClass(k) = shots else {
-            let train = if shots == Shots::Zero { Vec::new() } else { train };
-            return Ok(Self { train, val: Vec::new(), test });
+        let (train, test) = match shots {
+            Shots::Zero => (Vec::new(), test),
+            Shots::All => (train, test),
+            Shots::PerClass(k) => {
+                let by_table = set.kind.was_table_in_study();
+                let replacement = if by_table { Replacement::WhenShort } else { Replacement::Never };
+                let mut stream = PublishedDraw::new(seed as u32);
+                let train = stream.draw(&set.train, &train, &set.classes, k, replacement)?;
+                let test = match by_table && Rules::of(Protocol::AsPublished).test_subsets {
+                    true => stream.draw(&set.test, &test, &set.classes, k, replacement)?,
+                    false => test,
+                };
+                (train, test)
+            }
         };
-        let by_table = set.kind.was_table_in_study();
-        let replacement = if by_table { Replacement::WhenShort } else { Replacement::Never };
-        let mut stream = PublishedDraw::new(seed as u32);
-        let train = stream.draw(&set.train, &train, &set.classes, k, replacement)?;
-        let test = match by_table && Rules::of(Protocol::AsPublished).test_subsets {
-            true => stream.draw(&set.test, &test, &set.classes, k, replacement)?,
-            false => test,
-        };
-        Ok(Self { train, val: Vec::new(), test })
+        Ok(Self { train: keys(Part::Train, train), val: Vec::new(), test: keys(Part::Test, test) })
     }
 }

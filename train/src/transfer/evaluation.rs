@@ -7,9 +7,9 @@ use pairmill_pixels::Normalisation;
 use tch::{Device, Tensor};
 
 use super::classifier::Classifier;
+use super::draw::Key;
 use super::pictures::{Pictures, Square};
 use super::probe::Features;
-use crate::downstream::Part;
 use crate::error::TrainError;
 use crate::feed::Normalise;
 use crate::model::Mode;
@@ -26,7 +26,7 @@ pub struct EvalSet {
     /// How they are cut.
     pub square: Square,
     /// Which they are.
-    pub keys: Vec<(Part, usize)>,
+    pub keys: Vec<Key>,
     /// Class numbers.
     pub labels: Vec<i64>,
 }
@@ -77,7 +77,7 @@ pub(crate) fn to_device(
 #[derive(Debug)]
 pub struct FeatureTable {
     values: Tensor,
-    rows: BTreeMap<(Part, usize), i64>,
+    rows: BTreeMap<Key, i64>,
 }
 
 impl FeatureTable {
@@ -106,7 +106,7 @@ impl FeatureTable {
     ///
     /// # Errors
     /// When one is not in the table.
-    pub fn select(&self, keys: &[(Part, usize)], labels: &[i64]) -> Result<Features, TrainError> {
+    pub fn select(&self, keys: &[Key], labels: &[i64]) -> Result<Features, TrainError> {
         let rows: Option<Vec<i64>> = keys.iter().map(|key| self.rows.get(key).copied()).collect();
         let rows = rows.ok_or_else(|| TrainError::Transfer("a picture has no features".into()))?;
         let device = self.values.device();

@@ -11,12 +11,14 @@ use crossbeam_channel::{Receiver, bounded};
 use pairmill_loader::order::Rng;
 use pairmill_loader::{Augment, EraseBox, ImageTransform, RandomErasing};
 use pairmill_pixels::Scratch;
-use tch::Tensor;
+use tch::{Device, Tensor};
 
 use super::config::{Preset, TransformConfig};
+use super::draw::Key;
+use super::evaluation::to_device;
 use super::pictures::{Cutter, Pictures, Square};
-use crate::downstream::Part;
 use crate::error::TrainError;
+use crate::feed::Normalise;
 use crate::torch::TorchError;
 
 /// What the words of a seed are for.
@@ -106,13 +108,32 @@ pub struct HostBatch {
     pub erased: Vec<Erased>,
 }
 
+impl HostBatch {
+    /// Pixels as the tower takes them, and class numbers, on a device. `side` is that of the pictures.
+    ///
+    /// # Errors
+    /// When memory runs out.
+    pub(crate) fn to_device(
+        &self,
+        side: u32,
+        normalise: &Normalise,
+        device: Device,
+    ) -> Result<(Tensor, Tensor), TorchError> {
+        let pixels = to_device(&self.pixels, self.labels.len(), side, normalise, device)?;
+        for erased in &self.erased {
+            erased.lay_over(&pixels)?;
+        }
+        Ok((pixels, Tensor::f_from_slice(&self.labels)?.f_to_device(device)?))
+    }
+}
+
 /// A run's training images, in the order of the draw, and how a pass over them is made.
 #[derive(Debug)]
 pub struct Stream {
     /// The decoded pictures.
     pub pictures: Arc<Pictures>,
-    /// Position in the training part, and class.
-    pub examples: Vec<(usize, i64)>,
+    /// Images and classes.
+    pub examples: Vec<(Key, i64)>,
     /// Cuts and distortions.
     pub augmentation: Augmentation,
     /// Images a step.
@@ -146,10 +167,10 @@ impl Stream {
         let (mut labels, mut erased) = (Vec::with_capacity(places.len()), Vec::new());
         for (row, out) in pixels.chunks_exact_mut(transform.slot_bytes()).enumerate() {
             let place = places.start + row;
-            let (index, label) = self.examples[order[place] as usize];
+            let (key, label) = self.examples[order[place] as usize];
             let mut rng = Rng::new(&[PICTURE, self.seed, epoch, place as u64]);
             let cut = |width, height| transform.place(width, height, &mut rng);
-            self.pictures.cut((Part::Train, index), &mut hands.cutter, cut, out)?;
+            self.pictures.cut(key, &mut hands.cutter, cut, out)?;
             transform
                 .augment(out, &mut rng, &mut hands.scratch)
                 .map_err(|error| TrainError::Transfer(error.to_string()))?;

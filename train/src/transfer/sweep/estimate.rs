@@ -68,7 +68,7 @@ pub fn estimate(
                     costs
                 }
             };
-            let passes = Passes::of(point, &plan.draw(point)?);
+            let passes = Passes::of(point, plan.draw(point));
             let looked_at = match (unit, point.config.protocol) {
                 // Features are computed once for all of the unit's runs.
                 (Unit::Frozen(_), Protocol::Corrected) => passes.looked_at / left.len() as f64,

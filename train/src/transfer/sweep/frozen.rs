@@ -6,12 +6,11 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use pairmill_shards::results::Protocol;
-use tch::{Kind, Tensor, no_grad};
+use tch::{Tensor, no_grad};
 
 use super::plan::{Point, Todo};
 use super::progress::Progress;
 use super::run::{Done, Failures, Shop};
-use crate::downstream::Part;
 use crate::error::TrainError;
 use crate::eval::scores::{Scale, Scores};
 use crate::feed::Normalise;
@@ -20,8 +19,8 @@ use crate::optim::{Schedule, Shape};
 use crate::transfer::classifier::{Classifier, Head};
 use crate::transfer::cohort::Cohort;
 use crate::transfer::config::Method;
-use crate::transfer::draw::Draw;
-use crate::transfer::evaluation::{FeatureTable, to_device};
+use crate::transfer::draw::{Draw, Key};
+use crate::transfer::evaluation::FeatureTable;
 use crate::transfer::pictures::Pictures;
 use crate::transfer::probe::lbfgs::Limits;
 use crate::transfer::probe::published::PublishedProbe;
@@ -58,11 +57,10 @@ pub(super) fn run(
     classifier.take_tower(&model)?;
     let mut keys = BTreeSet::new();
     for point in of(todo.unit.points()) {
-        let draw = shop.plan.draw(point)?;
-        keys.extend(draw.test.iter().map(|&index| (Part::Test, index)));
+        let draw = shop.plan.draw(point);
+        keys.extend(draw.test.iter().copied());
         if point.config.method != Method::ZeroShot {
-            keys.extend(draw.train.iter().map(|&index| (Part::Train, index)));
-            keys.extend(draw.val.iter().copied());
+            keys.extend(draw.train.iter().chain(&draw.val).copied());
         }
     }
     let set = shop.look_at(pictures, first, keys.into_iter().collect());
@@ -74,27 +72,26 @@ pub(super) fn run(
             return Ok(None);
         }
         let begun = Instant::now();
-        let draw = shop.plan.draw(point)?;
-        let test_keys: Vec<_> = draw.test.iter().map(|&index| (Part::Test, index)).collect();
-        let test = select(shop, point, &table, &test_keys)?;
+        let draw = shop.plan.draw(point);
+        let test = select(shop, point, &table, &draw.test)?;
         let (head, strength, val) = match point.config.method {
             Method::ZeroShot => (shop.heads.get(shop.plan, point, &model)?, None, None),
             _ if point.config.protocol == Protocol::AsPublished => {
                 let zero = shop.heads.get(shop.plan, point, &model)?;
-                (published(shop, pictures, point, &classifier, &zero, &draw, &test)?, None, None)
+                (published(shop, pictures, point, &classifier, &zero, draw, &test)?, None, None)
             }
             _ => {
-                let (head, strength, val_acc1) = probe(shop, point, &table, &draw, num_classes)?;
+                let (head, strength, val_acc1) = probe(shop, point, &table, draw, num_classes)?;
                 (head, Some(strength), val_acc1.map(|value| (value, draw.val.len() as u64)))
             }
         };
         classifier.head().take(&head)?;
         let mut scores = Scores::new(num_classes);
         let logits = no_grad(|| classifier.score(&test.values))?;
-        scores.add(&logits, &shop.plan.tasks[point.task].labels(&test_keys))?;
+        scores.add(&logits, &shop.plan.tasks[point.task].labels(&draw.test))?;
         let seconds = share_s + begun.elapsed().as_secs_f64();
         let measured = Measured { test: &scores, val, start: None, mixed: &[], seconds: [seconds, seconds] };
-        shop.record(point, &draw, Done { epochs: Vec::new(), chosen_epoch: None, strength, measured })?;
+        shop.record(point, draw, Done { epochs: Vec::new(), chosen_epoch: None, strength, measured })?;
         progress.finished(shop.plan, point, scores.acc1(Scale::Percent));
     }
     Ok(Some(Vec::new()))
@@ -104,7 +101,7 @@ fn select(
     shop: &Shop<'_>,
     point: &Point,
     table: &FeatureTable,
-    keys: &[(Part, usize)],
+    keys: &[Key],
 ) -> Result<Features, TrainError> {
     table.select(keys, &shop.plan.tasks[point.task].labels(keys))
 }
@@ -117,8 +114,7 @@ fn probe(
     draw: &Draw,
     num_classes: usize,
 ) -> Result<(Head, f64, Option<f64>), TrainError> {
-    let train: Vec<_> = draw.train.iter().map(|&index| (Part::Train, index)).collect();
-    let train = select(shop, point, table, &train)?;
+    let train = select(shop, point, table, &draw.train)?;
     let val = match draw.val.is_empty() {
         true => None,
         false => Some(select(shop, point, table, &draw.val)?),
@@ -140,17 +136,15 @@ pub(super) fn probe_head(
     draw: &Draw,
 ) -> Result<Head, TrainError> {
     let num_classes = classifier.head().bias.numel();
-    let test_keys: Vec<_> = draw.test.iter().map(|&index| (Part::Test, index)).collect();
     let statistics = cohort.statistics;
     let pictures = &cohort.stream.pictures;
     if let Some(zero) = zero {
-        let set = shop.look_at(pictures, point, test_keys.clone());
+        let set = shop.look_at(pictures, point, draw.test.clone());
         let table = FeatureTable::compute(classifier, &set, statistics)?;
-        let test = select(shop, point, &table, &test_keys)?;
+        let test = select(shop, point, &table, &draw.test)?;
         return published(shop, pictures, point, classifier, &zero, draw, &test);
     }
-    let mut keys: BTreeSet<_> = draw.train.iter().map(|&index| (Part::Train, index)).collect();
-    keys.extend(draw.val.iter().copied());
+    let keys: BTreeSet<_> = draw.train.iter().chain(&draw.val).copied().collect();
     let set = shop.look_at(pictures, point, keys.into_iter().collect());
     let table = FeatureTable::compute(classifier, &set, statistics)?;
     let (head, _, _) = probe(shop, point, &table, draw, num_classes)?;
@@ -167,8 +161,7 @@ fn published(
     draw: &Draw,
     test: &Features,
 ) -> Result<Head, TrainError> {
-    let keys: Vec<_> = draw.train.iter().map(|&index| (Part::Train, index)).collect();
-    let labels = shop.plan.tasks[point.task].labels(&keys);
+    let labels = shop.plan.tasks[point.task].labels(&draw.train);
     let transform = point.config.transform;
     let seed = point.config.seed;
     let stream = Arc::new(Stream {
@@ -182,18 +175,11 @@ fn published(
     let mut batches = Batches::start(&stream, 0..1, shop.cores)?;
     let (mut values, mut labels) = (Vec::new(), Vec::new());
     while let Some(batch) = batches.next_batch()? {
-        let side = stream.augmentation.side();
-        let pixels = to_device(&batch.pixels, batch.labels.len(), side, &normalise, shop.device)?;
-        for erased in &batch.erased {
-            erased.lay_over(&pixels)?;
-        }
+        let (pixels, of_batch) = batch.to_device(stream.augmentation.side(), &normalise, shop.device)?;
         values.push(no_grad(|| classifier.features(&pixels, Mode::Eval))?);
-        labels.extend(batch.labels);
+        labels.push(of_batch);
     }
-    let train = Features {
-        values: Tensor::f_cat(&values, 0)?,
-        labels: Tensor::f_from_slice(&labels)?.f_to_kind(Kind::Int64)?.f_to_device(shop.device)?,
-    };
+    let train = Features { values: Tensor::f_cat(&values, 0)?, labels: Tensor::f_cat(&labels, 0)? };
     let steps_per_epoch = train.len().div_ceil(PUBLISHED_BATCH) as u64;
     let probe = PublishedProbe {
         epochs: PUBLISHED_EPOCHS,

@@ -40,6 +40,8 @@ pub struct Point {
     pub source: usize,
     /// Which task of the plan.
     pub task: usize,
+    /// Which draw of the plan.
+    draw: usize,
 }
 
 impl Point {
@@ -86,6 +88,8 @@ pub struct Plan {
     pub tasks: Vec<Task>,
     /// The runs.
     pub points: Vec<Point>,
+    /// Their images, each draw once.
+    draws: Vec<Draw>,
     /// What is done together, by task.
     pub units: Vec<Unit>,
     /// What was left out and why.
@@ -130,7 +134,14 @@ impl Plan {
         let sources: Vec<_> = config.source.iter().map(Source::open).collect::<Result<_, _>>()?;
         let tasks: Vec<_> =
             config.task.iter().map(|task| Task::open(config.protocol, task)).collect::<Result<_, _>>()?;
-        let mut plan = Self { sources, tasks, points: Vec::new(), units: Vec::new(), notes: Vec::new() };
+        let mut plan = Self {
+            sources,
+            tasks,
+            points: Vec::new(),
+            draws: Vec::new(),
+            units: Vec::new(),
+            notes: Vec::new(),
+        };
         for (task, task_config) in config.task.iter().enumerate() {
             let templates = config.templates(task_config)?;
             for source in 0..plan.sources.len() {
@@ -141,7 +152,7 @@ impl Plan {
         }
         let mut names = BTreeSet::new();
         plan.points.retain(|point| names.insert(point.run.clone()));
-        plan.check_draws()?;
+        plan.draw_images()?;
         plan.group(config.runtime.together.max(1));
         Ok(plan)
     }
@@ -233,38 +244,33 @@ impl Plan {
                         alphas: if method.tunes() { config.alphas.clone() } else { Vec::new() },
                     };
                     let run = point.hash(&from.fingerprint, &self.tasks[task].fingerprint);
-                    self.points.push(Point { config: point, run, source, task });
+                    self.points.push(Point { config: point, run, source, task, draw: 0 });
                 }
             }
         }
     }
 
-    /// Every draw once, so that a class with too few images is told of now.
-    fn check_draws(&self) -> Result<(), TrainError> {
-        let mut seen = BTreeSet::new();
-        for point in &self.points {
-            if seen.insert((point.task, point.config.shots, point.config.seed)) {
-                self.draw(point)?;
-            }
+    /// Every draw once; so a class with too few images is told of now.
+    fn draw_images(&mut self) -> Result<(), TrainError> {
+        let mut known = BTreeMap::new();
+        for point in &mut self.points {
+            let TransferConfig { protocol, shots, seed, .. } = point.config;
+            point.draw = match known.get(&(point.task, shots, seed)) {
+                Some(&draw) => draw,
+                None => {
+                    self.draws.push(self.tasks[point.task].draw(protocol, shots, seed)?);
+                    let draw = self.draws.len() - 1;
+                    known.insert((point.task, shots, seed), draw);
+                    draw
+                }
+            };
         }
         Ok(())
     }
 
     /// The images of a run.
-    ///
-    /// # Errors
-    /// When a class has fewer images than shots, or a run would have none.
-    pub fn draw(&self, point: &Point) -> Result<Draw, TrainError> {
-        let set = &self.tasks[point.task].set;
-        let draw = Draw::new(set, point.config.protocol, point.config.shots, point.config.seed)
-            .map_err(|error| TrainError::Shots { task: set.name.clone(), error })?;
-        let nothing =
-            |what| Err(TrainError::Transfer(format!("{}: there are no images to {what} on", set.name)));
-        match (draw.train.is_empty() && point.config.shots != Shots::Zero, draw.test.is_empty()) {
-            (true, _) => nothing("train"),
-            (_, true) => nothing("test"),
-            _ => Ok(draw),
-        }
+    pub fn draw(&self, point: &Point) -> &Draw {
+        &self.draws[point.draw]
     }
 
     /// Units by task; within a task the frozen ones first, whose results come soonest.
@@ -347,9 +353,7 @@ impl Plan {
 
     /// Work of one run.
     pub fn cost_of(&self, point: &Point) -> f64 {
-        // The draws were checked when the plan was made.
-        let Ok(draw) = self.draw(point) else { return 0.0 };
-        let passes = Passes::of(point, &draw);
+        let passes = Passes::of(point, self.draw(point));
         let architecture = &self.sources[point.source].architecture;
         let side = architecture.image_size() as f64;
         (3.0 * passes.trained + passes.looked_at) * side * side * architecture.embed_dim as f64
@@ -398,6 +402,22 @@ impl Task {
             }
         }
         Ok(Self { fingerprint: hex16(text.as_bytes()), prompts, set })
+    }
+
+    /// The images of a run.
+    ///
+    /// # Errors
+    /// When a class has fewer images than shots, or the run would have none.
+    fn draw(&self, protocol: Protocol, shots: Shots, seed: u64) -> Result<Draw, TrainError> {
+        let task = &self.set.name;
+        let draw = Draw::new(&self.set, protocol, shots, seed)
+            .map_err(|error| TrainError::Shots { task: task.clone(), error })?;
+        let nothing = |what| Err(TrainError::Transfer(format!("{task}: there are no images to {what} on")));
+        match (draw.train.is_empty() && shots != Shots::Zero, draw.test.is_empty()) {
+            (true, _) => nothing("train"),
+            (_, true) => nothing("test"),
+            _ => Ok(draw),
+        }
     }
 
     /// Class numbers of some examples.

@@ -1,7 +1,7 @@
 //! A plan to its end: task by task the pictures are decoded, unit by unit the runs are done, each leaving its record. What
 //! is done stays done: a sweep that was stopped or killed goes on where it was, run by run and pass by pass.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -15,7 +15,6 @@ use super::frozen;
 use super::heads::Heads;
 use super::plan::{Plan, Point, Todo, Unit};
 use super::progress::Progress;
-use crate::downstream::Part;
 use crate::error::TrainError;
 use crate::eval::scores::Scale;
 use crate::model::Clip;
@@ -24,7 +23,7 @@ use crate::torch::rng;
 use crate::transfer::classifier::{Classifier, Head};
 use crate::transfer::cohort::{Cohort, Failed, Finished};
 use crate::transfer::config::{HeadStart, Method, TuneConfig};
-use crate::transfer::draw::Draw;
+use crate::transfer::draw::{Draw, Key};
 use crate::transfer::evaluation::EvalSet;
 use crate::transfer::keeper::Keeper;
 use crate::transfer::member::Member;
@@ -72,7 +71,7 @@ impl Shop<'_> {
     }
 
     /// Images of the set that are looked at in the run's way.
-    pub fn look_at(&self, pictures: &Arc<Pictures>, point: &Point, keys: Vec<(Part, usize)>) -> EvalSet {
+    pub fn look_at(&self, pictures: &Arc<Pictures>, point: &Point, keys: Vec<Key>) -> EvalSet {
         EvalSet {
             pictures: Arc::clone(pictures),
             square: square(point.config.transform.preset, point.side(self.plan)),
@@ -159,7 +158,7 @@ pub fn run(
         // 1. The task's pictures, decoded once for all of its runs.
         let set = &plan.tasks[task].set;
         progress.note(&format!("{}: reading and decoding", set.name));
-        let wanted = wanted(&shop, &units)?;
+        let wanted = wanted(&shop, &units);
         let pictures = Arc::new(Pictures::collect(set, &wanted, runtime.pictures, &scratch, cores.get())?);
         // 2. Its runs.
         for todo in units {
@@ -190,7 +189,7 @@ pub fn cores(threads: usize) -> NonZeroUsize {
 }
 
 /// Pictures that `units` need.
-fn wanted(shop: &Shop<'_>, units: &[Todo<'_>]) -> Result<Wanted, TrainError> {
+fn wanted(shop: &Shop<'_>, units: &[Todo<'_>]) -> Wanted {
     let mut wanted = Wanted::default();
     // Features are computed of the whole unit's images, whatever is left of it.
     let of = |todo: &Todo<'_>| match todo.unit {
@@ -199,22 +198,18 @@ fn wanted(shop: &Shop<'_>, units: &[Todo<'_>]) -> Result<Wanted, TrainError> {
     };
     for index in units.iter().flat_map(of) {
         let point = &shop.plan.points[index];
-        let draw = shop.plan.draw(point)?;
-        let train = || draw.train.iter().map(|&index| (Part::Train, index));
+        let draw = shop.plan.draw(point);
         if point.config.tune.is_some() {
-            wanted.whole.extend(train());
+            wanted.whole.extend(&draw.train);
         }
-        let squares = wanted
-            .squares
-            .entry(square(point.config.transform.preset, point.side(shop.plan)))
-            .or_insert_with(BTreeSet::new);
-        squares.extend(draw.test.iter().map(|&index| (Part::Test, index)));
-        squares.extend(draw.val.iter().copied());
+        let square = square(point.config.transform.preset, point.side(shop.plan));
+        let squares = wanted.squares.entry(square).or_default();
+        squares.extend(draw.test.iter().chain(&draw.val));
         if point.config.tune.is_none() || point.config.method == Method::LpFt {
-            squares.extend(train());
+            squares.extend(&draw.train);
         }
     }
-    Ok(wanted)
+    wanted
 }
 
 /// Failures of a unit by run; `None` when it was stopped.
@@ -256,9 +251,8 @@ fn cohort(
     };
     let plan = shop.plan;
     let rules = Rules::of(first.config.protocol);
-    let draw = plan.draw(first)?;
-    let train: Vec<(Part, usize)> = draw.train.iter().map(|&index| (Part::Train, index)).collect();
-    let labels = plan.tasks[first.task].labels(&train);
+    let draw = plan.draw(first);
+    let labels = plan.tasks[first.task].labels(&draw.train);
     let stream = Arc::new(Stream {
         pictures: Arc::clone(pictures),
         examples: draw.train.iter().copied().zip(labels).collect(),
@@ -266,11 +260,10 @@ fn cohort(
         batch_size: tune.batch_size as usize,
         seed: first.config.seed,
     });
-    let test = draw.test.iter().map(|&index| (Part::Test, index)).collect();
     let cohort = Cohort {
         epochs: u64::from(tune.epochs),
         val: (!draw.val.is_empty()).then(|| shop.look_at(pictures, first, draw.val.clone())),
-        test: shop.look_at(pictures, first, test),
+        test: shop.look_at(pictures, first, draw.test.clone()),
         selection: first.config.selection,
         tests_start: rules.test_subsets,
         alphas: first.config.alphas.clone(),
@@ -288,7 +281,7 @@ fn cohort(
             models = Some((point.source, shop.load(point)?));
         }
         if let Some((_, model)) = &models {
-            members.push(member(shop, &cohort, point, model, &draw)?);
+            members.push(member(shop, &cohort, point, model, draw)?);
         }
     }
     drop(models);
@@ -305,7 +298,7 @@ fn cohort(
         let Some(point) = points.iter().find(|point| point.run == run) else { continue };
         match result {
             Ok(finished) => {
-                tuned(shop, point, &draw, &finished, wall_s)?;
+                tuned(shop, point, draw, &finished, wall_s)?;
                 Keeper::clear(&shop.folder(point));
                 progress.finished(plan, point, finished.test.acc1(Scale::Percent));
             }
