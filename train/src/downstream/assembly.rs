@@ -55,20 +55,29 @@ impl<'a> Assembly<'a> {
         self.parts[part as usize].len()
     }
 
-    /// Takes the validation split of a set of two parts to test on.
-    pub fn val_is_test(&mut self) {
-        self.parts[Part::Test as usize] = std::mem::take(&mut self.parts[Part::Val as usize]);
-        self.has_val = false;
+    /// Sees to it that an own set has pictures to test on: of two parts the other one, of one part a share of each class,
+    /// `ceil(test_share · n)` in all, each class as near to its share as whole numbers allow.
+    pub fn complete_test(&mut self) -> Result<(), DatasetError> {
+        if self.len(Part::Test) > 0 {
+            return Ok(());
+        }
+        if self.len(Part::Val) > 0 {
+            self.parts[Part::Test as usize] = std::mem::take(&mut self.parts[Part::Val as usize]);
+            self.has_val = false;
+            return Ok(());
+        }
+        let share = self.config.test_share;
+        if !(share > 0.0 && share < 1.0) {
+            let rule = format!("test_share = {share}: it has no test split, so a share between 0 and 1");
+            return Err(DatasetError::Config { kind: self.config.kind.as_str(), rule });
+        }
+        self.hold_out_test(share);
+        Ok(())
     }
 
-    /// Moves a share of each class from train to test: `ceil(share · n)` in all, each class as near to its share as whole
-    /// numbers allow.
+    /// Moves a share of each class from train to test.
     pub fn hold_out_test(&mut self, share: f64) {
-        let train = std::mem::take(&mut self.parts[Part::Train as usize]);
-        let pool: Vec<usize> = (0..train.len()).collect();
-        let (kept, held) = shots::split(&train, &pool, self.classes.len(), share, self.config.split_seed);
-        self.parts[Part::Train as usize] = kept.iter().map(|&index| train[index].clone()).collect();
-        self.parts[Part::Test as usize] = held.iter().map(|&index| train[index].clone()).collect();
+        self.divide_train(|train, pool, classes, seed| shots::split(train, pool, classes, share, seed));
         self.notes.push(format!(
             "no official split: {share} of each class is held out to test on, drawn with seed {}",
             self.config.split_seed
@@ -78,18 +87,25 @@ impl<'a> Assembly<'a> {
     /// Moves to test what is beyond `count` of each class of train, a seeded draw; a class that has no more keeps
     /// half.
     pub fn keep_per_class(&mut self, count: usize) {
-        let train = std::mem::take(&mut self.parts[Part::Train as usize]);
-        let pool: Vec<usize> = (0..train.len()).collect();
-        let (kept, held) =
-            shots::split_counts(&train, &pool, self.classes.len(), self.config.split_seed, |size| {
-                size - if size > count { count } else { size.div_ceil(2) }
-            });
-        self.parts[Part::Train as usize] = kept.iter().map(|&index| train[index].clone()).collect();
-        self.parts[Part::Test as usize] = held.iter().map(|&index| train[index].clone()).collect();
+        let held = |size: usize| size - if size > count { count } else { size.div_ceil(2) };
+        self.divide_train(|train, pool, classes, seed| shots::split_counts(train, pool, classes, seed, held));
         self.notes.push(format!(
             "no official split: {count} of each class to train on, drawn with seed {}, the rest to test on",
             self.config.split_seed
         ));
+    }
+
+    /// Divides train into train and test by what `divide` keeps and holds of its places.
+    fn divide_train(
+        &mut self,
+        divide: impl FnOnce(&[Example], &[usize], usize, u64) -> (Vec<usize>, Vec<usize>),
+    ) {
+        let train = std::mem::take(&mut self.parts[Part::Train as usize]);
+        let pool = shots::everything(&train);
+        let (kept, held) = divide(&train, &pool, self.classes.len(), self.config.split_seed);
+        let of = |places: Vec<usize>| places.into_iter().map(|place| train[place].clone()).collect();
+        self.parts[Part::Train as usize] = of(kept);
+        self.parts[Part::Test as usize] = of(held);
     }
 
     /// The set. `lists` names the files that said which pictures there should be.

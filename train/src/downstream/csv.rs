@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use super::assembly::{Assembly, label_of, sorted_unique};
 use super::config::DatasetConfig;
 use super::error::{DatasetError, shown};
-use super::folder::{hold_out, listed_classes, part_named};
+use super::folder::{listed_classes, part_named};
 use super::set::{LabelledSet, Part};
 use super::tree::Tree;
 
@@ -55,11 +55,7 @@ pub(super) fn read(config: &DatasetConfig) -> Result<LabelledSet, DatasetError> 
     }
     drop(is_there);
     // A set of two parts is trained on one and tested on the other; one of one part is divided.
-    if set.len(Part::Test) == 0 && set.len(Part::Val) > 0 {
-        set.val_is_test();
-    } else if set.len(Part::Test) == 0 {
-        hold_out(&mut set, config)?;
-    }
+    set.complete_test()?;
     set.with_tree(tree).finish("the table", "")
 }
 

@@ -55,24 +55,8 @@ pub(super) fn read(config: &DatasetConfig) -> Result<LabelledSet, DatasetError> 
     if others > 0 {
         set.notes.push(format!("{others} files are no pictures"));
     }
-    // A set of two parts is trained on one and tested on the other.
-    if set.len(Part::Test) == 0 && set.len(Part::Val) > 0 {
-        set.val_is_test();
-    } else if set.len(Part::Test) == 0 {
-        hold_out(&mut set, config)?;
-    }
+    set.complete_test()?;
     set.with_tree(tree).finish("it", "")
-}
-
-/// Holds `config.test_share` out of train.
-pub(super) fn hold_out(set: &mut Assembly<'_>, config: &DatasetConfig) -> Result<(), DatasetError> {
-    if !(config.test_share > 0.0 && config.test_share < 1.0) {
-        let rule =
-            format!("test_share = {}: it has no test split, so a share between 0 and 1", config.test_share);
-        return Err(DatasetError::Config { kind: config.kind.as_str(), rule });
-    }
-    set.hold_out_test(config.test_share);
-    Ok(())
 }
 
 /// The classes a file lists, else those found, in ASCII order.

@@ -12,7 +12,7 @@ use super::assembly::Assembly;
 use super::config::DatasetConfig;
 use super::csv::labels;
 use super::error::DatasetError;
-use super::folder::{hold_out, listed_classes};
+use super::folder::listed_classes;
 use super::set::{LabelledSet, Part, Place};
 
 /// Member with the label.
@@ -73,11 +73,7 @@ pub(super) fn read(config: &DatasetConfig) -> Result<LabelledSet, DatasetError> 
     if without > 0 {
         set.notes.push(format!("{without} samples have no picture"));
     }
-    if set.len(Part::Test) == 0 && set.len(Part::Val) > 0 {
-        set.val_is_test();
-    } else if set.len(Part::Test) == 0 {
-        hold_out(&mut set, config)?;
-    }
+    set.complete_test()?;
     set.finish("the shards", "")
 }
 

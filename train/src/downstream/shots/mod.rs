@@ -64,12 +64,7 @@ pub fn draw_nested(
     shots: u32,
     seed: u64,
 ) -> Result<Vec<usize>, ShotError> {
-    let mut drawn = Vec::new();
-    for (class, members) in by_class(examples, pool, classes.len())?.iter().enumerate() {
-        enough(members.len(), shots, &classes[class])?;
-        drawn.extend(ranked(examples, members, seed, SHOT).into_iter().take(shots as usize));
-    }
-    Ok(drawn)
+    draw(examples, pool, classes, shots, seed, |found, class| enough(found, shots, class))
 }
 
 /// As [`draw_nested`], taking all there are of a class that has fewer: for validation images, of which some classes may
@@ -84,9 +79,22 @@ pub fn draw_up_to(
     shots: u32,
     seed: u64,
 ) -> Result<Vec<usize>, ShotError> {
+    draw(examples, pool, classes, shots, seed, |_, _| Ok(()))
+}
+
+/// Up to `shots` of each class, where `check` has nothing against the number it finds.
+fn draw(
+    examples: &[Example],
+    pool: &[usize],
+    classes: &[String],
+    shots: u32,
+    seed: u64,
+    check: impl Fn(usize, &str) -> Result<(), ShotError>,
+) -> Result<Vec<usize>, ShotError> {
     let mut drawn = Vec::new();
-    for members in by_class(examples, pool, classes.len())? {
-        drawn.extend(ranked(examples, &members, seed, SHOT).into_iter().take(shots as usize));
+    for (members, class) in by_class(examples, pool, classes.len())?.iter().zip(classes) {
+        check(members.len(), class)?;
+        drawn.extend(ranked(examples, members, seed, SHOT).into_iter().take(shots as usize));
     }
     Ok(drawn)
 }

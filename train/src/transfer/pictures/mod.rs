@@ -8,11 +8,12 @@ use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crossbeam_channel::bounded;
-use pairmill_pixels::{CropConfig, Cropper, PixelError, Placement, TruncatedPolicy, View};
+use pairmill_pixels::{CropConfig, Cropper, PixelError, Placement, Rgb8, TruncatedPolicy, View};
 use pairmill_shards::atomic::{FileAction, FileError};
 
 use self::blobs::{Blob, Blobs, Budget};
-use crate::downstream::{DatasetError, LabelledSet, Part, Picture};
+use super::draw::Key;
+use crate::downstream::{DatasetError, LabelledSet, Picture};
 use crate::error::TrainError;
 
 /// Pictures on their way to the threads that decode.
@@ -42,9 +43,9 @@ impl Square {
 #[derive(Debug, Clone, Default)]
 pub struct Wanted {
     /// Whole, to cut from again and again.
-    pub whole: BTreeSet<(Part, usize)>,
+    pub whole: BTreeSet<Key>,
     /// As squares.
-    pub squares: BTreeMap<Square, BTreeSet<(Part, usize)>>,
+    pub squares: BTreeMap<Square, BTreeSet<Key>>,
 }
 
 impl Wanted {
@@ -70,13 +71,14 @@ enum Whole {
 #[derive(Debug)]
 pub struct Pictures {
     blobs: Blobs,
-    whole: BTreeMap<(Part, usize), Whole>,
-    squares: BTreeMap<(Square, Part, usize), Blob>,
+    whole: BTreeMap<Key, Whole>,
+    squares: BTreeMap<(Square, Key), Blob>,
 }
 
+/// A picture on its way to a thread.
 enum Bytes {
     Encoded(Vec<u8>),
-    Rgb { width: u32, height: u32, rgb: Vec<u8> },
+    Rgb(Rgb8),
 }
 
 impl Pictures {
@@ -94,18 +96,18 @@ impl Pictures {
         let kept = Mutex::new((BTreeMap::new(), BTreeMap::new()));
         let blobs = Blobs::new(budget, folder);
         let failed: Mutex<Option<TrainError>> = Mutex::new(None);
-        let (send, receive) = bounded::<(Part, usize, Bytes)>(AHEAD);
+        let (send, receive) = bounded::<(Key, Bytes)>(AHEAD);
         let read = std::thread::scope(|scope| {
             for _ in 0..threads.max(1) {
                 let receive = receive.clone();
                 let (kept, failed, blobs) = (&kept, &failed, &blobs);
                 scope.spawn(move || {
                     let mut worker = Worker::default();
-                    for (part, index, bytes) in receive {
-                        match worker.make(set, wanted, blobs, part, index, &bytes) {
+                    for (key, bytes) in receive {
+                        match worker.make(set, wanted, blobs, key, bytes) {
                             Ok((whole, squares)) => {
                                 let mut kept = lock(kept);
-                                kept.0.extend(whole.map(|whole| ((part, index), whole)));
+                                kept.0.extend(whole.map(|whole| (key, whole)));
                                 kept.1.extend(squares);
                             }
                             Err(error) => {
@@ -118,7 +120,7 @@ impl Pictures {
                 });
             }
             drop(receive);
-            let any = |key: &(Part, usize)| {
+            let any = |key: &Key| {
                 wanted.whole.contains(key) || wanted.squares.values().any(|set| set.contains(key))
             };
             let read = set.visit(
@@ -127,10 +129,10 @@ impl Pictures {
                     let bytes = match picture {
                         Picture::Encoded(bytes) => Bytes::Encoded(bytes.to_vec()),
                         Picture::Rgb { width, height, pixels } => {
-                            Bytes::Rgb { width, height, rgb: pixels.to_vec() }
+                            Bytes::Rgb(Rgb8 { width, height, data: pixels.to_vec() })
                         }
                     };
-                    if lock(&failed).is_some() || send.send((part, index, bytes)).is_err() {
+                    if lock(&failed).is_some() || send.send(((part, index), bytes)).is_err() {
                         return Err(Stopped::Worker);
                     }
                     Ok(())
@@ -157,7 +159,7 @@ impl Pictures {
     /// When it was not wanted, cannot be read back or (where it is kept encoded) cannot be decoded.
     pub fn cut(
         &self,
-        key: (Part, usize),
+        key: Key,
         cutter: &mut Cutter,
         place: impl FnOnce(u32, u32) -> Placement,
         out: &mut [u8],
@@ -183,12 +185,12 @@ impl Pictures {
     pub fn square(
         &self,
         square: Square,
-        key: (Part, usize),
+        key: Key,
         scratch: &mut Vec<u8>,
         out: &mut [u8],
     ) -> Result<(), TrainError> {
         let missing = || TrainError::Transfer(format!("{} square {} was not kept", key.0.as_str(), key.1));
-        let blob = self.squares.get(&(square, key.0, key.1)).ok_or_else(missing)?;
+        let blob = self.squares.get(&(square, key)).ok_or_else(missing)?;
         out.copy_from_slice(self.blobs.read(blob, scratch).map_err(spill)?);
         Ok(())
     }
@@ -227,47 +229,36 @@ struct Worker {
     croppers: BTreeMap<u32, Cropper>,
 }
 
-type Kept = (Option<Whole>, Vec<((Square, Part, usize), Blob)>);
+type Kept = (Option<Whole>, Vec<((Square, Key), Blob)>);
 
 impl Worker {
+    /// Decodes a picture and keeps it in the forms that are wanted.
     fn make(
         &mut self,
         set: &LabelledSet,
         wanted: &Wanted,
         blobs: &Blobs,
-        part: Part,
-        index: usize,
-        bytes: &Bytes,
+        key: Key,
+        bytes: Bytes,
     ) -> Result<Kept, TrainError> {
-        let bad = |error: PixelError| TrainError::BadPicture { file: set.file(part, index), error };
-        let key = (part, index);
-        let decoded = match bytes {
-            Bytes::Encoded(bytes) => {
-                let picture = self.cropper(1)?.decode_rgb(bytes).map_err(bad)?;
-                Some((picture.width, picture.height, picture.data))
-            }
-            Bytes::Rgb { .. } => None,
-        };
-        let (width, height, rgb) = match (&decoded, bytes) {
-            (Some((width, height, rgb)), _) => (*width, *height, rgb.as_slice()),
-            (None, Bytes::Rgb { width, height, rgb }) => (*width, *height, rgb.as_slice()),
-            (None, Bytes::Encoded(_)) => return Ok((None, Vec::new())),
+        let bad = |error: PixelError| TrainError::BadPicture { file: set.file(key.0, key.1), error };
+        let (Rgb8 { width, height, data: rgb }, encoded) = match bytes {
+            Bytes::Encoded(bytes) => (self.cropper(1)?.decode_rgb(&bytes).map_err(bad)?, Some(bytes)),
+            Bytes::Rgb(picture) => (picture, None),
         };
         let mut squares = Vec::new();
-        for (&square, _) in wanted.squares.iter().filter(|(_, set)| set.contains(&key)) {
+        for (&square, _) in wanted.squares.iter().filter(|(_, keys)| keys.contains(&key)) {
             let mut out = vec![0; square.bytes()];
             let cropper = self.cropper(square.side)?;
-            cropper.write_rgb(rgb, width, height, square.placement(), &mut out).map_err(bad)?;
-            squares.push(((square, part, index), blobs.keep(out).map_err(spill)?));
+            cropper.write_rgb(&rgb, width, height, square.placement(), &mut out).map_err(bad)?;
+            squares.push(((square, key), blobs.keep(out).map_err(spill)?));
         }
-        let whole = match wanted.whole.contains(&key) {
-            false => None,
-            true => Some(match bytes {
-                Bytes::Encoded(bytes) if !blobs.has_room(rgb.len()) => {
-                    Whole::Encoded(blobs.keep(bytes.clone()).map_err(spill)?)
-                }
-                _ => Whole::Decoded { width, height, rgb: blobs.keep(rgb.to_vec()).map_err(spill)? },
-            }),
+        let whole = match (wanted.whole.contains(&key), encoded) {
+            (false, _) => None,
+            (true, Some(bytes)) if !blobs.has_room(rgb.len()) => {
+                Some(Whole::Encoded(blobs.keep(bytes).map_err(spill)?))
+            }
+            (true, _) => Some(Whole::Decoded { width, height, rgb: blobs.keep(rgb).map_err(spill)? }),
         };
         Ok((whole, squares))
     }
