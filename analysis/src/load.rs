@@ -5,6 +5,7 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use pairmill_shards::results::{Protocol, ReadNote, ResultTable, ResultsError, SourcedRow};
+use pairmill_shards::words::hex;
 use sha2::{Digest, Sha256};
 
 /// Standard input is read whole; a table of results is never larger.
@@ -85,7 +86,7 @@ pub fn load(paths: &[PathBuf], tsv_protocol: Protocol, only: Option<Protocol>) -
         } else {
             (path.as_path(), ResultTable::read_bytes(path)?)
         };
-        let sha256 = Sha256::digest(&bytes).iter().map(|b| format!("{b:02x}")).collect();
+        let sha256 = hex(&Sha256::digest(&bytes));
         let num_bytes = bytes.len();
         table.add_bytes(name, bytes, tsv_protocol)?;
         let num_values = table.rows.len() - before;

@@ -14,7 +14,7 @@ use std::thread::JoinHandle;
 
 use pairmill_shards::atomic::write_atomic;
 use pairmill_shards::folder::PAIRMILL_FOLDER;
-use pairmill_shards::words::{grouped, percent};
+use pairmill_shards::words::{grouped, hex, percent};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
@@ -253,7 +253,7 @@ fn hash(path: &Path, wanted: impl Fn() -> bool) -> Result<HashedInput, IngestErr
         hash.update(&buffer[..read]);
         bytes += read as u64;
     }
-    let sha256 = hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
+    let sha256 = hex(&hash.finalize());
     let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
     Ok(HashedInput { name, bytes, sha256 })
 }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use pairmill_shards::spec::ShardSpec;
+use pairmill_shards::words::hex;
 use sha2::{Digest, Sha256};
 
 use crate::config::{DatasetConfig, SourceSpec};
@@ -217,8 +218,7 @@ fn fingerprint(sources: &[Source]) -> String {
             hash.update(count.to_le_bytes());
         }
     }
-    let digest = hash.finalize();
-    let mut hex: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
+    let mut hex = hex(&hash.finalize());
     hex.truncate(FINGERPRINT_DIGITS);
     hex
 }

@@ -1,4 +1,4 @@
-//! Numbers as people read them, the same in every command.
+//! Numbers as people read them, and bytes as names are made of them; the same in every command.
 
 /// `1234567` as `1,234,567`.
 pub fn grouped(number: u64) -> String {
@@ -11,6 +11,13 @@ pub fn grouped(number: u64) -> String {
         text.push(digit);
     }
     text
+}
+
+/// Bytes as two hexadecimal digits each, small letters.
+pub fn hex(bytes: &[u8]) -> String {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    let digit = |nibble: u8| char::from(DIGITS[usize::from(nibble & 15)]);
+    bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(*byte)]).collect()
 }
 
 /// A number above 0 as people type it: `2700000`, `2_700_000`, `2.7M`, `500k`, `1.5G`. In digits, not in floating
@@ -97,6 +104,7 @@ mod tests {
 
     #[test]
     fn numbers_read_well() {
+        assert_eq!(hex(&[0x00, 0x0f, 0xa5, 0xff]), "000fa5ff");
         assert_eq!([0, 999, 1_000, 1_234_567].map(grouped), ["0", "999", "1,000", "1,234,567"]);
         assert_eq!(
             [0.0, 999.0, 1_500.0, 99_960.0, 999_600.0, 2.5e9, 1e15].map(bytes),

@@ -5,6 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use pairmill_loader::{DatasetConfig, ImageTransform, Order, RandAugment, RandomCrop, SourceSpec};
+use pairmill_shards::words::hex;
 use pairmill_tokens::{CONTEXT_LENGTH, Truncation};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -423,8 +424,7 @@ impl TrainConfig {
                 map.remove(key);
             }
         }
-        let digest = Sha256::digest(value.to_string());
-        digest.iter().map(|byte| format!("{byte:02x}")).collect()
+        hex(&Sha256::digest(value.to_string()))
     }
 
     /// As TOML, to stand beside the checkpoints.

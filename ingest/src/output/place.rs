@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 use pairmill_shards::folder::{DatasetFolder, PAIRMILL_FOLDER, SIZES_FILE, ShardFile};
 use pairmill_shards::storage::{Bucket, BucketUrl, Lease, Location, StorageError};
+use pairmill_shards::words::hex;
 use sha2::{Digest, Sha256};
 
 use crate::card::{CARD_FILE, CARD_TEXT_FILE};
@@ -252,7 +253,7 @@ pub(crate) fn staging_root(config: &Config) -> PathBuf {
 
 /// A folder's name for what lies at `url`.
 pub(crate) fn name_of(url: &str) -> String {
-    Sha256::digest(url.as_bytes()).iter().take(NAME_BYTES).map(|byte| format!("{byte:02x}")).collect()
+    hex(&Sha256::digest(url.as_bytes())[..NAME_BYTES])
 }
 
 pub(crate) fn staging_error(path: &Path, error: io::Error) -> IngestError {

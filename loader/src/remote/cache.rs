@@ -4,6 +4,7 @@ use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
+use pairmill_shards::words::hex;
 use sha2::{Digest, Sha256};
 
 use crate::error::LoaderError;
@@ -50,9 +51,7 @@ impl Cache {
 
     /// Where the file `name` of the URL `folder` belongs.
     pub fn path(&self, folder: &str, name: &str) -> PathBuf {
-        let hash = Sha256::digest(folder.as_bytes());
-        let hash: String = hash.iter().take(NAME_BYTES).map(|byte| format!("{byte:02x}")).collect();
-        self.folder.join(hash).join(name)
+        self.folder.join(hex(&Sha256::digest(folder.as_bytes())[..NAME_BYTES])).join(name)
     }
 
     /// Waits until the shard at `path` is nobody else's.

@@ -7,6 +7,8 @@ use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use sha2::{Digest, Sha256};
 
+use crate::words::hex;
+
 /// An enum whose variants are words on disk.
 macro_rules! words {
     ($(#[$doc:meta])* $name:ident { $($(#[$vdoc:meta])* $variant:ident = $word:literal,)+ }) => {
@@ -203,7 +205,7 @@ impl RunConfig {
             float(self.ds_wd),
         ]
         .join("\t");
-        Sha256::digest(text.as_bytes()).iter().take(8).map(|b| format!("{b:02x}")).collect()
+        hex(&Sha256::digest(text.as_bytes())[..8])
     }
 }
 

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use md5::{Digest, Md5};
+use pairmill_shards::words::hex;
 use ureq::http::{Response, StatusCode, header};
 use ureq::{Agent, Body};
 
@@ -284,7 +285,7 @@ pub fn md5_of(path: &Path) -> std::io::Result<String> {
     let (mut md5, mut buffer) = (Md5::new(), vec![0; COPY_BYTES]);
     loop {
         match file.read(&mut buffer)? {
-            0 => return Ok(md5.finalize().iter().map(|byte| format!("{byte:02x}")).collect()),
+            0 => return Ok(hex(&md5.finalize())),
             bytes => md5.update(&buffer[..bytes]),
         }
     }

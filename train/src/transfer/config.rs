@@ -7,6 +7,7 @@ use std::str::FromStr;
 
 use pairmill_pixels::Normalisation;
 use pairmill_shards::results::{Protocol, Selection, Shots};
+use pairmill_shards::words::hex;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
@@ -211,5 +212,5 @@ impl TransferConfig {
 
 /// The first sixteen hex digits of the SHA-256.
 pub(crate) fn hex16(bytes: &[u8]) -> String {
-    Sha256::digest(bytes).iter().take(8).map(|byte| format!("{byte:02x}")).collect()
+    hex(&Sha256::digest(bytes)[..8])
 }

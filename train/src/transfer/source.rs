@@ -4,6 +4,7 @@ use std::fs::File;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
+use pairmill_shards::words::hex;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 use tch::Device;
@@ -103,5 +104,5 @@ fn fingerprint(path: &Path) -> Result<String, TrainError> {
             n => hash.update(&buffer[..n]),
         }
     }
-    Ok(hash.finalize().iter().take(8).map(|byte| format!("{byte:02x}")).collect())
+    Ok(hex(&hash.finalize()[..8]))
 }
