@@ -37,6 +37,7 @@ mod config;
 mod dataset;
 mod error;
 mod feed;
+pub mod http;
 mod loader;
 pub mod order;
 mod remote;

@@ -259,7 +259,7 @@ impl Remote {
             return Err(LoaderError::Fetch {
                 url: url.to_owned(),
                 status: Some(status),
-                problem: fetch::words(status),
+                problem: crate::http::words(status),
             });
         }
         held.touch(path);

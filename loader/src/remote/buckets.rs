@@ -7,8 +7,7 @@ use std::sync::{Mutex, PoisonError};
 
 use pairmill_shards::storage::{Bucket, BucketUrl, Location, StorageConfig, StorageError};
 
-use super::cache::PART;
-use super::fetch::{Fetched, file};
+use super::fetch::{Fetched, part_of, persist};
 use crate::error::LoaderError;
 
 /// Status of what is not there, as a web server would give it.
@@ -58,19 +57,13 @@ impl Buckets {
                 Some(_) => {}
             }
         }
-        let folder = path.parent().unwrap_or(Path::new("."));
-        let mut part = tempfile::Builder::new()
-            .prefix(".")
-            .suffix(PART)
-            .tempfile_in(folder)
-            .map_err(|source| file("write in", folder, source))?;
+        let mut part = part_of(path)?;
         match bucket.fetch_into(name, part.as_file_mut()) {
             Ok(_) => {}
             Err(StorageError::Missing { .. }) => return Ok(Fetched::Missing(NOT_FOUND)),
             Err(error) => return Err(LoaderError::Storage(error)),
         }
-        part.as_file().sync_all().map_err(|source| file("write", part.path(), source))?;
-        part.persist(path).map_err(|error| file("write", path, error.error))?;
+        persist(part, path)?;
         Ok(Fetched::Whole)
     }
 

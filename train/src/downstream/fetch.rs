@@ -3,25 +3,17 @@
 //! file that has changed meanwhile is begun anew.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{Read, Seek, SeekFrom, Write};
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use md5::{Digest, Md5};
+use pairmill_loader::http::{Client, HttpError, Sink};
 use pairmill_shards::words::hex;
-use ureq::http::{Response, StatusCode, header};
-use ureq::{Agent, Body};
 
 use super::catalogue::RemoteFile;
 
-/// Attempts in a row that bring nothing.
-const ATTEMPTS: u32 = 5;
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(15);
-/// Longest time without a byte.
-const STALL_TIMEOUT: Duration = Duration::from_secs(60);
 const COPY_BYTES: usize = 1 << 20;
-/// Longest wait that a server may ask for.
-const MAX_PAUSE: Duration = Duration::from_secs(60);
 
 /// Why a file could not be fetched. Every message is one line.
 #[derive(Debug, thiserror::Error)]
@@ -48,7 +40,7 @@ pub enum FetchError {
         /// The file.
         path: PathBuf,
         /// The system's reason.
-        source: std::io::Error,
+        source: io::Error,
     },
 }
 
@@ -61,12 +53,9 @@ pub enum Fetched {
     Bytes(u64),
 }
 
-/// Fetches files. `pause` is what it waits before a second attempt; it doubles with each.
+/// Fetches files.
 #[derive(Debug)]
-pub struct Fetcher {
-    agent: Agent,
-    pause: Duration,
-}
+pub struct Fetcher(Client);
 
 impl Default for Fetcher {
     fn default() -> Self {
@@ -74,23 +63,10 @@ impl Default for Fetcher {
     }
 }
 
-/// One attempt's end.
-enum Attempt {
-    Again(String, Option<Duration>),
-    Never(FetchError),
-}
-
 impl Fetcher {
-    /// With another first pause.
+    /// `pause` is the wait before a second attempt; it doubles with each.
     pub fn with_pause(pause: Duration) -> Self {
-        let config = Agent::config_builder()
-            .http_status_as_error(false)
-            .user_agent(concat!("pairmill/", env!("CARGO_PKG_VERSION")))
-            .timeout_connect(Some(CONNECT_TIMEOUT))
-            .timeout_recv_response(Some(STALL_TIMEOUT))
-            .timeout_per_read(Some(STALL_TIMEOUT))
-            .build();
-        Self { agent: config.into(), pause }
+        Self(Client::new(pause))
     }
 
     /// Fetches `file` into the folder `out`; `progress` hears of bytes there and bytes in all.
@@ -114,137 +90,61 @@ impl Fetcher {
                 }
             };
         }
-        let folder = path.parent().unwrap_or(out);
-        fs::create_dir_all(folder).map_err(write_error(folder))?;
-        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        let part = Part {
-            data: folder.join(format!(".{name}.part")),
-            version: folder.join(format!(".{name}.part.version")),
-        };
-        let (mut failures, mut pause, mut came) = (0, self.pause, 0);
-        loop {
-            let before = part.length();
-            let attempt = self.attempt(file, &part, &mut came, progress);
-            match attempt {
-                Ok(()) => break,
-                Err(Attempt::Never(error)) => return Err(error),
-                Err(Attempt::Again(problem, asked)) => {
-                    if part.length() > before && part.version().is_some() {
-                        (failures, pause) = (0, self.pause);
-                    }
-                    failures += 1;
-                    if failures == ATTEMPTS {
-                        let problem =
-                            format!("{problem}, {ATTEMPTS} times in a row; the same command goes on");
-                        return Err(FetchError::Remote { url: file.url.to_owned(), problem });
-                    }
-                    std::thread::sleep(asked.unwrap_or(pause).min(MAX_PAUSE));
-                    pause *= 2;
+        let mut part = Part::open(&path, file, progress)?;
+        let came = self.0.fetch(file.url, &mut part).map_err(|error| {
+            part.tidy();
+            let remote = |problem| FetchError::Remote { url: file.url.to_owned(), problem };
+            match error {
+                HttpError::Spent { problem, .. } => remote(format!("{problem}; the same command goes on")),
+                HttpError::Answer { problem, .. } | HttpError::Url(problem) | HttpError::Refused(problem) => {
+                    remote(problem)
                 }
+                HttpError::Disk(source) => FetchError::Write { path: part.data.clone(), source },
             }
-        }
+        })?;
         if let Some(problem) = content_problem(&part.data, file)? {
             part.remove();
             let problem = format!("what {} sent is another file: {problem}", file.url);
             return Err(FetchError::Content { path, problem });
         }
-        File::open(&part.data).and_then(|data| data.sync_all()).map_err(write_error(&part.data))?;
+        part.open.sync_all().map_err(write_error(&part.data))?;
         fs::rename(&part.data, &path).map_err(write_error(&path))?;
         let _ = fs::remove_file(&part.version);
         Ok(Fetched::Bytes(came))
     }
-
-    fn attempt(
-        &self,
-        file: &RemoteFile<'_>,
-        part: &Part,
-        came: &mut u64,
-        progress: &mut dyn FnMut(u64, Option<u64>),
-    ) -> Result<(), Attempt> {
-        let remote = |problem: String| FetchError::Remote { url: file.url.to_owned(), problem };
-        let again = |problem: String| Attempt::Again(problem, None);
-        let have = part.length();
-        let mut request = self.agent.get(file.url);
-        if let (1.., Some(version)) = (have, part.version()) {
-            request =
-                request.header(header::RANGE, format!("bytes={have}-")).header(header::IF_RANGE, version);
-        }
-        let mut response = request.call().map_err(|error| match error {
-            ureq::Error::BadUri(_) | ureq::Error::Http(_) | ureq::Error::TooManyRedirects => {
-                Attempt::Never(remote(error.to_string()))
-            }
-            error => again(error.to_string()),
-        })?;
-        let status = response.status();
-        let begin = match status {
-            StatusCode::OK => 0,
-            StatusCode::PARTIAL_CONTENT if have > 0 && range_start(&response) == Some(have) => have,
-            StatusCode::PARTIAL_CONTENT | StatusCode::RANGE_NOT_SATISFIABLE => {
-                part.remove();
-                return Err(again("the server's file changed".to_owned()));
-            }
-            StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_EARLY | StatusCode::TOO_MANY_REQUESTS => {
-                return Err(Attempt::Again(words(status), retry_after(&response)));
-            }
-            status if status.is_server_error() => {
-                return Err(Attempt::Again(words(status), retry_after(&response)));
-            }
-            status => return Err(Attempt::Never(remote(words(status)))),
-        };
-        let promised = response.body().content_length().map(|bytes| begin + bytes);
-        if let (Some(promised), Some(known)) = (promised, file.bytes)
-            && promised != known
-            && file.md5.is_none()
-        {
-            let problem =
-                format!("the server's file has {promised} bytes in place of {known}; is it a notice?");
-            return Err(Attempt::Never(remote(problem)));
-        }
-        let failed = |source| Attempt::Never(FetchError::Write { path: part.data.clone(), source });
-        let mut data =
-            OpenOptions::new().create(true).truncate(false).write(true).open(&part.data).map_err(failed)?;
-        data.set_len(begin).and_then(|()| data.seek(SeekFrom::Start(begin))).map_err(failed)?;
-        part.keep_version(strong_version(&response)).map_err(failed)?;
-        let mut reader = response.body_mut().with_config().limit(u64::MAX).reader();
-        let (mut at, mut buffer) = (begin, vec![0; COPY_BYTES]);
-        progress(at, promised.or(file.bytes));
-        loop {
-            match reader.read(&mut buffer) {
-                Ok(0) => break,
-                Ok(bytes) => {
-                    data.write_all(&buffer[..bytes]).map_err(failed)?;
-                    at += bytes as u64;
-                    *came += bytes as u64;
-                    progress(at, promised.or(file.bytes));
-                }
-                Err(error) => return Err(again(format!("broke off after {at} bytes ({error})"))),
-            }
-        }
-        match promised {
-            Some(promised) if at != promised => Err(again(format!("{at} bytes came of {promised}"))),
-            _ => Ok(()),
-        }
-    }
 }
 
 /// A file that is being fetched.
-struct Part {
+struct Part<'a> {
     data: PathBuf,
     version: PathBuf,
+    open: File,
+    wanted: &'a RemoteFile<'a>,
+    progress: &'a mut dyn FnMut(u64, Option<u64>),
 }
 
-impl Part {
-    fn length(&self) -> u64 {
-        fs::metadata(&self.data).map_or(0, |meta| meta.len())
+impl<'a> Part<'a> {
+    /// What there is of the file that is to lie at `path`.
+    fn open(
+        path: &Path,
+        wanted: &'a RemoteFile<'a>,
+        progress: &'a mut dyn FnMut(u64, Option<u64>),
+    ) -> Result<Self, FetchError> {
+        let folder = path.parent().unwrap_or(Path::new("."));
+        fs::create_dir_all(folder).map_err(write_error(folder))?;
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let data = folder.join(format!(".{name}.part"));
+        let version = folder.join(format!(".{name}.part.version"));
+        let open = OpenOptions::new().create(true).truncate(false).write(true).open(&data);
+        let open = open.map_err(write_error(&data))?;
+        Ok(Self { data, version, open, wanted, progress })
     }
 
-    /// What the server called the version that the bytes are of.
-    fn version(&self) -> Option<String> {
-        fs::read_to_string(&self.version).ok().filter(|version| !version.is_empty())
-    }
-
-    fn keep_version(&self, version: Option<String>) -> std::io::Result<()> {
-        fs::write(&self.version, version.unwrap_or_default())
+    /// Leaves nothing behind where nothing came.
+    fn tidy(&self) {
+        if self.open.metadata().is_ok_and(|meta| meta.len() == 0) {
+            self.remove();
+        }
     }
 
     fn remove(&self) {
@@ -253,12 +153,39 @@ impl Part {
     }
 }
 
+impl Sink for Part<'_> {
+    fn file(&self) -> &File {
+        &self.open
+    }
+
+    fn version(&self) -> Option<String> {
+        fs::read_to_string(&self.version).ok().filter(|version| !version.is_empty())
+    }
+
+    fn keep_version(&mut self, version: Option<String>) -> io::Result<()> {
+        fs::write(&self.version, version.unwrap_or_default())
+    }
+
+    fn hear(&mut self, at: u64, promised: Option<u64>) -> Result<(), String> {
+        if let (Some(promised), Some(known)) = (promised, self.wanted.bytes)
+            && promised != known
+            && self.wanted.md5.is_none()
+        {
+            return Err(format!(
+                "the server's file has {promised} bytes in place of {known}; is it a notice?"
+            ));
+        }
+        (self.progress)(at, promised.or(self.wanted.bytes));
+        Ok(())
+    }
+}
+
 /// How a file on disk differs from what it should be: by its checksum where that is known, else by its length.
 ///
 /// # Errors
 /// When it cannot be read.
 pub fn content_problem(path: &Path, file: &RemoteFile<'_>) -> Result<Option<String>, FetchError> {
-    let unreadable = |source: std::io::Error| FetchError::Content {
+    let unreadable = |source: io::Error| FetchError::Content {
         path: path.to_owned(),
         problem: format!("cannot be read: {source}"),
     };
@@ -280,7 +207,7 @@ pub fn content_problem(path: &Path, file: &RemoteFile<'_>) -> Result<Option<Stri
 ///
 /// # Errors
 /// When it cannot be read.
-pub fn md5_of(path: &Path) -> std::io::Result<String> {
+pub fn md5_of(path: &Path) -> io::Result<String> {
     let mut file = File::open(path)?;
     let (mut md5, mut buffer) = (Md5::new(), vec![0; COPY_BYTES]);
     loop {
@@ -291,28 +218,6 @@ pub fn md5_of(path: &Path) -> std::io::Result<String> {
     }
 }
 
-fn write_error(path: &Path) -> impl FnOnce(std::io::Error) -> FetchError + '_ {
+fn write_error(path: &Path) -> impl FnOnce(io::Error) -> FetchError + '_ {
     move |source| FetchError::Write { path: path.to_owned(), source }
-}
-
-fn words(status: StatusCode) -> String {
-    let reason = status.canonical_reason().unwrap_or("");
-    format!("the server says {} {reason}", status.as_u16()).trim_end().to_owned()
-}
-
-/// An ETag or a date under which `If-Range` goes on; a weak ETag promises too little.
-fn strong_version(response: &Response<Body>) -> Option<String> {
-    let text = |name| response.headers().get(name).and_then(|value| value.to_str().ok());
-    let tag = text(header::ETAG).filter(|tag| tag.starts_with('"'));
-    tag.or_else(|| text(header::LAST_MODIFIED)).map(str::to_owned)
-}
-
-fn range_start(response: &Response<Body>) -> Option<u64> {
-    let range = response.headers().get(header::CONTENT_RANGE)?.to_str().ok()?;
-    range.strip_prefix("bytes ")?.split('-').next()?.parse().ok()
-}
-
-fn retry_after(response: &Response<Body>) -> Option<Duration> {
-    let seconds = response.headers().get(header::RETRY_AFTER)?.to_str().ok()?.parse().ok()?;
-    Some(Duration::from_secs(seconds))
 }
