@@ -8,6 +8,8 @@ set -euo pipefail
 root=$(cd "$(dirname "$0")/.." && pwd)
 # shellcheck source=tests/start_world.sh
 . "$root/tests/start_world.sh"
+# shellcheck source=tests/demo_steps.sh
+. "$root/tests/demo_steps.sh"
 
 rows=4000
 train_rows=4000
@@ -26,15 +28,6 @@ while [ $# -gt 0 ]; do
     shift
 done
 
-say() { printf '\n== %s\n' "$*"; }
-# Shows a command as one would type it, then runs it.
-show() {
-    printf '$ %s' "${1##*/}"
-    printf ' %s' "${@:2}"
-    printf '\n'
-    "$@"
-}
-
 say "building (the first time takes some minutes)"
 cd "$root"
 cargo build --release --quiet --bin pairmill-ingest --bin pairmill-shards --bin pairmill-world
@@ -45,16 +38,7 @@ trap cleanup_world EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM
 
-# Only what an earlier demo left: never a folder of the user's.
-if [ -e "$out" ]; then
-    if [ ! -e "$out/made-by-demo" ]; then
-        echo "$out exists and was not made by the demo; give another --out" >&2
-        exit 2
-    fi
-    rm -rf "$out"
-fi
-mkdir -p "$out"
-: >"$out/made-by-demo"
+fresh_folder "$out"
 
 say "a web of one seed, and a LAION table of $rows of its pictures, a share of $faults of them faulty"
 start_world "$binaries/pairmill-world"

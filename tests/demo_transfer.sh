@@ -8,6 +8,8 @@ set -euo pipefail
 root=$(cd "$(dirname "$0")/.." && pwd)
 # shellcheck source=tests/start_world.sh
 . "$root/tests/start_world.sh"
+# shellcheck source=tests/demo_steps.sh
+. "$root/tests/demo_steps.sh"
 
 rows=3000
 out=${PAIRMILL_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/pairmill}/demo-transfer
@@ -23,14 +25,6 @@ while [ $# -gt 0 ]; do
     shift
 done
 
-say() { printf '\n== %s\n' "$*"; }
-show() {
-    printf '$ %s' "${1##*/}"
-    printf ' %s' "${@:2}"
-    printf '\n'
-    "$@"
-}
-
 say "building (the first time takes some minutes)"
 cd "$root"
 cargo build --release --quiet --bin pairmill-ingest --bin pairmill-report --bin pairmill-world
@@ -41,15 +35,7 @@ trap cleanup_world EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM
 
-if [ -e "$out" ]; then
-    if [ ! -e "$out/made-by-demo" ]; then
-        echo "$out exists and was not made by the demo; give another --out" >&2
-        exit 2
-    fi
-    rm -rf "$out"
-fi
-mkdir -p "$out"
-: >"$out/made-by-demo"
+fresh_folder "$out"
 
 start_world "$binaries/pairmill-world"
 for source in shutterstock redcaps; do
