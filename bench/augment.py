@@ -7,17 +7,19 @@ memory.
 import argparse
 import datetime
 import importlib.metadata
-import importlib.util
 import os
 import pathlib
 import subprocess
 import sys
-import sysconfig
 import tempfile
 import time
 
 import numpy as np
 import PIL.Image
+from setting import git_commit, machine
+
+sys.path.append(str(pathlib.Path(__file__).resolve().parent.parent / "tests/peers"))
+from timm_from_file import auto_augment  # noqa: E402
 
 HERE = pathlib.Path(__file__).parent
 SIDE = 224
@@ -36,14 +38,6 @@ def arguments():
     parser.add_argument("--out", type=pathlib.Path, default=HERE / f"{datetime.date.today().isoformat()}-augment")
     parser.add_argument("--dump", type=pathlib.Path, required=True, help=argparse.SUPPRESS)
     return parser.parse_args()
-
-
-def auto_augment():
-    path = pathlib.Path(sysconfig.get_paths()["purelib"]) / "timm/data/auto_augment.py"
-    spec = importlib.util.spec_from_file_location("auto_augment", path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 def measure(call):
@@ -74,17 +68,6 @@ def ours(dump, image):
         lines = "".join(f"{raw.name}\t{name}\t{'-' if argument is None else argument}\n" for name, argument in CASES.items())
         done = subprocess.run([dump, str(SIDE), "time"], input=lines, capture_output=True, text=True, check=True).stdout
     return {name: float(number) for name, number in (line.split("\t") for line in done.splitlines())}
-
-
-def machine():
-    model = next((line.split(":", 1)[1].strip() for line in pathlib.Path("/proc/cpuinfo").read_text().splitlines()
-                  if line.startswith("model name")), "unknown CPU")
-    return f"{os.cpu_count()} × {model}"
-
-
-def git_commit():
-    done = subprocess.run(["git", "-C", str(HERE), "describe", "--always", "--dirty"], capture_output=True, text=True)
-    return done.stdout.strip() or "unknown"
 
 
 def main():

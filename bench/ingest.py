@@ -25,6 +25,7 @@ import pyarrow.parquet as pq
 import big_pictures
 import measure
 import quality
+from setting import git_commit, machine, memory_gb
 
 HERE = pathlib.Path(__file__).parent
 SHARED = HERE.parent.parent / "shared" / "data"
@@ -300,18 +301,6 @@ def set_table(result):
     yield f"- PSNR over {len(result['psnr']['pairmill'])} pictures (those that are shrunk)."
 
 
-def machine():
-    model = next((line.split(":", 1)[1].strip() for line in pathlib.Path("/proc/cpuinfo").read_text().splitlines()
-                  if line.startswith("model name")), "unknown CPU")
-    total_kb = int(pathlib.Path("/proc/meminfo").read_text().split()[1])
-    return f"{os.cpu_count()} × {model}, {total_kb / 1e6:.0f} GB"
-
-
-def git_commit():
-    done = subprocess.run(["git", "-C", str(HERE), "describe", "--always", "--dirty"], capture_output=True, text=True)
-    return done.stdout.strip() or "unknown"
-
-
 def write_results(args, results, flat, loads):
     args.out.mkdir(parents=True, exist_ok=True)
     lines = [line for result in results for line in result["lines"]]
@@ -324,7 +313,7 @@ def write_results(args, results, flat, loads):
     text = [
         f"# Ingest against img2dataset, {datetime.date.today().isoformat()}", "",
         "    just bench-ingest " + " ".join(sys.argv[1:][sys.argv[1:].index("--binaries") + 2 :]), "",
-        f"{machine()}; Pairmill {git_commit()}; Python {sys.version.split()[0]} · {versions}.",
+        f"{machine()}, {memory_gb():.0f} GB; Pairmill {git_commit()}; Python {sys.version.split()[0]} · {versions}.",
         f"Load average before and after: {loads[0]:.1f}, {loads[1]:.1f}. CPU is user + system of the client's whole",
         "process tree, the local server is not counted; medians over the runs, which alternate. keep_ratio 256, area,",
         "JPEG quality 95, webdataset output. Start-up (imports, of several CPU-seconds a process in img2dataset) is in",

@@ -17,6 +17,7 @@ import subprocess
 import sys
 
 import measure
+from setting import git_commit, machine
 
 HERE = pathlib.Path(__file__).parent
 SETS = {"original": "as downloaded, about 500 × 375", "256": "resized to 256 (keep_ratio, quality 95)"}
@@ -93,12 +94,6 @@ def jobs(args, name):
     ])
 
 
-def machine():
-    model = next((line.split(":", 1)[1].strip() for line in pathlib.Path("/proc/cpuinfo").read_text().splitlines()
-                  if line.startswith("model name")), "unknown CPU")
-    return f"{os.cpu_count()} × {model}"
-
-
 def table(lines, kind, baseline):
     def median(job, value):
         return statistics.median(value(line) for line in lines if line["job"] == job)
@@ -151,10 +146,9 @@ def write(args, lines, missing, versions, loads):
         writer = csv.DictWriter(file, fieldnames=fields, restval="")
         writer.writeheader()
         writer.writerows({k: round(v, 4) if isinstance(v, float) else v for k, v in line.items()} for line in lines)
-    commit = subprocess.run(["git", "-C", str(HERE), "describe", "--always", "--dirty"], capture_output=True, text=True)
     text = [f"# Loader against its peers, {datetime.date.today().isoformat()}", "",
             "    just bench-loader " + " ".join(sys.argv[1:][sys.argv[1:].index("--peers") + 2:]), "",
-            f"{machine()}; Pairmill {commit.stdout.strip() or 'unknown'}; Python {sys.version.split()[0]} · "
+            f"{machine()}; Pairmill {git_commit()}; Python {sys.version.split()[0]} · "
             + " · ".join(f"{name} {version}" for name, version in sorted(versions.items())) + ".",
             f"Load average before and after: {loads[0]:.1f}, {loads[1]:.1f}. One worker thread each; CPU is user + system of",
             "all threads, medians over the runs, which alternate; files come from the page cache. Loading is read, decode,",

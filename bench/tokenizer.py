@@ -16,6 +16,7 @@ import sys
 import time
 
 from open_clip.tokenizer import SimpleTokenizer
+from setting import git_commit, machine
 
 HERE = pathlib.Path(__file__).parent
 GOAL = 100
@@ -59,17 +60,6 @@ def ours(tokenize, captions):
     done = subprocess.run([tokenize, "time", "2"], input=text, capture_output=True, check=True)
     numbers = dict(line.split(maxsplit=1) for line in done.stdout.decode().splitlines())
     return [float(numbers[name].removesuffix(" ns")) / 1000 for name in ("first", "later")], numbers["start-up"]
-
-
-def machine():
-    model = next((line.split(":", 1)[1].strip() for line in pathlib.Path("/proc/cpuinfo").read_text().splitlines()
-                  if line.startswith("model name")), "unknown CPU")
-    return f"{os.cpu_count()} × {model}"
-
-
-def git_commit():
-    done = subprocess.run(["git", "-C", str(HERE), "describe", "--always", "--dirty"], capture_output=True, text=True)
-    return done.stdout.strip() or "unknown"
 
 
 def main():

@@ -4,28 +4,18 @@ timm draws them for `rand-m9-mstd0.5-inc1`, by timm over PIL and by us. AUGMENT_
 
 Fails where any byte differs. A table of differences goes to stderr."""
 
-import importlib.util
 import pathlib
 import random
 import subprocess
 import sys
-import sysconfig
 import tempfile
 
 import numpy as np
 import PIL.Image
+from timm_from_file import auto_augment
 
 SIDE = 224
 FILL = (124, 116, 104)
-
-
-def auto_augment():
-    """timm's module from its file: the package does not import on torch 2."""
-    path = pathlib.Path(sysconfig.get_paths()["purelib"]) / "timm/data/auto_augment.py"
-    spec = importlib.util.spec_from_file_location("auto_augment", path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 def draw(timm, name):

@@ -11,15 +11,17 @@ Pictures are by formulas that the test repeats. Of the small one every byte is k
 
 import base64
 import hashlib
-import importlib.util
 import json
 import pathlib
 import sys
-import sysconfig
 
 import numpy as np
 import PIL
 import PIL.Image
+from formula import noise
+
+sys.path.append(str(pathlib.Path(__file__).resolve().parents[3] / "tests/peers"))
+from timm_from_file import auto_augment  # noqa: E402
 
 FILL = (124, 116, 104)
 WHOLE = "noise 24x20"
@@ -45,25 +47,6 @@ CASES = [
     ("translate_x_rel", SHARES),
     ("translate_y_rel", SHARES),
 ]
-
-
-def auto_augment():
-    path = pathlib.Path(sysconfig.get_paths()["purelib"]) / "timm/data/auto_augment.py"
-    spec = importlib.util.spec_from_file_location("auto_augment", path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-def noise(width, height):
-    """A smooth ramp plus pseudo-random noise; 32-bit arithmetic that Rust repeats."""
-    at = np.arange(width * height * 3, dtype=np.uint32)
-    mixed = at * np.uint32(2_654_435_761)
-    mixed ^= mixed >> np.uint32(15)
-    mixed = mixed * np.uint32(2_246_822_519)
-    mixed ^= mixed >> np.uint32(13)
-    ramp = at % np.uint32(width * 3) * np.uint32(128) // np.uint32(width * 3)
-    return (ramp + mixed % np.uint32(128)).astype(np.uint8).reshape(height, width, 3)
 
 
 def ramps(width, height):

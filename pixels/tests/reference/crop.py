@@ -22,6 +22,7 @@ import torch
 import torchvision
 import torchvision.transforms.v2 as transforms
 import torchvision.transforms.v2.functional as vision
+from formula import noise
 
 SIDE = 224
 # timm's evaluation: the centre of a picture whose shorter side is this.
@@ -54,17 +55,6 @@ def blocks(image):
     return base64.b64encode(np.rint(means).astype(np.uint8).tobytes()).decode()
 
 
-def noise(width, height):
-    """A smooth ramp plus pseudo-random noise; 32-bit arithmetic that Rust repeats."""
-    at = np.arange(width * height * 3, dtype=np.uint32)
-    mixed = at * np.uint32(2_654_435_761)
-    mixed ^= mixed >> np.uint32(15)
-    mixed = mixed * np.uint32(2_246_822_519)
-    mixed ^= mixed >> np.uint32(13)
-    ramp = at % np.uint32(width * 3) * np.uint32(128) // np.uint32(width * 3)
-    return PIL.Image.fromarray((ramp + mixed % np.uint32(128)).astype(np.uint8).reshape(height, width, 3))
-
-
 def main():
     torch.manual_seed(0)
     folder = pathlib.Path(sys.argv[1])
@@ -77,7 +67,7 @@ def main():
                      "window": blocks(window(image, box, SIDE))})
     formula = []
     for width, height in FORMULA_SIZES:
-        image = noise(width, height)
+        image = PIL.Image.fromarray(noise(width, height))
         buffer = io.BytesIO()
         image.save(buffer, "png")
         box = [width // 7, height // 5, width - width // 3, height - height // 4]
