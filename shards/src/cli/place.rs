@@ -57,12 +57,11 @@ pub(super) fn shards(spec: &ShardSpec, kinds: &[&str]) -> anyhow::Result<Vec<Sha
     let mut found = Vec::new();
     let mut client: Option<Bucket> = None;
     for url in names {
-        let is_shard = [".tar", ".parquet"].iter().any(|end| url.file_name().ends_with(end));
         let bucket = match &client {
             Some(bucket) if bucket.url().root() == url.root() => bucket.at(url.clone()),
             _ => Bucket::connect(&url, &StorageConfig::default())?,
         };
-        if is_shard || url.scheme() == Scheme::Http {
+        if names_a_shard(&url) || url.scheme() == Scheme::Http {
             let name = url.file_name().to_owned();
             found.push(Shard::Object { bucket: bucket.at(url.parent()), name });
         } else {
@@ -85,6 +84,11 @@ pub(super) fn shards(spec: &ShardSpec, kinds: &[&str]) -> anyhow::Result<Vec<Sha
     Ok(found)
 }
 
+/// Whether a URL is that of a shard rather than of a prefix.
+fn names_a_shard(url: &BucketUrl) -> bool {
+    [".tar", ".parquet"].iter().any(|end| url.file_name().ends_with(end))
+}
+
 /// The URLs of a specification, `None` when it stands for files.
 fn urls(spec: &ShardSpec) -> anyhow::Result<Option<Vec<BucketUrl>>> {
     let mut urls = Vec::new();
@@ -103,9 +107,7 @@ fn urls(spec: &ShardSpec) -> anyhow::Result<Option<Vec<BucketUrl>>> {
 pub(super) fn prefix(spec: &ShardSpec) -> anyhow::Result<Option<BucketUrl>> {
     let found = urls(spec)?.unwrap_or_default();
     Ok(match found.as_slice() {
-        [only] if ![".tar", ".parquet"].iter().any(|end| only.file_name().ends_with(end)) => {
-            Some(only.clone())
-        }
+        [only] if !names_a_shard(only) => Some(only.clone()),
         _ => None,
     })
 }

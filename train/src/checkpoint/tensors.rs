@@ -42,7 +42,7 @@ pub struct Entry {
     pub kind: Kind,
 }
 
-/// Writes a file of `tensors`, which is there whole or not at all; see [`write`].
+/// Writes a file of `tensors`, which is there whole or not at all; see [`write()`].
 ///
 /// # Errors
 /// When the file cannot be written.

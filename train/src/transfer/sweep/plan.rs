@@ -321,30 +321,6 @@ impl Plan {
         mine.into_iter().map(|number| &self.units[number]).collect()
     }
 
-    /// What is not `done` of `units`.
-    ///
-    /// # Errors
-    /// Those of `done`.
-    pub fn left<'a>(
-        &self,
-        units: &[&'a Unit],
-        mut done: impl FnMut(&Point) -> Result<bool, TrainError>,
-    ) -> Result<Vec<Todo<'a>>, TrainError> {
-        let mut todo = Vec::new();
-        for &unit in units {
-            let mut left = Vec::new();
-            for &index in unit.points() {
-                if !done(&self.points[index])? {
-                    left.push(index);
-                }
-            }
-            if !left.is_empty() {
-                todo.push(Todo { unit, left });
-            }
-        }
-        Ok(todo)
-    }
-
     /// Work of a unit, for comparison with others: images through towers, a step counting as three looks, weighted by
     /// pixels and width.
     pub fn cost(&self, unit: &Unit) -> f64 {

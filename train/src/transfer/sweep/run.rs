@@ -117,7 +117,19 @@ pub(super) struct Done<'a> {
 /// # Errors
 /// When a record there cannot be read.
 pub fn left<'a>(plan: &Plan, units: &[&'a Unit], folder: &Path) -> Result<Vec<Todo<'a>>, TrainError> {
-    plan.left(units, |point| Ok(Record::read(&folder.join(RUNS).join(&point.run))?.is_some()))
+    let mut todo = Vec::new();
+    for &unit in units {
+        let mut left = Vec::new();
+        for &index in unit.points() {
+            if Record::read(&folder.join(RUNS).join(&plan.points[index].run))?.is_none() {
+                left.push(index);
+            }
+        }
+        if !left.is_empty() {
+            todo.push(Todo { unit, left });
+        }
+    }
+    Ok(todo)
 }
 
 /// Does `todo` of `plan`, leaving everything in `folder`.
