@@ -149,6 +149,10 @@ pub struct RunArgs {
     #[arg(long)]
     pub dry_run: bool,
 
+    /// SQL expression over the table's columns, in SQLite's words; rows for which it is not true are dropped:
+    /// "similarity > 0.3 AND TEXT NOT LIKE '%lorem%'"
+    #[arg(long = "where", value_name = "SQL", help_heading = RARE, hide_short_help = true)]
+    pub predicate: Option<String>,
     /// Only the first rows that pass the filters, in the order of the table
     #[arg(long, value_name = "ROWS", value_parser = parse_count, help_heading = RARE, hide_short_help = true)]
     pub prefix: Option<u64>,
@@ -279,6 +283,7 @@ impl RunArgs {
         let mut config = Config::read_over(self.source, self.config.as_deref())?;
         config.source.accept_terms |= self.accept_terms;
         set_some(&mut config.source.contact, self.contact);
+        set_some(&mut config.filter.predicate, self.predicate);
         set_some(&mut config.subset.rows, self.subset);
         set_some(&mut config.subset.prefix, self.prefix);
         set(&mut config.subset.seed, self.seed);

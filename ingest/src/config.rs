@@ -446,6 +446,15 @@ impl Config {
                 rule: "the archives of ImageNet and YFCC must lie on this machine; download them first",
             });
         }
+        let takes_part = self.filter.is_on() || self.subset.leaves_out() || self.subset.shuffle;
+        if self.input.imagenet.is_some() && takes_part {
+            return Err(ConfigError::Range {
+                setting: "[filter], --where, --subset, --prefix or [subset]",
+                value: "set".to_owned(),
+                rule: "ImageNet's images are no table of rows; leave it out and draw from the finished shards with \
+                       `pairmill-shards subset`",
+            });
+        }
         if self.input.imagenet.is_some() && self.input.verify_hash.is_some() {
             return Err(ConfigError::Range {
                 setting: "--verify-hash",

@@ -16,7 +16,7 @@ use pairmill_shards::storage::{Bucket, Location};
 use crate::card::{CARD_FILE, CARD_TEXT_FILE, Card, InputHashes};
 use crate::config::Config;
 use crate::error::IngestError;
-use crate::filter::{FilteredRows, Funnel, ShuffledRows, Sieve, looked_at};
+use crate::filter::{FilteredRows, Funnel, ShuffledRows, Sieve, looked_at, looked_at_by};
 use crate::imagenet::{ImageNetConfig, ImageNetReader};
 use crate::input::LocalInput;
 use crate::metrics::MetricsFile;
@@ -367,7 +367,7 @@ fn stamps(tables: &Tables, input: &LocalInput) -> Vec<InputStamp> {
 
 pub(crate) fn table_config(config: &Config, local: &LocalInput) -> Result<TableConfig, IngestError> {
     let input = &config.input;
-    Ok(TableConfig {
+    let mut table = TableConfig {
         url_list: local.url_list.clone(),
         input_format: input.input_format.as_deref().map(str::parse).transpose()?,
         url_col: input.url_col.clone(),
@@ -390,5 +390,10 @@ pub(crate) fn table_config(config: &Config, local: &LocalInput) -> Result<TableC
         },
         csv: CsvOptions { delimiter: None, quoting: input.quoting },
         infer_types: input.infer_types,
-    })
+    };
+    if let Some(expression) = &config.filter.predicate {
+        let names = Tables::column_names(&table)?;
+        table.looked_at.extend(looked_at_by(expression, &names)?);
+    }
+    Ok(table)
 }

@@ -8,6 +8,7 @@ use super::column::{Column, cell, number, numbers, text};
 use super::distinct::Distinct;
 use super::error::FilterError;
 use super::language::is_foreign;
+use super::predicate::Judge;
 use super::subset::Threshold;
 use super::words::WordList;
 
@@ -28,6 +29,8 @@ pub(super) enum Check {
     Size { width: f64, height: f64 },
     /// The longer side is at most so many times the shorter, where both are known.
     AspectRatio(f64),
+    /// The user's expression is true of it; a judge once the columns are known.
+    True(String, Option<Judge>),
     /// The caption has none of these words.
     Clean(WordList),
     /// The caption may be English.
@@ -109,6 +112,7 @@ impl Check {
                 });
                 Ok(())
             }
+            Self::True(_, judge) => judge.as_mut().map_or(Ok(()), |judge| judge.retain(batch, alive)),
             Self::Clean(words) => {
                 retain_text(batch, "caption", alive, |caption| !words.is_in(caption.unwrap_or_default()))
             }

@@ -36,6 +36,14 @@ pub enum FilterError {
         /// The file.
         path: PathBuf,
     },
+    /// An SQL expression that is none, or not over the table's columns.
+    #[error("--where `{expression}`: {reason}")]
+    Where {
+        /// As the user gave it.
+        expression: String,
+        /// What SQLite says.
+        reason: String,
+    },
     /// A column that a filter cannot read.
     #[error("column `{column}` cannot be filtered on: {reason}; name another in [filter.columns]")]
     Column {

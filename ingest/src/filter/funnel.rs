@@ -59,6 +59,8 @@ rules! {
     Size = "size";
     /// The picture is too long by the table's word.
     AspectRatio = "aspect_ratio";
+    /// The user's SQL expression is not true.
+    Where = "where";
     /// The caption has a word or phrase of the list.
     Profanity = "profanity";
     /// The caption does not read as English.

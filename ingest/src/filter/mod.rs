@@ -6,6 +6,7 @@
 //! column   cells of a batch as text or numbers
 //! check    one rule: which of the rows that are left pass
 //! address  a row's link → the picture's address (the functions are the sources')
+//! predicate   the user's own rule, in SQL
 //! subset   a seeded, nested sample, or a prefix
 //! sieve    all rules in their order over a batch
 //! rows     table → batches of kept rows; the first pass that a sample needs
@@ -25,6 +26,7 @@ mod distinct;
 mod error;
 mod funnel;
 mod language;
+mod predicate;
 mod rows;
 mod shuffle;
 mod sieve;
@@ -37,7 +39,8 @@ pub use column::Column;
 pub use config::{FilterColumns, FilterConfig};
 pub use error::FilterError;
 pub use funnel::{Funnel, Rule};
-pub use rows::{FilteredRows, looked_at};
+pub use predicate::Cells;
+pub use rows::{FilteredRows, looked_at, looked_at_by};
 pub use shuffle::ShuffledRows;
 pub use sieve::Sieve;
 pub use subset::SubsetConfig;

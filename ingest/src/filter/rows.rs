@@ -6,11 +6,13 @@ use arrow::array::RecordBatch;
 
 use super::column::Column;
 use super::config::FilterConfig;
+use super::error::FilterError;
 use super::funnel::{Funnel, Rule};
+use super::predicate::{self, Cells};
 use super::sieve::Sieve;
 use super::subset::{Smallest, SubsetConfig};
 use crate::error::IngestError;
-use crate::table::{Blocks, LookedAt, Oddities, Tables};
+use crate::table::{Blocks, InputFormat, LookedAt, Oddities, Tables};
 
 /// Rows looked at together: enough that the work a batch is nothing beside the work a row.
 const BATCH_ROWS: u64 = 8_192;
@@ -40,11 +42,26 @@ pub fn looked_at(
     let read = columns.into_iter().filter(|(_, read, _)| *read);
     read.map(|(column, _, required)| LookedAt {
         column: column.source(config).to_owned(),
-        name: column.name(),
+        name: column.name().into(),
         asked_by: column.setting(),
         required,
     })
     .collect()
+}
+
+/// The columns, of `names` that the table has, that the user's SQL expression looks at.
+///
+/// # Errors
+/// When it is no expression over them.
+pub fn looked_at_by(expression: &str, names: &[String]) -> Result<Vec<LookedAt>, FilterError> {
+    let columns = predicate::columns(expression, names)?;
+    let looked = |column: String| LookedAt {
+        name: predicate::block_name(&column).into(),
+        column,
+        asked_by: predicate::FLAG,
+        required: true,
+    };
+    Ok(columns.into_iter().map(looked).collect())
 }
 
 /// The rows of a table that pass, in order.
@@ -69,11 +86,13 @@ impl FilteredRows {
         subset: &SubsetConfig,
         stop: &AtomicBool,
     ) -> Result<Option<Self>, IngestError> {
+        let typed = tables.format() == InputFormat::Parquet;
+        let cells = if typed { Cells::Typed } else { Cells::Text };
         let mut threshold = None;
         let mut rows = None;
         if let Some(wanted) = subset.rows {
             let mut smallest = Smallest::new(wanted);
-            let mut first = sieve()?.fit(&tables.schema());
+            let mut first = sieve()?.fit(&tables.schema(), cells)?;
             for block in tables.blocks(BATCH_ROWS) {
                 if stop.load(Ordering::Relaxed) {
                     return Ok(None);
@@ -85,7 +104,7 @@ impl FilteredRows {
         }
         Ok(Some(Self {
             blocks: tables.blocks(BATCH_ROWS),
-            sieve: sieve()?.fit(&tables.schema()).with_subset(subset, threshold),
+            sieve: sieve()?.fit(&tables.schema(), cells)?.with_subset(subset, threshold),
             num_columns: tables.num_kept_columns(),
             rows,
         }))

@@ -13,6 +13,7 @@ use super::config::FilterConfig;
 use super::distinct::Distinct;
 use super::error::FilterError;
 use super::funnel::{Funnel, Rule};
+use super::predicate::{Cells, Judge};
 use super::subset::{Smallest, SubsetConfig, Threshold};
 use super::words::WordList;
 
@@ -72,6 +73,8 @@ impl Sieve {
         let size = Check::Size { width: width as f64, height: height as f64 };
         sieve.add(Rule::Size, (width > 0 || height > 0).then_some(size));
         sieve.add(Rule::AspectRatio, config.max_aspect_ratio.map(Check::AspectRatio));
+        let expression = config.predicate.clone();
+        sieve.add(Rule::Where, expression.map(|expression| Check::True(expression, None)));
         let words = config.profanity.as_deref().map(WordList::read).transpose()?;
         sieve.add(Rule::Profanity, words.map(Check::Clean));
         sieve.add(Rule::NotEnglish, config.english.then_some(Check::English));
@@ -99,9 +102,12 @@ impl Sieve {
         self.add(rule, (!values.is_empty()).then(|| Check::OneOf(column, values.to_vec())));
     }
 
-    /// Leaves out the rules whose column `schema` does not have, which are those that may do without.
-    #[must_use]
-    pub fn fit(mut self, schema: &Schema) -> Self {
+    /// Leaves out the rules whose column `schema` does not have, which are those that may do without, and makes the user's
+    /// expression ready for its columns, in which text is what `cells` says.
+    ///
+    /// # Errors
+    /// When the expression is not over them.
+    pub fn fit(mut self, schema: &Schema, cells: Cells) -> Result<Self, FilterError> {
         let funnel = &mut self.funnel;
         self.steps.retain(|step| match step {
             Step::Rule(rule, check) => {
@@ -114,7 +120,12 @@ impl Sieve {
             }
             Step::Address { .. } => true,
         });
-        self
+        for step in &mut self.steps {
+            if let Step::Rule(_, Check::True(expression, judge)) = step {
+                *judge = Some(Judge::new(expression, schema, cells)?);
+            }
+        }
+        Ok(self)
     }
 
     /// Adds the last rule: the subset, drawn with `threshold` unless it is a prefix or everything.

@@ -34,7 +34,7 @@ pub(super) fn yfcc15m() -> Manners {
             notes: &[
                 "caption = title, a space, description, percent-decoded and without tags; [input.yfcc] caption has SLIP's rule",
                 "rows without any text are dropped; SLIP counts 14,689,580 with a picture",
-                "the SQLite release is not read: it holds the same columns",
+                "the SQLite release, yfcc100m_dataset.sql (66 GB), does as well: it is joined on the photo id",
             ],
         },
     }

@@ -107,7 +107,11 @@ impl Plan {
         columns.push(Column { source: source.to_owned(), name: "url".to_owned(), role: Role::Url });
         for looked in &config.looked_at {
             let role = Role::Looked { asked_by: looked.asked_by };
-            columns.push(Column { source: looked.column.clone(), name: looked.name.to_owned(), role });
+            columns.push(Column {
+                source: looked.column.clone(),
+                name: looked.name.clone().into_owned(),
+                role,
+            });
         }
         Ok(Self { columns })
     }

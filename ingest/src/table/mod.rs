@@ -32,6 +32,7 @@ mod tests;
 mod text;
 mod yfcc;
 
+use std::borrow::Cow;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -111,7 +112,7 @@ pub struct LookedAt {
     /// Its name in the table, or alternatives (`NSFW|nsfw`).
     pub column: String,
     /// Its name in the blocks.
-    pub name: &'static str,
+    pub name: Cow<'static, str>,
     /// The setting that names it, for errors.
     pub asked_by: &'static str,
     /// Whether a table without it is refused; otherwise it is left out.
@@ -165,22 +166,7 @@ impl Tables {
     /// # Errors
     /// As [`Tables::open`].
     pub fn open_watched(config: &TableConfig, watch: &mut dyn FnMut(u64, u64)) -> Result<Self, TableError> {
-        let yfcc = match config.input_format {
-            Some(InputFormat::Yfcc) => Some(yfcc::find(&config.url_list, &config.yfcc)?),
-            _ => None,
-        };
-        let (format, files) = match &yfcc {
-            Some(yfcc) => (InputFormat::Yfcc, yfcc::files(yfcc)?),
-            None => files::resolve(&config.url_list, config.input_format)?,
-        };
-        let headerless_tsv = format == InputFormat::Tsv && config.headerless.is_some();
-        let dialect = Dialect {
-            delimiter: config.csv.delimiter.or(format.delimiter()).unwrap_or(b','),
-            quoting: config.csv.quoting.unwrap_or(!headerless_tsv),
-            headerless: config.headerless.clone(),
-            header_optional: config.header_optional,
-            records_at: config.records_at.clone(),
-        };
+        let Found { yfcc, format, files, dialect } = Found::look(config)?;
         let mut config = config.clone();
         if config.looked_at.iter().any(|column| !column.required) {
             let existing = names(&files, format, &dialect)?;
@@ -211,6 +197,15 @@ impl Tables {
             inner.plan.columns.iter().zip(types).map(|(column, kind)| Field::new(&column.name, kind, true));
         inner.schema = Arc::new(Schema::new(fields.collect::<Vec<_>>()));
         Ok(Self { inner: Arc::new(inner) })
+    }
+
+    /// Names of the columns that the tables of `config` have, by the first file that has any.
+    ///
+    /// # Errors
+    /// When there is no table, or its head cannot be read.
+    pub fn column_names(config: &TableConfig) -> Result<Vec<String>, TableError> {
+        let Found { format, files, dialect, .. } = Found::look(config)?;
+        names(&files, format, &dialect)
     }
 
     /// The files, in reading order.
@@ -249,6 +244,36 @@ impl Tables {
     /// Exact number of rows where it costs nothing: Parquet, and text tables that were scanned for types.
     pub fn count_rows(&self) -> Option<u64> {
         self.inner.rows
+    }
+}
+
+/// What a config stands for before any column is known.
+struct Found {
+    yfcc: Option<YfccConfig>,
+    format: InputFormat,
+    files: Vec<InputFile>,
+    dialect: Dialect,
+}
+
+impl Found {
+    fn look(config: &TableConfig) -> Result<Self, TableError> {
+        let yfcc = match config.input_format {
+            Some(InputFormat::Yfcc) => Some(yfcc::find(&config.url_list, &config.yfcc)?),
+            _ => None,
+        };
+        let (format, files) = match &yfcc {
+            Some(yfcc) => (InputFormat::Yfcc, yfcc::files(yfcc)?),
+            None => files::resolve(&config.url_list, config.input_format)?,
+        };
+        let headerless_tsv = format == InputFormat::Tsv && config.headerless.is_some();
+        let dialect = Dialect {
+            delimiter: config.csv.delimiter.or(format.delimiter()).unwrap_or(b','),
+            quoting: config.csv.quoting.unwrap_or(!headerless_tsv),
+            headerless: config.headerless.clone(),
+            header_optional: config.header_optional,
+            records_at: config.records_at.clone(),
+        };
+        Ok(Self { yfcc, format, files, dialect })
     }
 }
 

@@ -43,7 +43,7 @@ pub(super) fn find(url_list: &str, options: &YfccOptions) -> Result<YfccConfig, 
         let dataset = named(&given, DATASET)?.ok_or_else(|| TableError::NotYfcc {
             folder: given.clone(),
             name: DATASET,
-            fix: "put yfcc100m_dataset.bz2 there",
+            fix: "put yfcc100m_dataset.bz2 (or .sql) there",
         })?;
         (given, dataset)
     } else {

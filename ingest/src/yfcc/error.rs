@@ -23,6 +23,14 @@ pub enum YfccError {
         /// What the decoder says.
         reason: String,
     },
+    /// The SQLite release is damaged, or is another database.
+    #[error("{}: not readable as YFCC100M's SQLite release: {reason}; fetch yfcc100m_dataset.sql again", path.display())]
+    Database {
+        /// The file.
+        path: PathBuf,
+        /// What SQLite says.
+        reason: String,
+    },
     /// A line that does not end.
     #[error("{}: line {line} is longer than {} MiB; this is no YFCC100M text file", path.display(), super::MAX_LINE_BYTES >> 20)]
     LineTooLong {

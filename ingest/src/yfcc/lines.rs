@@ -1,5 +1,5 @@
-//! A bzip2 (or already unpacked) text file as lines, one at a time in one reused buffer. Files of several bzip2
-//! streams one after the other are read to the end of the last.
+//! A bzip2 (or already unpacked) text file, or an SQLite file, as lines, one at a time in one reused buffer. Files of
+//! several bzip2 streams one after the other are read to the end of the last.
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};
@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use bzip2::read::MultiBzDecoder;
 
 use super::MAX_LINE_BYTES;
+use super::database::{Database, MAGIC};
 use super::error::YfccError;
 
 const BUFFER_BYTES: usize = 256 << 10;
@@ -34,6 +35,7 @@ pub(super) struct Lines {
     line: Vec<u8>,
     number: u64,
     bytes: Arc<AtomicU64>,
+    is_database: bool,
 }
 
 impl Lines {
@@ -43,13 +45,21 @@ impl Lines {
         let file = File::open(path).map_err(unreadable)?;
         let mut file = BufReader::with_capacity(BUFFER_BYTES, Counted { file, bytes: bytes.clone() });
         // Some unpack the file first; the bytes say so, whatever the name.
-        let packed = file.fill_buf().map_err(unreadable)?.starts_with(b"BZh");
+        let head = file.fill_buf().map_err(unreadable)?;
+        let (packed, is_database) = (head.starts_with(b"BZh"), head.starts_with(MAGIC));
         let input: Box<dyn BufRead + Send> = if packed {
             Box::new(BufReader::with_capacity(BUFFER_BYTES, MultiBzDecoder::new(file)))
+        } else if is_database {
+            Box::new(BufReader::with_capacity(BUFFER_BYTES, Database::open(path, bytes.clone())?))
         } else {
             Box::new(file)
         };
-        Ok(Self { path: path.to_owned(), input, line: Vec::new(), number: 0, bytes })
+        Ok(Self { path: path.to_owned(), input, line: Vec::new(), number: 0, bytes, is_database })
+    }
+
+    /// Whether the lines are the rows of the SQLite release, which have no numbers.
+    pub fn is_database(&self) -> bool {
+        self.is_database
     }
 
     pub fn path(&self) -> &Path {
@@ -78,7 +88,7 @@ impl Lines {
             let limit = MAX_LINE_BYTES as u64 + 2;
             let found = Read::take(&mut self.input, limit)
                 .read_until(b'\n', &mut self.line)
-                .map_err(|error| self.broken(&error))?;
+                .map_err(|error| self.broken(error))?;
             if found == 0 {
                 return Ok(false);
             }
@@ -95,7 +105,11 @@ impl Lines {
         }
     }
 
-    fn broken(&self, error: &io::Error) -> YfccError {
+    fn broken(&self, error: io::Error) -> YfccError {
+        let error = match error.downcast::<YfccError>() {
+            Ok(of_database) => return of_database,
+            Err(error) => error,
+        };
         let reason = error.to_string();
         YfccError::Broken { path: self.path.clone(), line: self.number, reason }
     }

@@ -1,17 +1,20 @@
 //! YFCC100M's metadata, and the 15 M photos of it that OpenAI listed, to rows with URL and caption.
 //!
-//! [`YfccReader`] reads `yfcc100m_dataset.bz2` line by line (23 or 25 columns, told by the first line), keeps the
-//! lines that are on the list and show a photo, and gives Arrow batches: the columns of [`schema`]. What it passed
+//! [`YfccReader`] reads `yfcc100m_dataset.bz2` line by line (23 or 25 columns, told by the first line), or the SQLite
+//! release `yfcc100m_dataset.sql` row by row, keeps the lines that are on the list and show a photo, and gives Arrow batches: the columns of [`schema`]. What it passed
 //! over is in [`YfccCounters`], a number a rule.
 //!
 //! ```text
-//! lines   bz2 → lines          subset   list → bits; is this line on it?
-//! text    form-encoded title and description → caption
+//! lines      bz2 → lines
+//! database   SQLite → the same lines
+//! subset     list → bits; is this line on it?
+//! text       form-encoded title and description → caption
 //! ```
 //!
 //! Memory is a batch, the longest line and the list's bits, whatever the input. Titles keep their character
 //! references, which the tokenizer resolves for every source.
 
+mod database;
 mod error;
 mod lines;
 mod subset;
@@ -38,11 +41,11 @@ pub const MAX_LINE_BYTES: usize = 16 << 20;
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct YfccConfig {
-    /// `yfcc100m_dataset.bz2`, packed or not.
+    /// `yfcc100m_dataset.bz2`, packed or not, or `yfcc100m_dataset.sql`.
     pub dataset: PathBuf,
     /// `yfcc100m_subset_data.tsv.bz2`; without it every photo is taken.
     pub subset: Option<PathBuf>,
-    /// What the two are joined on.
+    /// What the two are joined on; the SQLite release is joined on the photo id in any case.
     pub join: JoinOn,
     /// How title and description become one caption.
     pub caption: CaptionRule,
@@ -162,11 +165,12 @@ impl YfccReader {
                     line: lines.number(),
                     found,
                     expected: "25, or 23 as in the first release",
-                    fix: "give yfcc100m_dataset.bz2 as it was released",
+                    fix: "give yfcc100m_dataset.bz2 or .sql as it was released",
                 });
             }
         };
-        let subset = config.subset.as_deref().map(|path| Subset::read(path, config.join)).transpose()?;
+        let join = if lines.is_database() { JoinOn::PhotoId } else { config.join };
+        let subset = config.subset.as_deref().map(|path| Subset::read(path, join)).transpose()?;
         Ok(Self {
             lines,
             layout,

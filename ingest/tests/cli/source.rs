@@ -93,6 +93,50 @@ fn the_funnel_accounts_for_every_row_and_survives_a_resume() {
 }
 
 #[test]
+fn where_takes_sql_over_the_tables_own_columns() {
+    let job = Job::new();
+    let csv = job.table_of("t.csv", 60, pairmill_world::FaultMix::Quick, |row| row.fault.is_none());
+    let text = fs::read_to_string(csv).unwrap();
+    let rows =
+        text.lines().skip(1).filter_map(|line| line.split('"').nth(1)).filter(|url| url.starts_with("http"));
+    let table = job.path("scored.csv");
+    let rows = rows.enumerate().map(|(row, url)| format!("{url},caption {row},{},0.{row:02}\n", row * 10));
+    fs::write(&table, "url,caption,width,Score\n".to_owned() + &rows.collect::<String>()).unwrap();
+    let run = |expression: &str, out: &Path| {
+        let mut command = command();
+        command.args(["run", "--caption-col", "caption", "--output-format", "files", "--image-size", "32"]);
+        command
+            .args(["--allow-private-addresses", "--quiet", "--where", expression, "--url-list"])
+            .arg(&table);
+        command.arg("--output-folder").arg(out);
+        command
+    };
+    // Numbers as numbers: as text, "90" would be above "200".
+    let out = job.path("out");
+    let printed = finish(&mut run("width >= 200 AND score < 0.5 AND caption NOT LIKE '%9'", &out), 0).stdout;
+    let printed = String::from_utf8(printed).unwrap();
+    assert!(printed.contains("- where"), "{printed}");
+    let run_card = &card(&out)["runs"][0];
+    assert_eq!((run_card["rows_in"].as_u64(), run_card["rows_kept"].as_u64()), (Some(60), Some(27)));
+    let kept: Vec<String> = samples(&out).iter().map(|path| fs::read_to_string(path).unwrap()).collect();
+    assert_eq!(kept.len(), 27);
+    // What the expression looks at is not carried along.
+    assert!(kept.iter().all(|json| !json.contains("Score") && !json.contains("caption 29")), "{kept:?}");
+
+    for (expression, reason) in [
+        ("score > ", "syntax error"),
+        ("scor > 0.5", "no such column: scor; the columns are url, caption, width, Score"),
+    ] {
+        let refused = job.path("refused");
+        let ended = finish(&mut run(expression, &refused), 2);
+        assert!(stderr(&ended).contains(reason) && stderr(&ended).lines().count() == 1, "{}", stderr(&ended));
+        assert!(!refused.exists());
+    }
+    let other = finish(&mut run("score > 0.5", &out), 2);
+    assert!(stderr(&other).contains("filter.where"), "{}", stderr(&other));
+}
+
+#[test]
 fn subsets_are_nested_and_parts_of_a_run_fit_together() {
     let job = Job::new();
     let table = cc12m(&job, 90);

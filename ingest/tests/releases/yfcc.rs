@@ -90,6 +90,58 @@ fn the_list_is_joined_on_line_number_or_photo_id_in_both_layouts() {
     }
 }
 
+/// The SQLite release: the 23 columns of the first text release, under the names it gives them.
+fn database(written: &Written) -> PathBuf {
+    let mut text = String::new();
+    let packed = fs::File::open(written.path("yfcc100m_dataset.bz2")).unwrap();
+    std::io::Read::read_to_string(&mut bzip2::read::MultiBzDecoder::new(packed), &mut text).unwrap();
+    let path = written.path("yfcc100m_dataset.sql");
+    let mut connection = rusqlite::Connection::open(&path).unwrap();
+    let names = "photoid, uid, unickname, datetaken, dateuploaded, capturedevice, title, description, usertags, \
+                 machinetags, longitude, latitude, accuracy, pageurl, downloadurl, licensename, licenseurl, serverid, \
+                 farmid, secret, secretoriginal, ext, marker";
+    let columns = names.replacen("photoid", "photoid INTEGER", 1).replace("marker", "marker INTEGER");
+    connection.execute_batch(&format!("CREATE TABLE yfcc100m_dataset ({columns})")).unwrap();
+    let transaction = connection.transaction().unwrap();
+    let places = vec!["?"; 23].join(", ");
+    for line in text.lines() {
+        let fields = rusqlite::params_from_iter(line.split('\t'));
+        transaction.execute(&format!("INSERT INTO yfcc100m_dataset VALUES ({places})"), fields).unwrap();
+    }
+    transaction.commit().unwrap();
+    path
+}
+
+#[test]
+fn the_sqlite_release_gives_the_rows_of_the_text() {
+    let written = Written::new(Release::Yfcc23, ROWS);
+    let dataset = database(&written);
+    let all = YfccConfig { dataset: dataset.clone(), ..YfccConfig::default() };
+    let (batches, counters) = read(&all).unwrap();
+    assert_rows(&batches, &written.rows(&[], &[Quirk::Video]));
+    assert_eq!((counters.lines, counters.videos), (ROWS, written.count(Quirk::Video)));
+    // It has no line numbers, so the list is joined on the photo id whatever is asked for.
+    let (batches, counters) = read(&YfccConfig { dataset, ..config(&written) }).unwrap();
+    assert_rows(&batches, &written.rows(&[Quirk::Listed], &[]));
+    assert_eq!(counters.missing, 0);
+}
+
+#[test]
+fn a_damaged_or_foreign_database_is_named() {
+    let written = Written::new(Release::Yfcc23, ROWS);
+    let whole = fs::read(database(&written)).unwrap();
+    let with = |dataset: PathBuf| message(&YfccConfig { dataset, ..YfccConfig::default() });
+    let dir = written.dir.path();
+    let text = with(write(dir, "cut.sql", &whole[..whole.len() / 2]));
+    assert!(
+        text.contains("cut.sql: not readable as YFCC100M's SQLite release") && text.ends_with("again"),
+        "{text}"
+    );
+    let other = dir.join("other.sql");
+    rusqlite::Connection::open(&other).unwrap().execute_batch("CREATE TABLE t (a)").unwrap();
+    assert!(with(other).contains("no such table: yfcc100m_dataset"));
+}
+
 #[test]
 fn skipped_rows_are_the_ones_that_would_have_come() {
     let written = Written::new(Release::Yfcc, ROWS);
