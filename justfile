@@ -102,6 +102,11 @@ bench-tokenizer *ARGS:
 bench-augment *ARGS:
     bench/augment.sh {{ ARGS }}
 
+# 24 few-shot fine-tunings by one sweep and by a WiSE-FT-style PyTorch loop run by run: CPU, memory, accuracy
+[group('bench')]
+bench-transfer *ARGS:
+    bench/transfer.sh {{ ARGS }}
+
 # The loader beside webdataset + open_clip, DALI and SPDL, and raw tar scans beside `cat`: CPU seconds per sample
 [group('bench')]
 bench-loader *ARGS:

@@ -10,6 +10,8 @@ root=$(cd "$(dirname "$0")/.." && pwd)
 . "$root/tests/start_world.sh"
 # shellcheck source=tests/demo_steps.sh
 . "$root/tests/demo_steps.sh"
+# shellcheck source=tests/tiny_study.sh
+. "$root/tests/tiny_study.sh"
 
 rows=3000
 out=${PAIRMILL_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/pairmill}/demo-transfer
@@ -40,18 +42,12 @@ fresh_folder "$out"
 start_world "$binaries/pairmill-world"
 for source in shutterstock redcaps; do
     say "a tiny CLIP on $rows rows of $source"
-    "$binaries/pairmill-world" table --source "$source" --rows "$rows" --base-url "$world_url" --format tsv \
-        --out "$out/$source.tsv"
-    "$binaries/pairmill-ingest" run --url-list "$out/$source.tsv" --input-format tsv --caption-col caption \
-        --output-folder "$out/$source" --output-format webdataset --image-size 80 --resize-mode keep_ratio \
-        --number-sample-per-shard 1000 --allow-private-addresses --quiet
-    show "$binaries/pairmill-train" run clip-rn-tiny --data "$out/$source" --out "$out/runs/$source" --device cpu --quiet
+    pretrain "$binaries" "$out" "$source" "$rows"
 done
 
 say "two labelled tasks as folders of classes"
 for task in shapes colours; do
-    "$binaries/pairmill-world" task --task "$task" --split train --per-class 40 --out "$out/tasks/$task/train"
-    "$binaries/pairmill-world" task --task "$task" --split test --per-class 40 --out "$out/tasks/$task/test"
+    make_task "$binaries" "$out" "$task" 40
 done
 
 cat >"$out/grid.toml" <<'GRID'
