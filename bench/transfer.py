@@ -25,7 +25,7 @@ import measure
 from setting import git_commit, machine
 
 HERE = pathlib.Path(__file__).parent
-SOURCES, TASKS = ["shutterstock", "redcaps"], ["shapes", "colours"]
+SOURCES, TASKS = ["shutterstock", "redcaps"], ["colours", "backdrops"]
 GOAL = 5
 # A process a run; how it judges epochs.
 LOOPS = {"published": "loop, tested after every epoch (as published)",
@@ -144,7 +144,7 @@ def write(args, costs, found, load):
         "    " + " ".join(["just bench-transfer", *sys.argv[hidden:]]), "",
         f"{machine()}; Pairmill {git_commit()}; Python {sys.version.split()[0]} · {versions}. Load average before and after: "
         f"{load:.1f}, {os.getloadavg()[0]:.1f}.", "",
-        f"{len(SOURCES)} tiny CLIPs (`clip-rn-tiny`) × {len(TASKS)} tasks of 12 classes (480 test images each) × shots "
+        f"{len(SOURCES)} tiny CLIPs (`clip-rn-tiny`) × {len(TASKS)} tasks (480 test images each) × shots "
         f"{args.shots} × learning rates {args.lr}; {args.epochs} epochs of batch {args.batch}, timm's augmentation. CPU "
         "seconds of whole processes, start-up included: one process for the sweep, one per run for the loops. Medians of "
         f"{args.runs} turns, each with a seed of its own; accuracy is the mean over the runs of all turns, ± the standard error of "

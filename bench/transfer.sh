@@ -23,7 +23,7 @@ if [ ! -e "$work/made" ]; then
     trap cleanup_world EXIT
     start_world "$binaries/pairmill-world"
     for source in shutterstock redcaps; do pretrain "$binaries" "$work" "$source" 3000; done
-    for task in shapes colours; do make_task "$binaries" "$work" "$task" 40; done
+    make_tasks "$binaries" "$work"
     : >"$work/made"
 fi
 "$cache/peers/open_clip/bin/python" bench/transfer.py --binary "$binaries/pairmill-train" --work "$work" "$@"

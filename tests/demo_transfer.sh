@@ -46,17 +46,15 @@ for source in shutterstock redcaps; do
 done
 
 say "two labelled tasks as folders of classes"
-for task in shapes colours; do
-    make_task "$binaries" "$out" "$task" 40
-done
+make_tasks "$binaries" "$out"
 
 cat >"$out/grid.toml" <<'GRID'
 shots = [1, 5, 20, "full"]
 methods = ["zero-shot", "linear-probe", "fine-tune"]
-seeds = [0, 1]
+seeds = [0, 1, 2]
 
 [tune]
-lr = [3e-4, 1e-3]
+lr = [1e-3]
 epochs = [10]
 batch_size = [32]
 
@@ -73,7 +71,7 @@ checkpoint = "runs/redcaps"
 
 [[task]]
 kind = "folder"
-root = "tasks/shapes"
+root = "tasks/backdrops"
 
 [[task]]
 kind = "folder"

@@ -3,8 +3,8 @@
 #
 #   pretrain BINARIES FOLDER SOURCE ROWS   a tiny CLIP on a source of the miniature web (start_world first):
 #                                          FOLDER/runs/SOURCE
-#   make_task BINARIES FOLDER TASK N       a labelled task as folders of classes with N pictures a class in each part:
-#                                          FOLDER/tasks/TASK/{train,test}
+#   make_tasks BINARIES FOLDER             two labelled tasks as folders of classes, 480 pictures in each part:
+#                                          FOLDER/tasks/{colours,backdrops}/{train,test}
 
 pretrain() {
     # shellcheck disable=SC2154 # world_url comes from start_world.sh
@@ -15,9 +15,10 @@ pretrain() {
     show "$1/pairmill-train" run clip-rn-tiny --data "$2/$3" --out "$2/runs/$3" --device cpu --quiet
 }
 
-make_task() {
+make_tasks() {
     local part
     for part in train test; do
-        "$1/pairmill-world" task --task "$3" --split "$part" --per-class "$4" --out "$2/tasks/$3/$part"
+        "$1/pairmill-world" task --task colours --split "$part" --per-class 40 --out "$2/tasks/colours/$part"
+        "$1/pairmill-world" task --task backdrops --split "$part" --per-class 120 --out "$2/tasks/backdrops/$part"
     done
 }

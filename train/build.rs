@@ -18,6 +18,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         return Err(format!("LIBTORCH={} holds no C++ headers of PyTorch", torch.display()).into());
     }
 
+    println!("cargo:rustc-env=PAIRMILL_TORCH_VERSION={}", version(&includes[0])?);
     compiler(&includes)
         .include(format!("{SHIM}/gloo_stub"))
         .files(["tensors.cpp", "distributed.cpp", "recompute.cpp"].map(|file| format!("{SHIM}/{file}")))
@@ -31,6 +32,18 @@ fn main() -> Result<(), Box<dyn Error>> {
     let lib = torch.join("lib");
     println!("cargo:rustc-link-arg=-Wl,--enable-new-dtags,-rpath,{}", lib.display());
     Ok(())
+}
+
+/// PyTorch's version by its headers, for the records of runs.
+fn version(include: &Path) -> Result<String, Box<dyn Error>> {
+    let header = include.join("torch/headeronly/version.h");
+    let text = std::fs::read_to_string(&header).map_err(|error| format!("{}: {error}", header.display()))?;
+    let part = |name: &str| {
+        let prefix = format!("#define TORCH_VERSION_{name} ");
+        let number = text.lines().find_map(|line| line.strip_prefix(&prefix)).map(str::trim);
+        number.ok_or_else(|| format!("{}: no TORCH_VERSION_{name}", header.display()))
+    };
+    Ok(format!("{}.{}.{}", part("MAJOR")?, part("MINOR")?, part("PATCH")?))
 }
 
 fn compiler(includes: &[PathBuf]) -> cc::Build {

@@ -61,7 +61,7 @@ pub struct Measured<'a> {
 
 /// Versions for the rows.
 pub fn versions() -> String {
-    concat!("pairmill ", env!("CARGO_PKG_VERSION"), "; torch 2.11.0").to_owned()
+    concat!("pairmill ", env!("CARGO_PKG_VERSION"), "; torch ", env!("PAIRMILL_TORCH_VERSION")).to_owned()
 }
 
 impl Record {

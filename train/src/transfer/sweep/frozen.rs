@@ -1,21 +1,25 @@
 //! Runs whose tower stays as it is: zero-shot heads and linear probes, over features that are computed once for all of
-//! them; and the probe that an LP-FT run begins with.
+//! them; and the probe that an LP-FT run begins with. Probes are fitted side by side, a core each: their matrices are too
+//! small to be divided, and threads that wait for each other cost more than they do.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::thread;
 use std::time::Instant;
 
+use crossbeam_channel::{bounded, unbounded};
 use pairmill_shards::results::Protocol;
 use tch::{Tensor, no_grad};
 
 use super::plan::{Point, Todo};
 use super::progress::Progress;
-use super::run::{Done, Failures, Shop};
+use super::run::{Done, Failures, Shop, on_cores};
 use crate::error::TrainError;
 use crate::eval::scores::{Scale, Scores};
 use crate::feed::Normalise;
 use crate::model::Mode;
 use crate::optim::{Schedule, Shape};
+use crate::torch::TorchError;
 use crate::transfer::classifier::{Classifier, Head};
 use crate::transfer::cohort::Cohort;
 use crate::transfer::config::Method;
@@ -64,37 +68,117 @@ pub(super) fn run(
         }
     }
     let set = shop.look_at(pictures, first, keys.into_iter().collect());
-    let table = FeatureTable::compute(&classifier, &set, first.config.transform.statistics)?;
+    let table =
+        on_cores(shop.cores, || FeatureTable::compute(&classifier, &set, first.config.transform.statistics))?;
     // The features are of all runs.
     let share_s = begun.elapsed().as_secs_f64() / points.len() as f64;
-    for point in points {
+    let mut record = |point: &Point, fitted: Fitted, seconds: f64| -> Result<(), TrainError> {
+        let begun = Instant::now();
+        let draw = shop.plan.draw(point);
+        let test = select(shop, point, &table, &draw.test)?;
+        classifier.head().take(&fitted.head)?;
+        let mut scores = Scores::new(num_classes);
+        let logits = no_grad(|| classifier.score(&test.values))?;
+        scores.add(&logits, &shop.plan.tasks[point.task].labels(&draw.test))?;
+        let seconds = share_s + seconds + begun.elapsed().as_secs_f64();
+        let val = fitted.val_acc1.map(|value| (value, draw.val.len() as u64));
+        let measured = Measured { test: &scores, val, start: None, mixed: &[], seconds: [seconds, seconds] };
+        let strength = fitted.strength;
+        shop.record(point, draw, Done { epochs: Vec::new(), chosen_epoch: None, strength, measured })?;
+        progress.finished(shop.plan, point, scores.acc1(Scale::Percent));
+        Ok(())
+    };
+    let (probes, others): (Vec<&Point>, Vec<&Point>) = points.into_iter().partition(|point| {
+        point.config.method != Method::ZeroShot && point.config.protocol == Protocol::Corrected
+    });
+    for point in others {
         if shop.stopped() {
             return Ok(None);
         }
         let begun = Instant::now();
-        let draw = shop.plan.draw(point);
-        let test = select(shop, point, &table, &draw.test)?;
-        let (head, strength, val) = match point.config.method {
-            Method::ZeroShot => (shop.heads.get(shop.plan, point, &model)?, None, None),
-            _ if point.config.protocol == Protocol::AsPublished => {
-                let zero = shop.heads.get(shop.plan, point, &model)?;
-                (published(shop, pictures, point, &classifier, &zero, draw, &test)?, None, None)
-            }
-            _ => {
-                let (head, strength, val_acc1) = probe(shop, point, &table, draw, num_classes)?;
-                (head, Some(strength), val_acc1.map(|value| (value, draw.val.len() as u64)))
-            }
-        };
-        classifier.head().take(&head)?;
-        let mut scores = Scores::new(num_classes);
-        let logits = no_grad(|| classifier.score(&test.values))?;
-        scores.add(&logits, &shop.plan.tasks[point.task].labels(&draw.test))?;
-        let seconds = share_s + begun.elapsed().as_secs_f64();
-        let measured = Measured { test: &scores, val, start: None, mixed: &[], seconds: [seconds, seconds] };
-        shop.record(point, draw, Done { epochs: Vec::new(), chosen_epoch: None, strength, measured })?;
-        progress.finished(shop.plan, point, scores.acc1(Scale::Percent));
+        let mut head = shop.heads.get(shop.plan, point, &model)?;
+        if point.config.method != Method::ZeroShot {
+            let draw = shop.plan.draw(point);
+            let test = select(shop, point, &table, &draw.test)?;
+            head = published(shop, pictures, point, &classifier, &head, draw, &test)?;
+        }
+        record(point, Fitted { head, strength: None, val_acc1: None }, begun.elapsed().as_secs_f64())?;
     }
-    Ok(Some(Vec::new()))
+    let planned =
+        of(todo.unit.points()).iter().filter(|point| point.config.method != Method::ZeroShot).count();
+    fit_all(shop, &table, &probes, planned, num_classes, &mut record)
+}
+
+/// What a run tests with.
+struct Fitted {
+    head: Head,
+    strength: Option<f64>,
+    val_acc1: Option<f64>,
+}
+
+impl Fitted {
+    fn fit(
+        train: &Features,
+        val: Option<&Features>,
+        num_classes: usize,
+        strengths: &[f64],
+    ) -> Result<Self, TorchError> {
+        let found = fit(train, val, num_classes, strengths, Limits::default())?;
+        let (strength, val_acc1) = (Some(found.strength), val.is_some().then_some(found.val_acc1));
+        Ok(Self { head: found.head, strength, val_acc1 })
+    }
+}
+
+/// Fits the probes of `points` and gives each to `record` when it is done. The number that was `planned` and not what is
+/// left of it decides how cores are divided, which decides how sums are rounded.
+fn fit_all(
+    shop: &Shop<'_>,
+    table: &FeatureTable,
+    points: &[&Point],
+    planned: usize,
+    num_classes: usize,
+    record: &mut dyn FnMut(&Point, Fitted, f64) -> Result<(), TrainError>,
+) -> Result<Failures, TrainError> {
+    let threads = if shop.device.is_cuda() { 1 } else { planned.clamp(1, shop.cores.get()) };
+    let inner = shop.cores.get() / threads;
+    thread::scope(|scope| {
+        // One probe's features wait while others are fitted.
+        let (give, jobs) = bounded::<(usize, Features, Option<Features>)>(1);
+        let (answer, answers) = unbounded();
+        for number in 0..threads {
+            let (jobs, answer) = (jobs.clone(), answer.clone());
+            let work = move || {
+                tch::set_num_threads(i32::try_from(inner).unwrap_or(1));
+                for (at, train, val) in jobs {
+                    let begun = Instant::now();
+                    let fitted = Fitted::fit(&train, val.as_ref(), num_classes, &points[at].config.strengths);
+                    // Nobody listening: another one has failed.
+                    if answer.send((at, fitted, begun.elapsed().as_secs_f64())).is_err() {
+                        return;
+                    }
+                }
+            };
+            let builder = thread::Builder::new().name(format!("probe-{number}"));
+            builder.spawn_scoped(scope, work).map_err(|error| TrainError::Transfer(error.to_string()))?;
+        }
+        drop((jobs, answer));
+        for (at, point) in points.iter().enumerate() {
+            if shop.stopped() {
+                return Ok(None);
+            }
+            let (train, val) = sets(shop, point, table, shop.plan.draw(point))?;
+            // Closed only when every thread has gone; then no answer comes either.
+            let _ = give.send((at, train, val));
+            for (at, fitted, seconds) in answers.try_iter() {
+                record(points[at], fitted?, seconds)?;
+            }
+        }
+        drop(give);
+        for (at, fitted, seconds) in answers {
+            record(points[at], fitted?, seconds)?;
+        }
+        Ok(Some(Vec::new()))
+    })
 }
 
 fn select(
@@ -106,21 +190,19 @@ fn select(
     table.select(keys, &shop.plan.tasks[point.task].labels(keys))
 }
 
-/// Head, strength and validation accuracy in percent.
-fn probe(
+/// The features that a probe is fitted to, and those that choose its strength.
+fn sets(
     shop: &Shop<'_>,
     point: &Point,
     table: &FeatureTable,
     draw: &Draw,
-    num_classes: usize,
-) -> Result<(Head, f64, Option<f64>), TrainError> {
+) -> Result<(Features, Option<Features>), TrainError> {
     let train = select(shop, point, table, &draw.train)?;
     let val = match draw.val.is_empty() {
         true => None,
         false => Some(select(shop, point, table, &draw.val)?),
     };
-    let found = fit(&train, val.as_ref(), num_classes, &point.config.strengths, Limits::default())?;
-    Ok((found.head, found.strength, val.is_some().then_some(found.val_acc1)))
+    Ok((train, val))
 }
 
 /// The head an LP-FT run begins with. `zero` is the study's start.
@@ -140,15 +222,15 @@ pub(super) fn probe_head(
     let pictures = &cohort.stream.pictures;
     if let Some(zero) = zero {
         let set = shop.look_at(pictures, point, draw.test.clone());
-        let table = FeatureTable::compute(classifier, &set, statistics)?;
+        let table = on_cores(shop.cores, || FeatureTable::compute(classifier, &set, statistics))?;
         let test = select(shop, point, &table, &draw.test)?;
         return published(shop, pictures, point, classifier, &zero, draw, &test);
     }
     let keys: BTreeSet<_> = draw.train.iter().chain(&draw.val).copied().collect();
     let set = shop.look_at(pictures, point, keys.into_iter().collect());
-    let table = FeatureTable::compute(classifier, &set, statistics)?;
-    let (head, _, _) = probe(shop, point, &table, draw, num_classes)?;
-    Ok(head)
+    let table = on_cores(shop.cores, || FeatureTable::compute(classifier, &set, statistics))?;
+    let (train, val) = sets(shop, point, &table, draw)?;
+    Ok(Fitted::fit(&train, val.as_ref(), num_classes, &point.config.strengths)?.head)
 }
 
 /// The study's probe with its defect: trained on one pass of augmented training features, then on the test's.

@@ -2,6 +2,7 @@
 //! through a text tower take longer than many a few-shot run.
 
 use std::fs;
+use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
 use pairmill_shards::atomic::{FileAction, FileError};
@@ -10,6 +11,7 @@ use pairmill_tokens::Tokenizer;
 use tch::{Kind, Tensor, no_grad};
 
 use super::plan::{Plan, Point};
+use super::run::on_cores;
 use crate::checkpoint::{restore, tensors};
 use crate::error::TrainError;
 use crate::eval::zero_shot::zero_shot_head;
@@ -26,17 +28,18 @@ const BIAS: &str = "head.bias";
 #[derive(Debug)]
 pub struct Heads {
     folder: PathBuf,
+    cores: NonZeroUsize,
     tokenizer: Tokenizer,
 }
 
 impl Heads {
-    /// Kept in `folder`.
+    /// Kept in `folder`, made on `cores`.
     ///
     /// # Errors
     /// When the tokenizer's table is damaged.
-    pub fn new(folder: &Path) -> Result<Self, TrainError> {
+    pub fn new(folder: &Path, cores: NonZeroUsize) -> Result<Self, TrainError> {
         let tokenizer = Tokenizer::new().map_err(|error| TorchError(error.to_string()))?;
-        Ok(Self { folder: folder.to_path_buf(), tokenizer })
+        Ok(Self { folder: folder.to_path_buf(), cores, tokenizer })
     }
 
     /// The head of a run, from the folder or from `model`, the run's source.
@@ -71,11 +74,12 @@ impl Heads {
             return Ok(head);
         }
         let truncation = Rules::of(protocol).truncation;
-        let head = no_grad(|| -> Result<Head, TrainError> {
-            let directions =
-                zero_shot_head(model, &self.tokenizer, truncation, prompts, &point.config.templates)?;
+        let templates = &point.config.templates;
+        let make = || -> Result<Head, TrainError> {
+            let directions = zero_shot_head(model, &self.tokenizer, truncation, prompts, templates)?;
             Ok(Head::zero_shot(&directions, model.logit_scale())?)
-        })?;
+        };
+        let head = on_cores(self.cores, || no_grad(make))?;
         let created = |error| FileError::new(&self.folder, FileAction::Create, error);
         fs::create_dir_all(&self.folder).map_err(created)?;
         tensors::save(&named(&head), &path)?;

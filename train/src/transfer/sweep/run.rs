@@ -146,9 +146,10 @@ pub fn run(
     stop: &AtomicBool,
 ) -> Result<Outcome, TrainError> {
     let cores = cores(runtime.threads);
-    // Of this thread, which makes heads and features; runs have threads of their own.
-    tch::set_num_threads(i32::try_from(cores.get()).unwrap_or(1));
-    let heads = Heads::new(&folder.join(HEADS))?;
+    // Of this thread, which only hands batches on: the runs have threads of their own, and the threads that wait for this
+    // one to need them would take their cores.
+    tch::set_num_threads(1);
+    let heads = Heads::new(&folder.join(HEADS), cores)?;
     let keep_every = Duration::from_secs(runtime.keep_s);
     let shop = Shop { plan, heads, folder: folder.to_path_buf(), device, cores, keep_every, stop };
     for point in &plan.points {
@@ -191,6 +192,14 @@ pub fn run(
         }
     }
     Ok(outcome)
+}
+
+/// Does `work`, which takes a tower through many images or prompts, with this thread's operations on all `cores`.
+pub(super) fn on_cores<T>(cores: NonZeroUsize, work: impl FnOnce() -> T) -> T {
+    tch::set_num_threads(i32::try_from(cores.get()).unwrap_or(1));
+    let done = work();
+    tch::set_num_threads(1);
+    done
 }
 
 /// Cores to use where the user says `threads`.
