@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Instant;
 
-use crossbeam_channel::{bounded, unbounded};
+use crossbeam_channel::bounded;
 use pairmill_shards::results::Protocol;
 use tch::{Tensor, no_grad};
 
@@ -144,7 +144,8 @@ fn fit_all(
     thread::scope(|scope| {
         // One probe's features wait while others are fitted.
         let (give, jobs) = bounded::<(usize, Features, Option<Features>)>(1);
-        let (answer, answers) = unbounded();
+        // Room for all of them: nobody waits to answer.
+        let (answer, answers) = bounded(points.len().max(1));
         for number in 0..threads {
             let (jobs, answer) = (jobs.clone(), answer.clone());
             let work = move || {
