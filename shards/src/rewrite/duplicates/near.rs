@@ -15,7 +15,7 @@ const BAND_BITS: u32 = 16;
 /// The greatest distance that is looked for: beyond it nearly everything would be looked at.
 pub const MAX_DISTANCE: u32 = 15;
 
-/// Hashes by number, each once. About 32 bytes in the bands and 20 to 40 in the table for each.
+/// Hashes by number, each once. 32 to 64 bytes in the bands and 19 to 39 in the table for each.
 #[derive(Debug)]
 pub(super) struct NearIndex {
     distance: u32,
