@@ -112,7 +112,8 @@ mod tests {
         let greatest = (0..64).max_by(|a, b| values[*a].total_cmp(&values[*b]));
         // Diagonal 1 has (0, 1) and (1, 0), diagonal 2 (0, 2), (1, 1), (2, 0).
         assert_eq!(greatest, Some(4));
-        assert!((values[4] - 100.0 * 16.0).abs() < 20.0, "{}", values[4]);
+        // Orthonormal: the wave's own length, 100 times the root of half the pixels.
+        assert!((values[4] - 100.0 * 512.0_f64.sqrt()).abs() < 5.0, "{}", values[4]);
     }
 
     #[test]

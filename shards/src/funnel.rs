@@ -52,9 +52,9 @@ mod tests {
 
     #[test]
     fn lines_stand_below_each_other() {
-        let step = RuleCount { rule: "duplicate_image".to_owned(), rows_in: 2_000, dropped: 5 };
+        let step = RuleCount { rule: "duplicate_image".to_owned(), rows_in: 2_000, dropped: 8 };
         assert_eq!(total("samples in", 2_000), "samples in                     2,000");
-        assert_eq!(step.to_string(), "- duplicate_image                  5    0.3%  left 1,995");
-        assert_eq!(step.table_row(), "| dropped by `duplicate_image` | 5 (0.3% of what it saw) |");
+        assert_eq!(step.to_string(), "- duplicate_image                  8    0.4%  left 1,992");
+        assert_eq!(step.table_row(), "| dropped by `duplicate_image` | 8 (0.4% of what it saw) |");
     }
 }
