@@ -82,9 +82,9 @@ enum DuplicateRule {
     Near { distance: u32 },
 }
 
-/// Bits of 64 that copies of a picture may differ in: of 200 photographs, 97 to 100 % of copies (JPEG at quality 10 to
-/// 95, WebP, PNG, 64 to 1,024 pixels) differ in no more, and no two photographs in fewer than
-/// 14 (pixels/examples/near_duplicates.rs). Each bit more multiplies chance hits among millions by about ten.
+/// Bits of 64 that copies of a picture may differ in. Of 200 photographs, every copy as JPEG of quality 10 to 95, as WebP,
+/// or of 64 to 1,024 pixels differs in no more, and no two photographs in fewer than 14
+/// (pixels/examples/near_duplicates.rs). Each two bits more multiply the chance hits among millions by about a hundred.
 const NEAR: u32 = 4;
 
 impl FromStr for DuplicateRule {
