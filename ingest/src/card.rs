@@ -14,7 +14,9 @@ use std::thread::JoinHandle;
 
 use pairmill_shards::atomic::write_atomic;
 use pairmill_shards::folder::PAIRMILL_FOLDER;
-use pairmill_shards::words::{grouped, hex, percent};
+use pairmill_shards::funnel::CARD_FORMAT;
+pub use pairmill_shards::funnel::{CARD_FILE, CARD_TEXT_FILE, RuleCount};
+use pairmill_shards::words::{grouped, hex};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
@@ -24,12 +26,6 @@ use crate::filter::{FilterConfig, Funnel, SubsetConfig};
 use crate::output::Segment;
 use crate::progress::Account;
 
-/// Name of the card for programs, in `_pairmill/`.
-pub const CARD_FILE: &str = "card.json";
-/// Name of the card for people, beside the shards.
-pub const CARD_TEXT_FILE: &str = "DATASET.md";
-/// Version of the card's layout.
-const CARD_FORMAT: u32 = 1;
 /// Bytes of an input file hashed at a time.
 const HASH_BUFFER_BYTES: usize = 1 << 20;
 
@@ -91,17 +87,6 @@ pub struct HashedInput {
     pub sha256: String,
 }
 
-/// What one rule did.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct RuleCount {
-    /// Its word.
-    pub rule: String,
-    /// Rows it saw.
-    pub rows_in: u64,
-    /// Rows it dropped.
-    pub dropped: u64,
-}
-
 impl Card {
     /// The card of a finished run.
     pub fn new(
@@ -112,11 +97,6 @@ impl Card {
         account: &Account,
     ) -> Self {
         let manners = config.source.name.map(|source| source.manners());
-        let rules = funnel.steps().map(|(rule, rows_in, dropped)| RuleCount {
-            rule: rule.as_str().to_owned(),
-            rows_in,
-            dropped,
-        });
         let failures = &account.outcomes.failures;
         Self {
             first_shard: segment.first_shard,
@@ -128,7 +108,7 @@ impl Card {
             filter: config.filter.clone(),
             subset: config.subset,
             rows_in: funnel.rows_in,
-            rules: rules.collect(),
+            rules: funnel.steps().collect(),
             not_applied: funnel.not_applied().map(|rule| rule.as_str().to_owned()).collect(),
             rows_kept: funnel.kept(),
             pictures: account.outcomes.successes,
@@ -168,10 +148,8 @@ impl Card {
         }
         let _ = writeln!(text, "| | rows |\n|---|---:|");
         let _ = writeln!(text, "| in the files | {} |", grouped(self.rows_in));
-        for RuleCount { rule, rows_in, dropped } in &self.rules {
-            let share = percent(*dropped, *rows_in);
-            let _ =
-                writeln!(text, "| dropped by `{rule}` | {} ({share} of what it saw) |", grouped(*dropped));
+        for rule in &self.rules {
+            let _ = writeln!(text, "{}", rule.table_row());
         }
         for rule in &self.not_applied {
             let _ = writeln!(text, "| `{rule}` not applied: no column for it | |");

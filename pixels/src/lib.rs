@@ -4,7 +4,7 @@
 //! In flow order: [`sniff`] names the format by content, [`probe`] reads the header only, [`Limits`] refuse what it
 //! should not promise, the size gates refuse what the user does not want, and [`Transformer`] decodes, resizes and
 //! encodes. [`Cropper`] is the other way out: a square of RGB
-//! pixels for training, nothing encoded, on which [`Op`] plays and which [`Normalisation`] turns into floats. Sizes, rounding, borders and matting are img2dataset's; see [`TransformConfig`] for what is ours.
+//! pixels for training, nothing encoded, on which [`Op`] plays and which [`Normalisation`] turns into floats. [`perceptual_hash`] tells near-duplicates. Sizes, rounding, borders and matting are img2dataset's; see [`TransformConfig`] for what is ours.
 //!
 //! ```
 //! use pairmill_pixels::{PixelError, ResizeMode, TransformConfig, Transformer};
@@ -29,6 +29,7 @@ mod header;
 pub mod hostile;
 mod jpeg;
 mod normalise;
+mod perceptual;
 mod raster;
 mod resize;
 mod sheet;
@@ -46,6 +47,7 @@ pub use error::PixelError;
 pub use format::{Format, sniff};
 pub use header::{Header, probe};
 pub use normalise::{Normalisation, NormaliseTable};
+pub use perceptual::perceptual_hash;
 pub use raster::{Rgb8, Rgb8Mut};
 pub use resize::resize_rgb;
 pub use sheet::{SheetConfig, sheet};

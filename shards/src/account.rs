@@ -51,6 +51,8 @@ pub struct Account {
     pub bytes: BTreeMap<&'static str, u64>,
     /// Bytes fetched, where the stats say so.
     pub fetched_bytes: Option<u64>,
+    /// Rows that share the fetch of an earlier row of their URL, where the stats say so.
+    pub fetches_saved: u64,
     /// Seconds from the first shard's start to the last one's end.
     pub wall_s: Option<f64>,
     /// Images per shard.
@@ -257,6 +259,7 @@ impl Ledger {
                 (Some(a), Some(b)) => Some(a.saturating_add(b)),
                 (a, b) => a.or(b),
             };
+            self.account.fetches_saved = self.account.fetches_saved.saturating_add(stats.fetches_saved);
             let (start, end) = self.times.unwrap_or((stats.start_time, stats.end_time));
             self.times = Some((start.min(stats.start_time), end.max(stats.end_time)));
         }

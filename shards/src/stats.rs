@@ -111,6 +111,8 @@ pub struct ShardStats {
     pub fetched_bytes: Option<u64>,
     /// Bytes of the encoded images in the shard (Pairmill).
     pub image_bytes: Option<u64>,
+    /// Rows that took what was fetched for an earlier row of the same URL (Pairmill).
+    pub fetches_saved: u64,
 }
 
 /// Why a stats file cannot be used.
@@ -206,6 +208,7 @@ impl ShardStats {
         };
         self.fetched_bytes = add(self.fetched_bytes, other.fetched_bytes);
         self.image_bytes = add(self.image_bytes, other.image_bytes);
+        self.fetches_saved = self.fetches_saved.saturating_add(other.fetches_saved);
     }
 
     /// The file's text: `json.dumps(indent=4)`, img2dataset's keys in its order, then ours.
@@ -246,6 +249,9 @@ impl ShardStats {
         }
         fields.extend(self.fetched_bytes.map(|n| ("fetched_bytes", int(n))));
         fields.extend(self.image_bytes.map(|n| ("image_bytes", int(n))));
+        if self.fetches_saved > 0 {
+            fields.push(("fetches_saved", int(self.fetches_saved)));
+        }
         dumps_indented(&Json::Object(fields.into_iter().map(|(k, v)| (k.to_owned(), v)).collect()))
     }
 
@@ -329,6 +335,9 @@ impl ShardStats {
                 *slot = Some(int(key)?);
             }
         }
+        if object.contains_key("fetches_saved") {
+            stats.fetches_saved = int("fetches_saved")?;
+        }
         Ok(stats)
     }
 }
@@ -348,6 +357,7 @@ mod tests {
         stats.fetch_ms = FetchMs::of(&mut [30.0, 10.0, 20.0, 40.0]);
         stats.fetched_bytes = Some(123);
         stats.image_bytes = Some(99);
+        stats.fetches_saved = 2;
         stats
     }
 
@@ -376,7 +386,8 @@ mod tests {
         "p99": 40.0
     },
     "fetched_bytes": 123,
-    "image_bytes": 99
+    "image_bytes": 99,
+    "fetches_saved": 2
 }"#;
         assert_eq!(sample().to_json(), expected);
         assert_eq!(ShardStats::parse(Path::new("x"), expected.as_bytes()).unwrap(), sample());
@@ -417,7 +428,7 @@ mod tests {
         sum.merge(&ShardStats { start_time: 1.0, ..sample() });
         assert_eq!((sum.count, sum.successes, sum.start_time), (8, 4, 1.0));
         assert_eq!(sum.failure_classes[&FailureClass::TooSmall], 2);
-        assert_eq!(sum.fetched_bytes, Some(246));
+        assert_eq!((sum.fetched_bytes, sum.fetches_saved), (Some(246), 4));
         assert_eq!(sum.fetch_ms, None);
     }
 

@@ -42,6 +42,8 @@ fn config(inputs: &[PathBuf], output: &Path, choice: Choice) -> RewriteConfig {
         output: output.to_owned(),
         layout: KeyLayout::new(7, 5).unwrap(),
         choice,
+        duplicates: None,
+        threads: 1,
         shuffle: None,
         bucket_bytes: 1 << 30,
         end_marker: EndMarker::Required,
@@ -49,7 +51,7 @@ fn config(inputs: &[PathBuf], output: &Path, choice: Choice) -> RewriteConfig {
 }
 
 fn run(config: &RewriteConfig) -> Rewritten {
-    rewrite(config, &mut |_, _| {}).unwrap()
+    rewrite(config, &mut |_| {}).unwrap()
 }
 
 /// Captions in the order of the shards; every `json` must name the key of its sample.
@@ -143,7 +145,7 @@ fn what_would_be_lost_is_refused() {
     let dir = tempfile::tempdir().unwrap();
     let inputs = make_tars(&dir.path().join("a"), "a", &[4]);
     let other = make_tars(&dir.path().join("b"), "b", &[4]);
-    let refused = |config: &RewriteConfig| rewrite(config, &mut |_, _| {}).unwrap_err();
+    let refused = |config: &RewriteConfig| rewrite(config, &mut |_| {}).unwrap_err();
     let own = refused(&config(&inputs, &dir.path().join("a"), Choice::All));
     assert!(matches!(own, RewriteError::OwnFolder { .. }), "{own}");
     let taken = refused(&config(&inputs, &dir.path().join("b"), Choice::All));

@@ -1,7 +1,8 @@
-//! The reading commands by URL say what they say of the same files on disk.
+//! The commands by URL say and write what they say and write of the same files on disk.
 #![cfg(feature = "cli")]
 #![allow(clippy::unwrap_used, reason = "test code")]
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -88,11 +89,100 @@ fn damage_and_absence_are_named_by_url() {
         (vec!["stat", "s3://bucket/other"], "s3://bucket/other: no shards here"),
         (vec!["verify", "s3://nowhere/x"], "s3://nowhere/x: there is no such bucket"),
         (vec!["head", "s5://bucket/x.tar"], "`s5://` is no place for shards"),
-        (vec!["subset", "s3://bucket/set", "--size", "1", "--out", "never"], "not a local path"),
+        (
+            vec!["subset", "s3://bucket/set", "--size", "1", "--out", "s3://bucket/set"],
+            "an input's own folder",
+        ),
+        (
+            vec!["subset", "s3://bucket/set", "--size", "9", "--out", "s3://bucket/new"],
+            "s3://bucket/set/00000.tar: ",
+        ),
+        (vec!["convert", "s3://bucket/set", "https://127.0.0.1/x"], "write to s3://"),
     ] {
         let output = run(&s3, temp.path(), &arguments);
         let text = err(&output);
         assert_eq!(output.status.code(), Some(2), "{arguments:?}: {text}");
         assert!(text.contains(words) && text.trim_end().lines().count() == 1, "{arguments:?}: {text}");
     }
+}
+
+/// Names and bytes of what lies under `prefix` but for what holds the time, the place or a lease.
+fn put_up(s3: &S3, prefix: &str) -> BTreeMap<String, Vec<u8>> {
+    let mut found = s3.objects(prefix);
+    assert!(!found.contains_key("_pairmill/lock"), "the lease was not given back");
+    found.retain(|name, _| {
+        !name.ends_with("_stats.json") && !name.starts_with("_pairmill/") && name != "DATASET.md"
+    });
+    found
+}
+
+fn on_disk(folder: &Path) -> BTreeMap<String, Vec<u8>> {
+    let files =
+        fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).filter(|path| path.is_file());
+    let name = |path: &Path| path.file_name().unwrap().to_str().unwrap().to_owned();
+    let mut found: BTreeMap<_, _> = files.map(|path| (name(&path), fs::read(&path).unwrap())).collect();
+    found.retain(|name, _| !name.ends_with("_stats.json") && name != "DATASET.md");
+    found
+}
+
+#[test]
+fn new_shards_go_up_whole_and_are_what_they_are_on_disk() {
+    let (s3, url, folder) = served();
+    let (temp, here) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    s3.fail(|asked| (asked.number % 5 == 0).then_some(Fault::Status(503)));
+    let done = |arguments: &[&str]| {
+        let output = run(&s3, temp.path(), arguments);
+        assert!(output.status.success(), "{arguments:?}: {}", err(&output));
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let path = |name: &str| here.path().join(name).to_str().unwrap().to_owned();
+    for (name, arguments) in [
+        ("subset", vec!["subset", "--size", "5", "--number-sample-per-shard", "2", "--shuffle", "3"]),
+        ("once", vec!["subset", "--drop-duplicate-images", "exact", "--number-sample-per-shard", "3"]),
+        ("reshard", vec!["reshard", "--number-sample-per-shard", "4"]),
+        ("convert", vec!["convert"]),
+    ] {
+        let out = if name == "convert" { vec![] } else { vec!["--out"] };
+        let (local, remote) = (path(name), s3.url(name));
+        let by_path = [&arguments[..], &[&folder], &out, &[&local]].concat();
+        let by_url = [&arguments[..], &[&url], &out, &[&remote]].concat();
+        assert_eq!(done(&by_path), done(&by_url));
+        assert_eq!(put_up(&s3, name), on_disk(Path::new(&local)), "{name}");
+        assert!(s3.objects(name).keys().any(|object| object.ends_with("_stats.json")), "{name}");
+    }
+    // Parquet image shards by URL, from where they were converted to.
+    assert_eq!(
+        done(&["reshard", &s3.url("convert"), "--out", &path("again"), "--number-sample-per-shard", "4"])
+            .lines()
+            .count(),
+        1
+    );
+    assert_eq!(on_disk(Path::new(&path("again")))["00000.tar"], put_up(&s3, "reshard")["00000.tar"]);
+
+    // What is finished stays, the rest is made; other settings are refused.
+    let before = put_up(&s3, "subset");
+    for name in ["subset/00001_stats.json", "subset/00001.tar"] {
+        s3.remove(name);
+    }
+    let again = ["subset", &url, "--size", "5", "--number-sample-per-shard", "2", "--shuffle", "3", "--out"];
+    let said = done(&[&again[..], &[&s3.url("subset")]].concat());
+    assert!(said.contains("3 shards, 2 of them found"), "{said}");
+    assert_eq!(put_up(&s3, "subset"), before);
+    let other = run(&s3, temp.path(), &["reshard", &url, "--out", &s3.url("subset")]);
+    let refused = err(&other);
+    assert!(
+        other.status.code() == Some(2) && refused.contains("s3://bucket/subset: holds shards of other"),
+        "{refused}"
+    );
+
+    // Indexes lie beside the tars.
+    let indexed = done(&["index", &url]);
+    let copy = path("copy");
+    fs::create_dir(&copy).unwrap();
+    for (name, bytes) in served().0.objects("set") {
+        fs::write(Path::new(&copy).join(name), bytes).unwrap();
+    }
+    assert_eq!(done(&["index", &copy]), indexed);
+    assert_eq!(put_up(&s3, "set"), on_disk(Path::new(&copy)));
+    assert_eq!(fs::read_dir(temp.path()).unwrap().count(), 0, "left in the folder for temporary files");
 }

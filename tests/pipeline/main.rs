@@ -10,4 +10,5 @@
 mod faults;
 mod formats;
 mod imagenet;
+mod shared;
 mod tokens;

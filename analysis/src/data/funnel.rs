@@ -117,7 +117,7 @@ impl Funnel {
     }
 }
 
-/// Rows that the rules of a source left out before the shards, by the dataset card (FORMAT.md, `card.json`); of a
+/// Rows or samples that rules left out, by the dataset card (FORMAT.md, `card.json`); of a
 /// folder without one, none.
 fn read_card(folder: &Path) -> Result<Vec<Step>, DataError> {
     #[derive(Deserialize)]
@@ -146,7 +146,7 @@ fn read_card(folder: &Path) -> Result<Vec<Step>, DataError> {
         match steps.iter_mut().find(|step| step.name == count.rule) {
             Some(step) => step.rows += count.dropped,
             None => steps.push(Step {
-                meaning: "left out by a rule of the source, before fetching".to_owned(),
+                meaning: "left out by a rule (DATASET.md)".to_owned(),
                 name: count.rule,
                 rows: count.dropped,
             }),

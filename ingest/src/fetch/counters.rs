@@ -27,7 +27,7 @@ macro_rules! counters {
 }
 
 counters! {
-    /// Rows handed over, fetched or failed.
+    /// Rows handed over, fetched or failed; rows that share a fetch count as one.
     rows,
     /// Bytes of bodies received, of failed rows too.
     bytes,

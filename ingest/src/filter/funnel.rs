@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use pairmill_shards::words::{grouped, percent};
+use pairmill_shards::funnel::{RuleCount, total};
 
 macro_rules! rules {
     ($($(#[$doc:meta])* $variant:ident = $word:literal;)*) => {
@@ -137,12 +137,12 @@ impl Funnel {
     }
 
     /// The rules that were applied, each with the rows it saw and the rows it dropped.
-    pub fn steps(&self) -> impl Iterator<Item = (Rule, u64, u64)> + '_ {
+    pub fn steps(&self) -> impl Iterator<Item = RuleCount> + '_ {
         let mut left = self.rows_in;
         Rule::ALL.iter().filter(|rule| self.active[**rule as usize]).map(move |&rule| {
-            let (seen, dropped) = (left, self.dropped(rule));
+            let (rows_in, dropped) = (left, self.dropped(rule));
             left -= dropped;
-            (rule, seen, dropped)
+            RuleCount { rule: rule.as_str().to_owned(), rows_in, dropped }
         })
     }
 }
@@ -150,14 +150,13 @@ impl Funnel {
 impl fmt::Display for Funnel {
     /// One line a rule: dropped rows, their share of what the rule saw, and what is left.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:<20} {:>15}", "rows in", grouped(self.rows_in))?;
-        for (rule, seen, dropped) in self.steps() {
-            let (gone, left) = (grouped(dropped), grouped(seen - dropped));
-            write!(f, "\n- {:<18} {gone:>15}  {:>6}  left {left}", rule.as_str(), percent(dropped, seen))?;
+        f.write_str(&total("rows in", self.rows_in))?;
+        for step in self.steps() {
+            write!(f, "\n{step}")?;
         }
         for rule in self.not_applied() {
             write!(f, "\n- {:<18} {:>15}  the table has no column for it", rule.as_str(), "not applied")?;
         }
-        write!(f, "\n{:<20} {:>15}", "rows kept", grouped(self.kept()))
+        write!(f, "\n{}", total("rows kept", self.kept()))
     }
 }

@@ -71,7 +71,10 @@ impl Assembly {
         self.stats.record(row.outcome.result.as_ref().err());
         *self.stats.fetched_bytes.get_or_insert(0) += row.fetched_bytes;
         *self.stats.image_bytes.get_or_insert(0) += size;
-        self.fetch_ms.push(f64::from(row.fetch_ms));
+        match row.fetch_ms {
+            Some(ms) => self.fetch_ms.push(f64::from(ms)),
+            None => self.stats.fetches_saved += 1,
+        }
         if row.row == self.next {
             self.write(row)?;
         } else {

@@ -101,12 +101,14 @@ impl FeedStage<'_> {
             }
             let Some(block) = source.next_block()? else { return Ok(true) };
             counters.rows_read(block.rows.num_rows() as u64);
-            let shard = Arc::new(OpenShard::new(slot, id, block.rows, block.retry_of, self.layout));
+            let shard = OpenShard::new(slot, id, block.rows, block.retry_of, self.layout);
+            let shard = Arc::new(if block.images.is_none() { shard.shared() } else { shard });
+            let later = shard.all_sharers();
             slot += 1;
             if !open.open(shard.clone(), stopped) {
                 return Ok(false);
             }
-            for row in 0..shard.len() {
+            for row in (0..shard.len()).filter(|row| !later.contains(row)) {
                 let ticket = shard.ticket(row);
                 let sent = match &block.images {
                     Some(images) => onward.bodies.send(self.local(images, ticket, row)?).is_ok(),

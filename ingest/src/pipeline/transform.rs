@@ -1,4 +1,5 @@
-//! Bytes of one row to what its shard keeps: hash, verify, decode, resize, encode. Runs on the worker threads.
+//! Bytes of one row, or of all rows of a shard that have its URL, to what the shard keeps: hash, verify, decode, resize,
+//! encode. Runs on the worker threads.
 
 use std::sync::Arc;
 
@@ -9,7 +10,7 @@ use pairmill_shards::table::{HashKind, ImageSize, RowOutcome, message};
 
 use super::shard::{OpenShard, OpenShards, split_ticket};
 use crate::error::IngestError;
-use crate::fetch::{Body, Fetched};
+use crate::fetch::Fetched;
 use crate::progress::Counters;
 
 /// What became of one row, on its way to the shard.
@@ -23,9 +24,9 @@ pub struct Processed {
     pub outcome: RowOutcome,
     /// The encoded image of a success.
     pub image: Option<Vec<u8>>,
-    /// Time the fetch took.
-    pub fetch_ms: u32,
-    /// Size of the body, failures after the fetch included.
+    /// Time the fetch took; `None` where it was another row's.
+    pub fetch_ms: Option<u32>,
+    /// Size of the body, failures after the fetch included; 0 where it was fetched for another row.
     pub fetched_bytes: u64,
 }
 
@@ -58,69 +59,91 @@ impl TransformStage {
             let (slot, row) = split_ticket(answer.ticket);
             // A shard closes only after all its rows, so a miss means the run was stopped.
             let Some(shard) = open.get(slot) else { continue };
-            let fetch_ms = answer.fetch_ms;
-            let fetched_bytes = answer.result.as_ref().map_or(0, |body| body.bytes.len() as u64);
-            let (outcome, image) = self.outcome(&mut transformer, &shard, row, answer);
+            let rows: Vec<u32> = std::iter::once(row).chain(shard.sharers(row).iter().copied()).collect();
+            let Fetched { result, attempts, fetch_ms, final_url, .. } = answer;
+            let fetched_bytes = result.as_ref().map_or(0, |body| body.bytes.len() as u64);
+            let hash = match (&result, self.hash) {
+                (Ok(body), Some(kind)) => Some(kind.hex_digest(&body.bytes)),
+                _ => None,
+            };
+            // Each row has its own promise.
+            let keeps = |row: u32| match &self.verify_column {
+                Some(column) => {
+                    shard.text(column, row).is_some_and(|promised| hash.as_deref() == Some(promised))
+                }
+                None => true,
+            };
+            // The bytes are looked at once, whoever shares them, and not at all if they are nobody's.
+            let looked = result.and_then(|body| match rows.iter().any(|row| keeps(*row)) {
+                true => transformer.transform(&body.bytes).map_err(|error| failure(&error)).map(Some),
+                false => Ok(None),
+            });
             counters.row_decoded();
-            if processed.send(Processed { shard, row, outcome, image, fetch_ms, fetched_bytes }).is_err() {
-                break;
+            let mut left = Some(looked);
+            for (at, &row) in rows.iter().enumerate() {
+                // A copy for all but the last, made when the queue has room for it.
+                let looked = if at + 1 == rows.len() { left.take() } else { left.clone() };
+                let result = match looked {
+                    Some(Ok(Some(picture))) if keeps(row) => Ok(picture),
+                    Some(Err(failure)) => Err(failure),
+                    _ => Err(Failure::new(FailureClass::HashMismatch, message::HASH_MISMATCH)),
+                };
+                // What it cost stands with the row it was fetched for.
+                let is_shared = at > 0;
+                let (outcome, image) = outcome(&shard, row, result, hash.clone());
+                let done = Processed {
+                    outcome: RowOutcome {
+                        final_url: final_url.clone(),
+                        attempts: if is_shared { 0 } else { attempts },
+                        ..outcome
+                    },
+                    shard: Arc::clone(&shard),
+                    row,
+                    image,
+                    fetch_ms: (!is_shared).then_some(fetch_ms),
+                    fetched_bytes: if is_shared { 0 } else { fetched_bytes },
+                };
+                if processed.send(done).is_err() {
+                    return Ok(());
+                }
             }
         }
         Ok(())
     }
+}
 
-    fn outcome(
-        &self,
-        transformer: &mut Transformer,
-        shard: &OpenShard,
-        row: u32,
-        answer: Fetched,
-    ) -> (RowOutcome, Option<Vec<u8>>) {
-        let mut outcome = RowOutcome {
-            key: shard.key(row),
-            result: Ok(ImageSize::default()),
-            exif: None,
-            hash: None,
-            final_url: answer.final_url,
-            attempts: answer.attempts,
-            retry_of: shard.retry_of.as_ref().and_then(|keys| keys.get(row as usize).cloned()),
-        };
-        let image = match answer.result.and_then(|body| self.transform(transformer, shard, row, &body)) {
-            Ok((transformed, hash)) => {
-                outcome.result = Ok(ImageSize {
-                    width: transformed.width,
-                    height: transformed.height,
-                    original_width: transformed.original_width,
-                    original_height: transformed.original_height,
-                });
-                outcome.exif = transformed.exif;
-                outcome.hash = hash;
-                Some(transformed.image)
-            }
-            Err(failure) => {
-                outcome.result = Err(failure);
-                None
-            }
-        };
-        (outcome, image)
-    }
-
-    fn transform(
-        &self,
-        transformer: &mut Transformer,
-        shard: &OpenShard,
-        row: u32,
-        body: &Body,
-    ) -> Result<(Transformed, Option<String>), Failure> {
-        let hash = self.hash.map(|kind| kind.hex_digest(&body.bytes));
-        if let Some(column) = &self.verify_column {
-            let promised = shard.text(column, row);
-            if promised.is_none_or(|promised| hash.as_deref() != Some(promised)) {
-                return Err(Failure::new(FailureClass::HashMismatch, message::HASH_MISMATCH));
-            }
+/// Sidecar and JSON of a row, and its image.
+fn outcome(
+    shard: &OpenShard,
+    row: u32,
+    result: Result<Transformed, Failure>,
+    hash: Option<String>,
+) -> (RowOutcome, Option<Vec<u8>>) {
+    let mut outcome = RowOutcome {
+        key: shard.key(row),
+        result: Ok(ImageSize::default()),
+        exif: None,
+        hash: None,
+        final_url: None,
+        attempts: 0,
+        retry_of: shard.retry_of.as_ref().and_then(|keys| keys.get(row as usize).cloned()),
+    };
+    match result {
+        Ok(transformed) => {
+            outcome.result = Ok(ImageSize {
+                width: transformed.width,
+                height: transformed.height,
+                original_width: transformed.original_width,
+                original_height: transformed.original_height,
+            });
+            outcome.exif = transformed.exif;
+            outcome.hash = hash;
+            (outcome, Some(transformed.image))
         }
-        let transformed = transformer.transform(&body.bytes).map_err(|error| failure(&error))?;
-        Ok((transformed, hash))
+        Err(failure) => {
+            outcome.result = Err(failure);
+            (outcome, None)
+        }
     }
 }
 

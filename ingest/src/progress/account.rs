@@ -18,6 +18,8 @@ pub struct Account {
     pub fetched_bytes: u64,
     /// Bytes of the images in the shards, as far as the stats say.
     pub image_bytes: u64,
+    /// Rows that shared the fetch of another row with their URL.
+    pub fetches_saved: u64,
     /// Shards added.
     pub shards: u64,
     /// Flaws of the table that cost no row; of the rows that this run read.
@@ -32,6 +34,7 @@ impl Account {
         self.outcomes.add_stats(stats);
         self.fetched_bytes += stats.fetched_bytes.unwrap_or(0);
         self.image_bytes += stats.image_bytes.unwrap_or(0);
+        self.fetches_saved += stats.fetches_saved;
         self.shards += 1;
         let (start, end) = self.span.unwrap_or((stats.start_time, stats.end_time));
         self.span = Some((start.min(stats.start_time), end.max(stats.end_time)));
@@ -71,6 +74,13 @@ impl Account {
                 "{} failures ({} of rows) may pass on another try: `pairmill-ingest retry --class transient FOLDER`.",
                 grouped(transient),
                 percent(transient, *rows)
+            ));
+        }
+        if self.fetches_saved > 0 {
+            notes.push(format!(
+                "{} rows ({} of all) have the URL of an earlier row of their shard, whose fetch was theirs too.",
+                grouped(self.fetches_saved),
+                percent(self.fetches_saved, *rows)
             ));
         }
         notes.extend(flaws(self.oddities));

@@ -54,7 +54,8 @@ pub(super) fn wit() -> Manners {
                 "--contact is needed: Wikimedia answers 403 to a user agent without one",
                 "svg, gif and tiff are dropped by mime_type; [filter] mime_types with image/svg+xml has svg drawn by \
                  the server",
-                "a picture that recurs with another caption is fetched again; [filter] duplicate_url keeps its first",
+                "a picture that recurs within a shard, with another caption, is fetched once and stands there under each; \
+                 [filter] duplicate_url keeps its first",
             ],
         },
     }

@@ -2,14 +2,17 @@
 
 use std::collections::BTreeMap;
 use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use anyhow::bail;
 use clap::Args;
 
 use super::ShardArgs;
 use super::output::{Output, complain};
+use super::staging::Staging;
+use crate::folder::{SIZES_FILE, ShardFile};
 use crate::index::{IndexError, dali, energon, sizes};
+use crate::storage::Location;
 use crate::tar::MappedTar;
 use crate::words::grouped;
 
@@ -34,41 +37,98 @@ pub struct IndexArgs {
     sizes: bool,
 }
 
+impl IndexArgs {
+    fn all(&self) -> bool {
+        !(self.dali || self.energon || self.sizes)
+    }
+}
+
 /// Writes the indexes asked for.
 ///
 /// # Errors
 /// When a tar cannot be read or an index not be written.
 pub fn index(args: &IndexArgs, out: &mut Output) -> anyhow::Result<()> {
-    let all = !(args.dali || args.energon || args.sizes);
-    let mut folders: BTreeMap<PathBuf, BTreeMap<String, u64>> = BTreeMap::new();
+    let mut folders: Vec<Folder> = Vec::new();
     let (mut num_tars, mut num_samples) = (0u64, 0u64);
-    for path in args.shards.tars()? {
-        let tar = MappedTar::open_with(&path, args.shards.end_marker())?;
-        let samples = tar.len() as u64;
+    for shard in args.shards.places_of(&["tar"])? {
+        let at = shard.folder();
+        let known = match folders.iter().position(|folder| folder.at == at) {
+            Some(known) => known,
+            None => {
+                folders.push(Folder::open(at)?);
+                folders.len() - 1
+            }
+        };
+        let samples = shard.read(|path| index_one(args, path, &mut folders[known]))?;
         num_tars += 1;
         num_samples += samples;
-        if all || args.dali {
-            match dali::write(tar.index(), &dali::path_for(&path)) {
-                // Only DALI has this limit; the others are still worth having.
-                Err(e @ IndexError::Blank { .. }) if !args.dali => complain(&format!("warning: {e}")),
-                other => other?,
-            }
-        }
-        if all || args.energon {
-            energon::write(tar.index(), &energon::path_for(&path))?;
-        }
-        if let Some(name) = path.file_name().and_then(|name| name.to_str()) {
-            let folder = path.parent().unwrap_or(Path::new(""));
-            folders.entry(folder.to_path_buf()).or_default().insert(name.to_owned(), samples);
-        }
     }
-    if all || args.sizes {
-        for (folder, counts) in &folders {
-            write_sizes(folder, counts)?;
-        }
+    if args.all() || args.sizes {
+        folders.iter().try_for_each(Folder::write_sizes)?;
     }
     writeln!(out, "indexed {} samples in {} tars", grouped(num_samples), grouped(num_tars))?;
     Ok(())
+}
+
+/// A folder or prefix whose tars are indexed.
+struct Folder {
+    at: Location,
+    staging: Option<Staging>,
+    counts: BTreeMap<String, u64>,
+}
+
+impl Folder {
+    fn open(at: Location) -> anyhow::Result<Self> {
+        let staging = match &at {
+            Location::Local(_) => None,
+            Location::Bucket(url) => Some(Staging::open(url)?),
+        };
+        Ok(Self { at, staging, counts: BTreeMap::new() })
+    }
+
+    /// Where the indexes are written.
+    fn path(&self) -> &Path {
+        match (&self.at, &self.staging) {
+            (_, Some(staging)) => staging.path(),
+            (Location::Local(path), None) => path,
+            (Location::Bucket(_), None) => Path::new(""),
+        }
+    }
+
+    fn write_sizes(&self) -> anyhow::Result<()> {
+        let Some(staging) = &self.staging else { return write_sizes(self.path(), &self.counts) };
+        staging.bring(SIZES_FILE)?;
+        write_sizes(staging.path(), &self.counts).map_err(|error| staging.rename(error))?;
+        staging.upload(SIZES_FILE)
+    }
+}
+
+/// Writes the indexes of one tar, and says how many samples it has.
+fn index_one(args: &IndexArgs, path: &Path, folder: &mut Folder) -> anyhow::Result<u64> {
+    let tar = MappedTar::open_with(path, args.shards.end_marker())?;
+    let samples = tar.len() as u64;
+    let name = path.file_name().unwrap_or_default();
+    let beside = folder.path().join(name);
+    let rename = |error: IndexError| match &folder.staging {
+        Some(staging) => staging.rename(error.into()),
+        None => error.into(),
+    };
+    if args.all() || args.dali {
+        match dali::write(tar.index(), &dali::path_for(&beside)) {
+            // Only DALI has this limit; the others are still worth having.
+            Err(e @ IndexError::Blank { .. }) if !args.dali => complain(&format!("warning: {e}")),
+            other => other.map_err(rename)?,
+        }
+    }
+    if args.all() || args.energon {
+        energon::write(tar.index(), &energon::path_for(&beside)).map_err(rename)?;
+    }
+    let Some(name) = name.to_str() else { return Ok(samples) };
+    if let (Some(staging), Some(shard)) = (&folder.staging, name.strip_suffix(ShardFile::Tar.suffix())) {
+        staging.upload_shard(shard)?;
+    }
+    folder.counts.insert(name.to_owned(), samples);
+    Ok(samples)
 }
 
 /// Tars that were counted earlier and are still there keep their counts.

@@ -3,6 +3,7 @@
 //!
 //! Exit codes: 0 done, 1 `verify` found problems, 2 bad input (one line, `error: …`, on standard error).
 
+mod carry;
 pub mod cat;
 pub mod contact_sheet;
 pub mod convert;
@@ -12,6 +13,7 @@ pub mod index;
 mod output;
 mod place;
 pub mod reshard;
+mod staging;
 pub mod stat;
 pub mod verify;
 
@@ -30,7 +32,7 @@ use crate::tar::EndMarker;
     name = "pairmill-shards",
     version,
     about = "Look at, check, index, convert, subset and reshard image-text shards",
-    after_help = "SHARDS are folders, files, globs or webdataset patterns; head, cat, stat and verify also take them by\n\
+    after_help = "SHARDS are folders, files, globs or webdataset patterns; all but contact-sheet also take them by\n\
                   URL (s3://, gs://, az://, https://), credentials and endpoint from the environment (AWS_ACCESS_KEY_ID,\n\
                   AWS_SECRET_ACCESS_KEY, AWS_ENDPOINT_URL, ...; AWS_SKIP_SIGNATURE=true for public buckets):\n  \
                   pairmill-shards head 'laion/{00000..00012}.tar'\n  \
@@ -74,7 +76,8 @@ enum Command {
 /// Shards as every command takes them.
 #[derive(Debug, clap::Args)]
 pub struct ShardArgs {
-    /// Folders, files, globs, patterns such as `data/{00000..00012}.tar`, or (head and cat) URLs
+    /// Folders, files, globs, patterns such as `data/{00000..00012}.tar`, or (not for
+    /// contact-sheet) URLs
     #[arg(required = true, value_name = "SHARDS")]
     pub shards: Vec<ShardSpec>,
     /// Accept tars that end without their closing zero blocks (a killed writer, a download that was cut off)
@@ -88,24 +91,20 @@ impl ShardArgs {
     /// # Errors
     /// When one is missing or a folder holds none.
     fn places(&self) -> anyhow::Result<Vec<Shard>> {
-        let mut found = Vec::new();
-        for spec in &self.shards {
-            // A folder of tars holds sidecars too, so tars come first.
-            found.extend(place::shards(spec, &["tar", "parquet"])?);
-        }
-        Ok(found)
+        // A folder of tars holds sidecars too, so tars come first.
+        self.places_of(&["tar", "parquet"])
     }
 
-    /// The tars, in the order given.
+    /// The same of a folder or prefix those of the first of `kinds` that it has.
     ///
     /// # Errors
     /// When one is missing or a folder holds none.
-    pub fn tars(&self) -> anyhow::Result<Vec<std::path::PathBuf>> {
-        let mut paths = Vec::new();
+    fn places_of(&self, kinds: &[&str]) -> anyhow::Result<Vec<Shard>> {
+        let mut found = Vec::new();
         for spec in &self.shards {
-            paths.extend(spec.resolve("tar")?);
+            found.extend(place::shards(spec, kinds)?);
         }
-        Ok(paths)
+        Ok(found)
     }
 
     /// What `--lenient` means to the reader.

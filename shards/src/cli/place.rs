@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{anyhow, bail};
 use tempfile::TempDir;
 
+use super::image_table::is_parquet;
 use crate::atomic::{FileAction, FileError};
 use crate::folder::DatasetFolder;
 use crate::spec::ShardSpec;
@@ -16,7 +17,12 @@ use crate::storage::{Bucket, BucketUrl, Location, Object, Scheme, StorageConfig}
 /// One shard.
 pub(super) enum Shard {
     File(PathBuf),
-    Object { bucket: Bucket, name: String },
+    Object {
+        bucket: Bucket,
+        name: String,
+        /// As far as a list said.
+        bytes: Option<u64>,
+    },
 }
 
 impl Shard {
@@ -24,7 +30,37 @@ impl Shard {
     pub fn shown(&self) -> String {
         match self {
             Self::File(path) => path.to_string_lossy().into_owned(),
-            Self::Object { bucket, name } => bucket.url_of(name),
+            Self::Object { bucket, name, .. } => bucket.url_of(name),
+        }
+    }
+
+    /// Folder or prefix that it lies in.
+    pub fn folder(&self) -> Location {
+        match self {
+            Self::File(path) => {
+                let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+                Location::Local(folder.unwrap_or(Path::new(".")).to_owned())
+            }
+            Self::Object { bucket, .. } => Location::Bucket(bucket.url().clone()),
+        }
+    }
+
+    /// Whether its name is that of a Parquet image shard rather than a tar.
+    pub fn is_parquet(&self) -> bool {
+        match self {
+            Self::File(path) => is_parquet(path),
+            Self::Object { name, .. } => is_parquet(Path::new(name)),
+        }
+    }
+
+    /// Its size; 0 where that cannot be had.
+    pub fn bytes(&self) -> u64 {
+        match self {
+            Self::File(path) => fs::metadata(path).map_or(0, |found| found.len()),
+            Self::Object { bytes: Some(bytes), .. } => *bytes,
+            Self::Object { bucket, name, .. } => {
+                bucket.head(name).ok().flatten().map_or(0, |object| object.bytes)
+            }
         }
     }
 
@@ -33,17 +69,40 @@ impl Shard {
     /// # Errors
     /// When the store refuses, or `read` fails; its error then speaks of the URL.
     pub fn read<T>(&self, read: impl FnOnce(&Path) -> anyhow::Result<T>) -> anyhow::Result<T> {
+        self.read_with(&[], read)
+    }
+
+    /// The same with those files of `beside` that there are beside it.
+    ///
+    /// # Errors
+    /// As [`read`](Self::read).
+    pub fn read_with<T>(
+        &self,
+        beside: &[String],
+        read: impl FnOnce(&Path) -> anyhow::Result<T>,
+    ) -> anyhow::Result<T> {
         match self {
             Self::File(path) => read(path),
-            Self::Object { bucket, name } => {
+            Self::Object { bucket, name, .. } => {
                 let dir = temp_dir()?;
                 let path = dir.path().join(name);
                 bucket.fetch(name, &path)?;
+                for other in beside.iter().filter(|other| *other != name) {
+                    if bucket.head(other)?.is_some() {
+                        bucket.fetch(other, &dir.path().join(other))?;
+                    }
+                }
                 let folder = bucket.url().to_string();
                 read(&path).map_err(|error| renamed(error, dir.path(), &folder))
             }
         }
     }
+}
+
+/// Whether two places are one folder or prefix.
+pub(super) fn is_same_folder(one: &Location, other: &Location) -> bool {
+    let (Location::Local(one), Location::Local(other)) = (one, other) else { return one == other };
+    fs::canonicalize(one).is_ok_and(|one| fs::canonicalize(other).is_ok_and(|other| one == other))
 }
 
 /// The shards a specification stands for; of a folder or prefix those of the first of `kinds` that it has.
@@ -63,7 +122,7 @@ pub(super) fn shards(spec: &ShardSpec, kinds: &[&str]) -> anyhow::Result<Vec<Sha
         };
         if names_a_shard(&url) || url.scheme() == Scheme::Http {
             let name = url.file_name().to_owned();
-            found.push(Shard::Object { bucket: bucket.at(url.parent()), name });
+            found.push(Shard::Object { bucket: bucket.at(url.parent()), name, bytes: None });
         } else {
             let objects = bucket.list()?;
             let of_kind = |kind: &&str| -> Vec<&Object> {
@@ -76,7 +135,11 @@ pub(super) fn shards(spec: &ShardSpec, kinds: &[&str]) -> anyhow::Result<Vec<Sha
                     kinds.join(" or .")
                 );
             };
-            let shard = |object: &Object| Shard::Object { bucket: bucket.clone(), name: object.name.clone() };
+            let shard = |object: &Object| Shard::Object {
+                bucket: bucket.clone(),
+                name: object.name.clone(),
+                bytes: Some(object.bytes),
+            };
             found.extend(shards.into_iter().map(shard));
         }
         client = Some(bucket);
@@ -204,7 +267,8 @@ impl Copy {
     }
 }
 
-fn renamed(error: anyhow::Error, dir: &Path, url: &str) -> anyhow::Error {
+/// `error` with `url` where it speaks of the temporary folder `dir`.
+pub(super) fn renamed(error: anyhow::Error, dir: &Path, url: &str) -> anyhow::Error {
     // The reader of our own output going away is told by its type.
     if super::output::is_broken_pipe(&error) {
         return error;
@@ -214,7 +278,11 @@ fn renamed(error: anyhow::Error, dir: &Path, url: &str) -> anyhow::Error {
     if text.contains(&*dir) { anyhow!("{}", text.replace(&*dir, url)) } else { error }
 }
 
-fn temp_dir() -> anyhow::Result<TempDir> {
+/// A folder for temporary files, removed when it is dropped.
+///
+/// # Errors
+/// When the disk refuses.
+pub(super) fn temp_dir() -> anyhow::Result<TempDir> {
     let made = tempfile::Builder::new().prefix("pairmill-shards-").tempdir();
     Ok(made.map_err(|e| FileError::new(std::env::temp_dir(), FileAction::Create, e))?)
 }

@@ -135,6 +135,9 @@ fn set_lines(account: &Account) -> Vec<String> {
         let recovered = format!("{} of them recovered", grouped(account.recovered));
         row("retried", account.retried, recovered);
     }
+    if account.fetches_saved > 0 {
+        row("fetches saved", account.fetches_saved, "rows of an earlier row's URL".to_owned());
+    }
     if account.samples_without_table > 0 {
         row("samples", account.samples_without_table, "in tars without a table".to_owned());
     }

@@ -8,9 +8,11 @@ use std::collections::BinaryHeap;
 
 use serde::Deserialize;
 
-use super::{Choice, RewriteConfig, RewriteError};
+use super::carrier::Inputs;
+use super::duplicates::Found;
+use super::{Choice, RewriteError, Stage, Watch};
 use crate::draw::place;
-use crate::tar::{MappedSample, MappedTar};
+use crate::tar::MappedSample;
 
 /// Where a subset ends: the greatest (place, ordinal) that still belongs. Samples of one place are the same
 /// picture with the same caption; of those the first come first.
@@ -24,9 +26,14 @@ pub(super) enum Chooser {
 }
 
 impl Chooser {
-    /// For a subset this reads all tars; `tick` is called after each.
-    pub(super) fn of(config: &RewriteConfig, tick: &mut impl FnMut()) -> Result<Self, RewriteError> {
-        let (size, seed) = match config.choice {
+    /// For a subset this reads all tars. Duplicates are gone before, so a subset of N has N other pictures.
+    pub(super) fn of(
+        choice: Choice,
+        inputs: &Inputs<'_>,
+        duplicates: &Found,
+        watch: &mut Watch<'_>,
+    ) -> Result<Self, RewriteError> {
+        let (size, seed) = match choice {
             Choice::All => return Ok(Self::All),
             Choice::Prefix { size } => return Ok(Self::First(size)),
             Choice::Subset { size, seed } => (usize::try_from(size).unwrap_or(usize::MAX), seed),
@@ -34,11 +41,14 @@ impl Chooser {
         // The greatest is on top, to make room for a lesser one.
         let mut least: BinaryHeap<Rank> = BinaryHeap::new();
         let mut ordinal = 0;
-        for path in &config.inputs {
-            let tar = MappedTar::open_with(path, config.end_marker)?;
+        watch.begin(Stage::Draw);
+        inputs.each(|tar| {
             for sample in tar.iter() {
                 let rank = (place_of(seed, &sample), ordinal);
                 ordinal += 1;
+                if duplicates.drops(rank.1) {
+                    continue;
+                }
                 if least.len() < size {
                     least.push(rank);
                 } else if least.peek().is_some_and(|greatest| rank < *greatest) {
@@ -46,15 +56,17 @@ impl Chooser {
                     least.push(rank);
                 }
             }
-            tick();
-        }
+            watch.input_done();
+            Ok(())
+        })?;
         Ok(Self::UpTo { seed, last: least.peek().copied() })
     }
 
-    pub(super) fn keeps(&self, sample: &MappedSample<'_>, ordinal: u64) -> bool {
+    /// Whether a sample that is no duplicate stays; `position` is its number among those.
+    pub(super) fn keeps(&self, sample: &MappedSample<'_>, ordinal: u64, position: u64) -> bool {
         match self {
             Self::All => true,
-            Self::First(size) => ordinal < *size,
+            Self::First(size) => position < *size,
             Self::UpTo { seed, last } => last.is_some_and(|last| (place_of(*seed, sample), ordinal) <= last),
         }
     }

@@ -71,6 +71,9 @@ pub enum RewriteError {
     /// A file or folder.
     #[error(transparent)]
     File(#[from] FileError),
+    /// What a [`Carrier`](super::Carrier) could not bring or take.
+    #[error(transparent)]
+    Carried(#[from] Box<dyn std::error::Error + Send + Sync>),
 }
 
 impl RewriteError {

@@ -2,17 +2,23 @@
 //! whole set, from one folder or several, cut at another size. What `pairmill-shards subset` and `reshard` do.
 //!
 //! ```text
-//! choose  which samples stay: all, the first N, or a seeded subset (pass 1 over the tars)
+//! carrier inputs and outputs that are not tars in local folders
+//! duplicates  samples whose picture an earlier one has (a pass of its own)
+//! choose  which samples stay of the others: all, the first N, or a seeded subset (pass 1 over the tars)
 //! shuffle chosen samples into buckets on disk by a seeded order, then bucket by bucket in that order
 //! rows    the sidecar's rows of a tar's samples, where there are sidecars
 //! output  samples and rows into new shards under new keys
+//! record, card  what it is made of, before; what became of the samples, after
 //! ```
 //!
 //! Samples stay the bytes they are but for the key in their `json`. Memory holds one input's sidecar, one output's
-//! rows, 16 bytes for each sample of a subset, and while shuffling one bucket's index. The output is a pure function
+//! rows, 16 bytes for each sample of a subset, what [`duplicates`] says, and while shuffling one bucket's index. The output is a pure function
 //! of inputs and config, so a run that was killed is given again and goes on behind its last whole shard.
 
+mod card;
+mod carrier;
 mod choose;
+mod duplicates;
 mod error;
 mod output;
 mod record;
@@ -21,15 +27,23 @@ mod shuffle;
 
 use std::path::{Path, PathBuf};
 
+pub use self::card::DUPLICATES_FILE;
+use self::card::DuplicatesList;
+use self::carrier::Inputs;
+pub use self::carrier::{Carrier, InPlace};
 use self::choose::Chooser;
 pub use self::choose::place_of;
+use self::duplicates::Found;
+pub use self::duplicates::{Duplicates, Look, MAX_DISTANCE, Unseen};
 pub use self::error::RewriteError;
 use self::output::ShardsOutput;
+pub use self::record::RECORD_FILE;
 use self::record::Record;
 use self::rows::Tables;
 use self::shuffle::Shuffler;
+use crate::funnel::RuleCount;
 use crate::key::KeyLayout;
-use crate::tar::{EndMarker, MappedTar};
+use crate::tar::EndMarker;
 
 /// Which samples stay.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -62,6 +76,10 @@ pub struct RewriteConfig {
     pub layout: KeyLayout,
     /// Which samples stay.
     pub choice: Choice,
+    /// Which samples go before that, because an earlier one has their picture.
+    pub duplicates: Option<Duplicates>,
+    /// Threads that look at pictures. Nothing depends on them but the time.
+    pub threads: usize,
     /// Seed of a shuffle over all that stay; without, they stay in order.
     pub shuffle: Option<u64>,
     /// Bytes of samples a bucket of the shuffle may hold, about.
@@ -77,6 +95,10 @@ pub struct Rewritten {
     pub samples_in: u64,
     /// Samples of the new shards.
     pub samples_out: u64,
+    /// What each rule dropped, in the order they were applied.
+    pub rules: Vec<RuleCount>,
+    /// Samples that the duplicate rule could say nothing about.
+    pub unseen: Unseen,
     /// New shards.
     pub shards: u64,
     /// Of these, shards that an earlier run had finished.
@@ -94,59 +116,144 @@ struct Place {
     at: usize,
 }
 
-/// Writes the new shards. `watch` gets inputs done and inputs in all, over every pass.
+/// What a rewrite is at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stage {
+    /// Looking at pictures for duplicates.
+    Duplicates,
+    /// Drawing a subset.
+    Draw,
+    /// Writing new shards.
+    Write,
+}
+
+/// How far a rewrite is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Progress {
+    /// The pass over the inputs.
+    pub stage: Stage,
+    /// Inputs it is through with.
+    pub inputs_done: u64,
+    /// Inputs in all.
+    pub inputs: u64,
+    /// Samples it has looked at; counted for [`Stage::Duplicates`] alone, which takes long for each.
+    pub samples: u64,
+}
+
+/// Tells somebody of the progress.
+struct Watch<'a> {
+    progress: Progress,
+    tell: &'a mut dyn FnMut(Progress),
+}
+
+impl Watch<'_> {
+    fn begin(&mut self, stage: Stage) {
+        self.progress = Progress { stage, inputs_done: 0, samples: 0, ..self.progress };
+    }
+
+    fn samples(&mut self, count: u64) {
+        self.progress.samples += count;
+        (self.tell)(self.progress);
+    }
+
+    fn input_done(&mut self) {
+        self.progress.inputs_done += 1;
+        (self.tell)(self.progress);
+    }
+}
+
+/// Writes new shards of tars in local folders into a local folder. `tell` hears of the progress.
 ///
 /// # Errors
 /// When a tar or sidecar is damaged, they do not belong together, the output holds something else, or cannot be
 /// written. Whole shards stay; the same call goes on behind them.
-pub fn rewrite(config: &RewriteConfig, watch: &mut dyn FnMut(u64, u64)) -> Result<Rewritten, RewriteError> {
+pub fn rewrite(config: &RewriteConfig, tell: &mut dyn FnMut(Progress)) -> Result<Rewritten, RewriteError> {
+    rewrite_by(config, &InPlace, tell)
+}
+
+/// The same with inputs and output where `carrier` has them.
+///
+/// # Errors
+/// As [`rewrite`], and when the carrier fails.
+pub fn rewrite_by(
+    config: &RewriteConfig,
+    carrier: &dyn Carrier,
+    tell: &mut dyn FnMut(Progress),
+) -> Result<Rewritten, RewriteError> {
     if config.inputs.is_empty() {
         return Err(RewriteError::NoInputs);
     }
     refuse_own_folder(config)?;
-    let tables = Tables::of(&config.inputs)?;
-    Record::of(config).claim(&config.output)?;
-    let num_inputs = config.inputs.len() as u64;
-    let passes = if matches!(config.choice, Choice::Subset { .. }) { 2 } else { 1 };
-    let mut done = 0;
-    let mut tick = move || {
-        done += 1;
-        watch(done, passes * num_inputs);
+    let inputs = Inputs { paths: &config.inputs, end_marker: config.end_marker, carrier };
+    let tables = Tables::of(&inputs)?;
+    Record::of(config, carrier).claim(&config.output, carrier)?;
+    let progress =
+        Progress { stage: Stage::Write, inputs_done: 0, inputs: config.inputs.len() as u64, samples: 0 };
+    let mut watch = Watch { progress, tell };
+    let duplicates = match config.duplicates {
+        Some(rule) => rule.find(&inputs, config.threads.max(1), &mut watch)?,
+        None => Found::default(),
     };
-    let chooser = Chooser::of(config, &mut tick)?;
-    let mut output = ShardsOutput::new(&config.output, config.layout, &tables);
-    let mut shuffler = config.shuffle.map(|seed| Shuffler::new(config, seed, &tables)).transpose()?;
-    let mut ordinal = 0;
-    for path in &config.inputs {
-        let tar = MappedTar::open_with(path, config.end_marker)?;
-        let rows = tables.rows_of(&tar)?;
+    let chooser = Chooser::of(config.choice, &inputs, &duplicates, &mut watch)?;
+    let mut list =
+        config.duplicates.map(|_| DuplicatesList::create(&config.output, &duplicates)).transpose()?;
+    let mut output = ShardsOutput::new(&config.output, config.layout, &tables, carrier);
+    let mut shuffler =
+        config.shuffle.map(|seed| Shuffler::new(config, seed, &tables, &inputs)).transpose()?;
+    let (mut ordinal, mut position) = (0, 0);
+    watch.begin(Stage::Write);
+    inputs.each(|tar| {
+        let rows = tables.rows_of(tar)?;
+        if let Some(list) = &mut list {
+            list.add(tar, carrier.named(tar.path()).0, ordinal)?;
+        }
         let mut chosen = Vec::new();
         for (at, sample) in tar.iter().enumerate() {
-            if chooser.keeps(&sample, ordinal) {
-                chosen.push(Place { ordinal, at });
+            if !duplicates.drops(ordinal) {
+                if chooser.keeps(&sample, ordinal, position) {
+                    chosen.push(Place { ordinal, at });
+                }
+                position += 1;
             }
             ordinal += 1;
         }
         match &mut shuffler {
-            Some(shuffler) => shuffler.add(&tar, &chosen, rows.as_ref())?,
+            Some(shuffler) => shuffler.add(tar, &chosen, rows.as_ref())?,
             None => {
                 let places: Vec<usize> = chosen.iter().map(|place| place.at).collect();
-                output.add(&tar, &places, rows.as_ref())?;
+                output.add(tar, &places, rows.as_ref())?;
             }
         }
-        tick();
-    }
+        watch.input_done();
+        Ok(())
+    })?;
     if let Some(shuffler) = shuffler {
         shuffler.finish(&mut output)?;
     }
     let written = output.finish()?;
-    Ok(Rewritten {
+    let count =
+        |rule: &str, rows_in, left| RuleCount { rule: rule.to_owned(), rows_in, dropped: rows_in - left };
+    let mut rules = Vec::new();
+    rules.extend(config.duplicates.map(|rule| count(rule.rule(), ordinal, position)));
+    if config.choice != Choice::All {
+        rules.push(count("subset", position, written.samples));
+    }
+    let done = Rewritten {
         samples_in: ordinal,
         samples_out: written.samples,
+        rules,
+        unseen: duplicates.unseen,
         shards: written.shards,
         shards_found: written.found,
         without_tables: tables.why_none().map(str::to_owned),
-    })
+    };
+    if let Some(list) = list {
+        carrier.publish(&list.finish()?)?;
+    }
+    if !done.rules.is_empty() {
+        card::write(config, &inputs, &done)?.iter().try_for_each(|name| carrier.publish(name))?;
+    }
+    Ok(done)
 }
 
 /// New shards under the names of old ones would destroy what is being read.

@@ -11,9 +11,10 @@ use arrow::datatypes::SchemaRef;
 use parquet::arrow::ArrowWriter;
 
 use super::RewriteError;
+use super::carrier::Carrier;
 use super::rows::{Tables, TarRows};
 use crate::atomic::{AtomicFile, write_atomic};
-use crate::folder::ShardFile;
+use crate::folder::{SIZES_FILE, ShardFile};
 use crate::index::sizes;
 use crate::json::{Json, dumps_indented, parse_python_json};
 use crate::key::{KeyLayout, ShardId};
@@ -31,6 +32,7 @@ pub(super) struct ShardsOutput<'a> {
     folder: &'a Path,
     layout: KeyLayout,
     schema: Option<&'a SchemaRef>,
+    carrier: &'a dyn Carrier,
     next: u64,
     open: Option<OpenShard>,
     sizes: BTreeMap<String, u64>,
@@ -63,9 +65,14 @@ struct Making {
 }
 
 impl<'a> ShardsOutput<'a> {
-    pub(super) fn new(folder: &'a Path, layout: KeyLayout, tables: &'a Tables) -> Self {
+    pub(super) fn new(
+        folder: &'a Path,
+        layout: KeyLayout,
+        tables: &'a Tables,
+        carrier: &'a dyn Carrier,
+    ) -> Self {
         let (sizes, written) = (BTreeMap::new(), Written::default());
-        Self { folder, layout, schema: tables.schema(), next: 0, open: None, sizes, written }
+        Self { folder, layout, schema: tables.schema(), carrier, next: 0, open: None, sizes, written }
     }
 
     /// Adds samples of `tar`; `rows` are the rows of all its samples.
@@ -102,6 +109,7 @@ impl<'a> ShardsOutput<'a> {
         self.close()?;
         if !self.sizes.is_empty() {
             sizes::write(&self.sizes, &sizes::path_in(self.folder))?;
+            self.carrier.publish(SIZES_FILE)?;
         }
         Ok(self.written)
     }
@@ -157,7 +165,7 @@ impl<'a> ShardsOutput<'a> {
             let path = self.folder.join(ShardFile::Stats.name(&shard.name));
             write_atomic(path, stats.to_json().as_bytes())?;
         }
-        Ok(())
+        self.carrier.publish_shard(&shard.name)
     }
 }
 

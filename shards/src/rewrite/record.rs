@@ -5,18 +5,21 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Choice, RewriteConfig, RewriteError};
+use super::{Carrier, Choice, RewriteConfig, RewriteError};
 use crate::atomic::{FileAction, FileError, write_atomic};
 use crate::folder::{DatasetFolder, PAIRMILL_FOLDER};
 
 /// In `_pairmill`.
-const FILE_NAME: &str = "rewrite.json";
+pub const RECORD_FILE: &str = "rewrite.json";
 
 /// Inputs and settings.
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Record {
     inputs: Vec<Input>,
     choice: String,
+    /// Absent in records of versions without the rule.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    duplicates: Option<String>,
     shuffle: Option<u64>,
     samples_per_shard: u64,
     oom_shard_count: u32,
@@ -29,10 +32,10 @@ struct Input {
 }
 
 impl Record {
-    pub(super) fn of(config: &RewriteConfig) -> Self {
-        let input = |path: &std::path::PathBuf| Input {
-            name: path.display().to_string(),
-            bytes: fs::metadata(path).map_or(0, |found| found.len()),
+    pub(super) fn of(config: &RewriteConfig, carrier: &dyn Carrier) -> Self {
+        let input = |path: &std::path::PathBuf| {
+            let (name, bytes) = carrier.named(path);
+            Input { name, bytes }
         };
         Self {
             inputs: config.inputs.iter().map(input).collect(),
@@ -41,6 +44,7 @@ impl Record {
                 Choice::Prefix { size } => format!("the first {size}"),
                 Choice::Subset { size, seed } => format!("{size} by seed {seed}"),
             },
+            duplicates: config.duplicates.map(|rule| rule.words()),
             shuffle: config.shuffle,
             samples_per_shard: config.layout.samples_per_shard(),
             oom_shard_count: config.layout.oom_shard_count(),
@@ -48,10 +52,10 @@ impl Record {
     }
 
     /// Writes the record into an empty folder, or finds the same one there.
-    pub(super) fn claim(&self, output: &Path) -> Result<(), RewriteError> {
+    pub(super) fn claim(&self, output: &Path, carrier: &dyn Carrier) -> Result<(), RewriteError> {
         let folder = output.join(PAIRMILL_FOLDER);
         fs::create_dir_all(&folder).map_err(|e| FileError::new(&folder, FileAction::Create, e))?;
-        let path = folder.join(FILE_NAME);
+        let path = folder.join(RECORD_FILE);
         match fs::read(&path) {
             Ok(bytes) => {
                 let found: Self = serde_json::from_slice(&bytes)
@@ -73,7 +77,8 @@ impl Record {
                 }
                 let text = serde_json::to_string_pretty(self)
                     .map_err(|e| RewriteError::Record { path: path.clone(), problem: e.to_string() })?;
-                Ok(write_atomic(path, text.as_bytes())?)
+                write_atomic(path, text.as_bytes())?;
+                carrier.publish(&format!("{PAIRMILL_FOLDER}/{RECORD_FILE}"))
             }
             Err(e) => Err(FileError::new(path, FileAction::Read, e).into()),
         }

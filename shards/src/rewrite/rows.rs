@@ -10,6 +10,7 @@ use arrow::compute::{concat_batches, take_record_batch};
 use arrow::datatypes::{Schema, SchemaRef};
 
 use super::RewriteError;
+use super::carrier::Inputs;
 use crate::status::Status;
 use crate::table::{SidecarReader, TableError, column, text_column};
 use crate::tar::MappedTar;
@@ -23,19 +24,19 @@ pub(super) struct Tables {
 pub(super) struct TarRows(pub(super) RecordBatch);
 
 impl Tables {
-    pub(super) fn of(inputs: &[PathBuf]) -> Result<Self, RewriteError> {
-        let mut first: Option<(PathBuf, SchemaRef)> = None;
-        for tar in inputs {
-            let path = sidecar_of(tar);
-            if !path.is_file() {
-                return Ok(Self { schema: Err(format!("{} has none", tar.display())) });
-            }
-            let schema = without_retry(SidecarReader::open(&path)?.schema());
+    pub(super) fn of(inputs: &Inputs<'_>) -> Result<Self, RewriteError> {
+        let mut first: Option<(&Path, SchemaRef)> = None;
+        let shown = |tar: &Path| inputs.carrier.named(tar).0;
+        for tar in inputs.paths {
+            let Some(schema) = inputs.carrier.table_schema(tar)? else {
+                return Ok(Self { schema: Err(format!("{} has none", shown(tar))) });
+            };
+            let schema = without_retry(&schema);
             match &first {
-                None => first = Some((path, schema)),
+                None => first = Some((tar, schema)),
                 Some((_, known)) if known.fields() == schema.fields() => {}
                 Some((known, _)) => {
-                    let reason = format!("{} and {} have other columns", known.display(), path.display());
+                    let reason = format!("those of {} and {} have other columns", shown(known), shown(tar));
                     return Ok(Self { schema: Err(reason) });
                 }
             }
@@ -101,7 +102,8 @@ impl TarRows {
     }
 }
 
-fn sidecar_of(tar: &Path) -> PathBuf {
+/// Where the sidecar of a tar lies.
+pub(super) fn sidecar_of(tar: &Path) -> PathBuf {
     tar.with_extension("parquet")
 }
 

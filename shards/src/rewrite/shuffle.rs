@@ -14,6 +14,7 @@ use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use parquet::file::properties::WriterProperties;
 
+use super::carrier::Inputs;
 use super::output::ShardsOutput;
 use super::rows::{Tables, TarRows};
 use super::{Place, RewriteConfig, RewriteError, place_of};
@@ -45,11 +46,16 @@ struct Bucket {
 }
 
 impl Shuffler {
-    pub(super) fn new(config: &RewriteConfig, seed: u64, tables: &Tables) -> Result<Self, RewriteError> {
+    pub(super) fn new(
+        config: &RewriteConfig,
+        seed: u64,
+        tables: &Tables,
+        inputs: &Inputs<'_>,
+    ) -> Result<Self, RewriteError> {
         let folder = config.output.join(PAIRMILL_FOLDER).join("shuffle");
         remove_folder(&folder);
         fs::create_dir_all(&folder).map_err(|e| FileError::new(&folder, FileAction::Create, e))?;
-        let total: u64 = config.inputs.iter().map(|path| fs::metadata(path).map_or(0, |m| m.len())).sum();
+        let total: u64 = inputs.paths.iter().map(|path| inputs.carrier.named(path).1).sum();
         let wanted = total.div_ceil(config.bucket_bytes.max(1)).max(1);
         let bits = wanted.next_power_of_two().trailing_zeros().min(MAX_BUCKET_BITS);
         let schema = tables.schema().cloned();

@@ -9,7 +9,7 @@ mod to_tar;
 
 use std::fs;
 use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use anyhow::{Context, bail};
 use arrow::array::RecordBatch;
@@ -19,9 +19,12 @@ use parquet::arrow::ArrowWriter;
 use parquet::schema::types::ColumnPath;
 
 use super::output::Output;
+use super::place;
+use super::staging::Staging;
 use crate::atomic::{AtomicFile, FileAction, FileError, write_atomic};
 use crate::folder::ShardFile;
 use crate::spec::ShardSpec;
+use crate::storage::Location;
 use crate::table::shard_properties;
 use crate::tar::EndMarker;
 use crate::words::grouped;
@@ -35,10 +38,10 @@ pub(super) const MEMBERS_KEY: &str = "pairmill.members";
     pairmill-shards convert laion laion-parquet\n  \
     pairmill-shards convert 'laion-parquet/{00000..00012}.parquet' laion-again")]
 pub struct ConvertArgs {
-    /// Tars, or Parquet image shards: a folder, file, glob or pattern
+    /// Tars, or Parquet image shards: a folder, file, glob, pattern or URL
     input: ShardSpec,
-    /// Folder to write to; made if it is not there
-    output: PathBuf,
+    /// Folder or URL (s3://, gs://, az://) to write to; made if it is not there
+    output: String,
     /// Write the images as Hugging Face's struct column `image` instead of a binary column named by the format
     #[arg(long)]
     hf_images: bool,
@@ -55,34 +58,63 @@ pub struct ConvertArgs {
 /// # Errors
 /// When a shard cannot be read, its tar and table disagree, or the output cannot be written.
 pub fn convert(args: &ConvertArgs, out: &mut Output) -> anyhow::Result<()> {
-    let inputs = args.input.resolve_first_of(&["tar", "parquet"])?;
-    fs::create_dir_all(&args.output).map_err(|e| FileError::new(&args.output, FileAction::Create, e))?;
-    let output =
-        fs::canonicalize(&args.output).map_err(|e| FileError::new(&args.output, FileAction::Read, e))?;
-    let (mut num_samples, num_shards) = (0, inputs.len());
-    for input in &inputs {
-        let folder = input.parent().filter(|f| !f.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        if fs::canonicalize(folder).is_ok_and(|folder| folder == output) {
-            bail!("{}: the output is the input's own folder; give another", args.output.display());
-        }
-        let stem = input
-            .file_stem()
-            .and_then(|s| s.to_str())
-            .with_context(|| format!("{}: the name is not UTF-8; rename it", input.display()))?;
-        let target = Target { folder: &args.output, stem, overwrite: args.overwrite };
-        let done = match input.extension().and_then(|e| e.to_str()) {
-            Some("tar") => {
-                let end_marker = if args.lenient { EndMarker::Optional } else { EndMarker::Required };
-                to_parquet::convert(input, end_marker, args.hf_images, &target)
-            }
-            Some("parquet") => to_tar::convert(input, &target),
-            _ => bail!("{}: neither .tar nor .parquet; name the shard by its format", input.display()),
-        };
-        num_samples += done?;
-        copy_stats(input, stem, &target)?;
+    let inputs = place::shards(&args.input, &["tar", "parquet"])?;
+    let to = Location::parse(&args.output)?;
+    if inputs.iter().any(|input| place::is_same_folder(&input.folder(), &to)) {
+        bail!("{}: the output is the input's own folder; give another", args.output);
     }
-    writeln!(out, "converted {} samples in {} shards", grouped(num_samples), grouped(num_shards as u64))?;
+    let (folder, staging) = match to {
+        Location::Local(folder) => {
+            fs::create_dir_all(&folder).map_err(|e| FileError::new(&folder, FileAction::Create, e))?;
+            (folder, None)
+        }
+        Location::Bucket(url) => {
+            let staging = Staging::open(&url)?;
+            (staging.path().to_owned(), Some(staging))
+        }
+    };
+    let mut num_samples = 0;
+    for input in &inputs {
+        let shown = input.shown();
+        let stem = Path::new(&shown).file_stem().and_then(|stem| stem.to_str());
+        let stem = stem.with_context(|| format!("{shown}: no file name"))?;
+        let target = Target { folder: &folder, stem, overwrite: args.overwrite };
+        let beside = [ShardFile::Table.name(stem), ShardFile::Stats.name(stem)];
+        let done = input.read_with(&beside, |path| convert_one(path, args, &target));
+        let done = done.and_then(|done| {
+            staging.as_ref().map_or(Ok(()), |staging| staging.upload_shard(stem))?;
+            Ok(done)
+        });
+        num_samples += match &staging {
+            Some(staging) => done.map_err(|error| staging.rename(error))?,
+            None => done?,
+        };
+    }
+    writeln!(out, "converted {} samples in {} shards", grouped(num_samples), grouped(inputs.len() as u64))?;
     Ok(())
+}
+
+fn convert_one(input: &Path, args: &ConvertArgs, target: &Target<'_>) -> anyhow::Result<u64> {
+    let num_samples = match input.extension().and_then(|e| e.to_str()) {
+        Some("tar") => {
+            let end_marker = if args.lenient { EndMarker::Optional } else { EndMarker::Required };
+            to_parquet::convert(input, end_marker, args.hf_images, target)?
+        }
+        Some("parquet") => to_tar::convert(input, target)?,
+        _ => bail!("{}: neither .tar nor .parquet; name the shard by its format", input.display()),
+    };
+    copy_stats(input, target.stem, target)?;
+    Ok(num_samples)
+}
+
+/// Turns a Parquet image shard into `tar` and, unless it was made of bare members, the sidecar beside it.
+///
+/// # Errors
+/// When the table has no images, or the tar cannot be written.
+pub(super) fn parquet_to_tar(input: &Path, tar: &Path) -> anyhow::Result<u64> {
+    let folder = tar.parent().unwrap_or(Path::new("."));
+    let stem = tar.file_stem().and_then(|stem| stem.to_str()).unwrap_or_default();
+    to_tar::convert(input, &Target { folder, stem, overwrite: true })
 }
 
 /// Where a shard's files go.

@@ -149,7 +149,7 @@ impl Checker<'_> {
     fn bare_tar(&mut self, shard: Shard, depth: Depth) -> anyhow::Result<()> {
         let (tar, copy) = match shard {
             Shard::File(path) => (path, None),
-            Shard::Object { bucket, name } => {
+            Shard::Object { bucket, name, .. } => {
                 let copy = Rc::new(Copy::unlisted(bucket)?);
                 self.copies.push(copy.clone());
                 (copy.path(&name), Some(copy))
