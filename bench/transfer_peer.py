@@ -18,10 +18,12 @@ import sys
 
 import numpy as np
 import open_clip
+import PIL.Image
+import PIL.ImageOps
 import torch
 from open_clip_train.scheduler import cosine_lr
 from safetensors.torch import load_file
-from timm.data import create_transform
+from timm.data import auto_augment, create_transform
 from torch.utils.data import DataLoader, Subset
 from torchvision.datasets import ImageFolder
 
@@ -42,6 +44,11 @@ def arguments():
     parser.add_argument("--lr", type=float, required=True)
     parser.add_argument("--evaluate", choices=("published", "corrected"), required=True)
     return parser.parse_args()
+
+
+def posterize(image, bits, **_):
+    """timm asks for no bits at its largest magnitude, which Pillow took until version 9 and refuses now."""
+    return PIL.ImageOps.posterize(image, bits) if bits > 0 else PIL.Image.new(image.mode, image.size)
 
 
 class ImageClassifier(torch.nn.Module):
@@ -101,6 +108,7 @@ def main():
     torch.manual_seed(args.seed)
     np.random.seed(args.seed)
     shape = dict(mean=MEAN, std=STD, interpolation="bicubic")
+    auto_augment.NAME_TO_OP["PosterizeIncreasing"] = posterize
     learn = ImageFolder(args.task / "train")
     model, side = classifier(args, learn.classes)
     learn.transform = create_transform(side, is_training=True, auto_augment="rand-m9-mstd0.5-inc1", re_prob=0.25,
