@@ -67,7 +67,11 @@ fn transfer(bench: &Bench, root: &Path, out: &str) -> Command {
         "--seeds",
         "1",
     ]);
-    command.args(["--epochs", "2", "--quiet", "--data"]).arg(root).arg("--out").arg(bench.path(out));
+    command
+        .args(["--epochs", "2", "--threads", "1", "--quiet", "--data"])
+        .arg(root)
+        .arg("--out")
+        .arg(bench.path(out));
     command
 }
 
