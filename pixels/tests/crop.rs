@@ -243,3 +243,30 @@ fn what_cannot_be_used_is_typed_and_the_next_picture_is_fine() {
     assert!(matches!(cropper.write(&jpeg, centre, &mut out[1..]), Err(PixelError::Encode(_))));
     assert_eq!(crop(&mut cropper, &jpeg, View::Centre, false), good);
 }
+
+/// Sizes of which, enlarged, the first column of the centre lies on a column of the picture exactly: a slope of colours
+/// stays one.
+#[test]
+fn centres_of_every_size_are_cut_where_they_lie() {
+    let sizes =
+        [(60, 52, 73, 64), (68, 59, 73, 64), (70, 52, 73, 64), (77, 76, 256, 224), (110, 63, 256, 224)];
+    for (width, height, resize, side) in sizes {
+        let rgb: Vec<u8> = (0..height).flat_map(|_| (0..width).flat_map(|x| [x as u8 * 2; 3])).collect();
+        let mut cropper = cropper(side, false);
+        let mut out = vec![0; cropper.out_bytes()];
+        let placement = Placement { view: View::CentreOf { resize }, mirrored: false };
+        cropper.write_rgb(&rgb, width, height, placement, &mut out).unwrap();
+        let resized = resize * width / height;
+        let scale = f64::from(width) / f64::from(resized);
+        let start = (f64::from(resized - side) / 2.0).round_ties_even();
+        for row in out.chunks(side as usize * 3) {
+            for (column, pixel) in row.chunks(3).enumerate() {
+                let expected = 2.0 * ((start + column as f64 + 0.5) * scale - 0.5);
+                assert!(
+                    (f64::from(pixel[0]) - expected).abs() < 1.0,
+                    "{width}x{height} column {column}: {pixel:?}"
+                );
+            }
+        }
+    }
+}

@@ -1,7 +1,8 @@
 //! The pickle machine: a stack and a memo over an arena of values. Instructions are those that torch's and NumPy's picklers
-//! write (protocol 2, Python's `pickletools` documents them). Every value is made from at least one byte of the program, so
-//! memory is bounded by its length; values are indices, so a value inside itself costs nothing. No class of the program is
-//! ever looked up or called: the few names that each [`Dialect`] needs are an enum.
+//! write (protocol 2, Python's `pickletools` documents them). Every value is made from at least one byte of the program, and
+//! what instructions copy out of values that stand there once is counted, so memory is bounded by the program's length;
+//! values are indices, so a value inside itself costs nothing. No class of the program is ever looked up or called: the few
+//! names that each [`Dialect`] needs are an enum.
 
 use std::ops::Range;
 
@@ -31,8 +32,9 @@ pub enum Dialect {
     NumPy,
 }
 
-/// Most compound values of [`Dialect::NumPy`]; CIFAR-100 has 50,000.
-const MAX_NODES: usize = 8_000_000;
+/// Most instructions of [`Dialect::NumPy`], each of which makes one value at most; CIFAR-100 takes 200,000. Its program is
+/// mostly one byte string, so its length says little.
+const MAX_STEPS: usize = 8_000_000;
 
 /// Place of a compound value in [`Values`].
 pub type Id = usize;
@@ -254,15 +256,17 @@ pub fn run(program: &[u8], dialect: Dialect) -> Result<Values<'_>, MachineError>
         stack: Vec::new(),
         marks: Vec::new(),
         memo: Vec::new(),
+        copied: 0,
     };
-    loop {
+    for step in 0usize.. {
         if let Some(root) = machine.step()? {
             return Ok(Values { program, nodes: machine.nodes, root });
         }
-        if dialect == Dialect::NumPy && machine.nodes.len() > MAX_NODES {
-            return Err(MachineError::TooLarge);
+        if dialect == Dialect::NumPy && step >= MAX_STEPS {
+            break;
         }
     }
+    Err(MachineError::TooLarge)
 }
 
 struct Machine<'a> {
@@ -273,6 +277,8 @@ struct Machine<'a> {
     stack: Vec<Value>,
     marks: Vec<usize>,
     memo: Vec<Option<Value>>,
+    /// Items copied out of values that stay where they are.
+    copied: usize,
 }
 
 const ENDS: MachineError = MachineError::Damaged("it ends in the middle of an instruction");
@@ -497,6 +503,13 @@ impl<'a> Machine<'a> {
         Ok(())
     }
 
+    /// Counts a copy: a list that is made once and copied by every later instruction would take memory by the square of
+    /// the program's length. Real ones copy shapes and keys of a few items, each a few bytes of the program apart.
+    fn copies(&mut self, items: usize) -> Result<(), MachineError> {
+        self.copied = self.copied.saturating_add(items);
+        if self.copied > self.length { Err(MachineError::TooLarge) } else { Ok(()) }
+    }
+
     fn list_of(&self, value: Value) -> Result<&[Value], MachineError> {
         match value {
             Value::Compound(id) => match self.nodes.get(id) {
@@ -529,6 +542,7 @@ impl<'a> Machine<'a> {
             return Err(MachineError::Damaged("a storage that is not described as one"));
         }
         let key = self.text_of(key)?.to_owned();
+        self.copies(key.len())?;
         self.push(Node::Storage(Storage { key, number, numel }));
         Ok(())
     }
@@ -537,6 +551,7 @@ impl<'a> Machine<'a> {
         let arguments = self.pop()?;
         let Value::Class(class) = self.pop()? else { return Err(TYPE) };
         let arguments = self.list_of(arguments)?.to_vec();
+        self.copies(arguments.len())?;
         match class {
             Class::OrderedDict if arguments.is_empty() => self.push(Node::Dict(Vec::new())),
             // OrderedDict([(key, value), ...]), as older Pythons wrote it
@@ -546,7 +561,8 @@ impl<'a> Machine<'a> {
                     &[key, value] => Ok((key, value)),
                     _ => Err(TYPE),
                 };
-                let dict = items.iter().map(pair).collect::<Result<_, _>>()?;
+                let dict: Vec<_> = items.iter().map(pair).collect::<Result<_, _>>()?;
+                self.copies(dict.len())?;
                 self.push(Node::Dict(dict));
             }
             Class::Module => self.push(Node::Dict(Vec::new())),
@@ -554,13 +570,8 @@ impl<'a> Machine<'a> {
                 let [Value::Compound(storage), Value::Int(offset), shape, stride, ..] = arguments[..] else {
                     return Err(MachineError::Damaged("a tensor that is not described as one"));
                 };
-                let tensor = Node::Tensor {
-                    storage,
-                    offset,
-                    shape: self.numbers(shape)?,
-                    stride: self.numbers(stride)?,
-                };
-                self.push(tensor);
+                let (shape, stride) = (self.numbers(shape)?, self.numbers(stride)?);
+                self.push(Node::Tensor { storage, offset, shape, stride });
             }
             Class::RebuildParameter | Class::First => {
                 self.stack.push(arguments.first().copied().unwrap_or(Value::Plain));
@@ -586,9 +597,11 @@ impl<'a> Machine<'a> {
         }
     }
 
-    fn numbers(&self, list: Value) -> Result<Vec<i64>, MachineError> {
+    fn numbers(&mut self, list: Value) -> Result<Vec<i64>, MachineError> {
         let number = |&value: &Value| if let Value::Int(number) = value { Ok(number) } else { Err(TYPE) };
-        self.list_of(list)?.iter().map(number).collect()
+        let numbers: Vec<_> = self.list_of(list)?.iter().map(number).collect::<Result<_, _>>()?;
+        self.copies(numbers.len())?;
+        Ok(numbers)
     }
 
     /// State put into an object: the attributes of a module. On a dict it is `_metadata`, which no weight depends on.
@@ -597,13 +610,9 @@ impl<'a> Machine<'a> {
         if let Some(Node::Array(_)) = self.top()? {
             return self.fill_array(state);
         }
-        let attributes = match state {
-            Value::Compound(id) => match self.nodes.get(id) {
-                Some(Node::Dict(attributes)) => attributes.clone(),
-                _ => return Ok(()),
-            },
-            _ => return Ok(()),
-        };
+        let Some(Node::Dict(attributes)) = self.node(state) else { return Ok(()) };
+        let attributes = attributes.clone();
+        self.copies(attributes.len())?;
         if let Some(Node::Dict(dict)) = self.top()?
             && dict.is_empty()
         {

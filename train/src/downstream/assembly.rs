@@ -1,6 +1,7 @@
 //! How a reader puts a [`LabelledSet`] together: examples by part, what was listed and is not there, notes.
 
 use std::collections::HashMap;
+use std::os::unix::fs::MetadataExt;
 
 use super::config::{Counts, DatasetConfig};
 use super::error::{DatasetError, shown};
@@ -159,31 +160,55 @@ impl<'a> Assembly<'a> {
         })
     }
 
-    /// A picture in two parts makes a test easier than it looks.
+    /// A picture in two parts makes a test easier than it looks. What counts is where it lies, not what it is called:
+    /// `train/cat/1.jpg` and `test/cat/1.jpg` have one name and are two pictures.
     fn note_leaks(&mut self) {
-        let mut seen: HashMap<&str, Part> = HashMap::new();
+        let mut seen: HashMap<Identity<'_>, (Part, &str)> = HashMap::new();
         let mut leaks = 0usize;
         let mut first = None;
         for part in Part::ALL {
             for example in &self.parts[part as usize] {
-                if matches!(example.place, Place::Record { .. }) {
-                    continue;
-                }
-                let before = *seen.entry(&example.name).or_insert(part);
+                let is = identity(&self.stores, &example.place);
+                let &mut (before, name) = seen.entry(is).or_insert((part, &example.name));
                 if before != part {
                     leaks += 1;
-                    first.get_or_insert((shown(&example.name), before, part));
+                    first.get_or_insert_with(|| {
+                        let other =
+                            if name == &*example.name { String::new() } else { shown(name) + " and " };
+                        format!(
+                            "{other}{} in {} and {}",
+                            shown(&example.name),
+                            before.as_str(),
+                            part.as_str()
+                        )
+                    });
                 }
             }
         }
-        if let Some((name, before, part)) = first {
-            self.notes.push(format!(
-                "{leaks} pictures are in more than one part, such as {name} in {} and {}",
-                before.as_str(),
-                part.as_str()
-            ));
+        if let Some(first) = first {
+            let are = if leaks == 1 { "picture is" } else { "pictures are" };
+            self.notes.push(format!("{leaks} {are} in more than one part, such as {first}"));
         }
     }
+}
+
+/// What makes two examples the same picture.
+#[derive(PartialEq, Eq, Hash)]
+enum Identity<'a> {
+    /// The same place.
+    Place(&'a Place),
+    /// The same file by whatever name: device and number of what links lead to.
+    File(u64, u64),
+}
+
+fn identity<'a>(stores: &Stores, place: &'a Place) -> Identity<'a> {
+    if let Place::File { tree, name } = place
+        && let Some(tree) = stores.trees.get(*tree as usize).filter(|tree| tree.is_folder())
+        && let Ok(meta) = std::fs::metadata(tree.path().join(&**name))
+    {
+        return Identity::File(meta.dev(), meta.ino());
+    }
+    Identity::Place(place)
 }
 
 const fn part_verb(part: Part) -> &'static str {

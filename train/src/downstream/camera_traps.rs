@@ -73,8 +73,9 @@ pub(super) fn read(config: &DatasetConfig) -> Result<LabelledSet, DatasetError> 
             DatasetError::missing(tree.path(), format!("the split file {end} is not in it"))
         })?;
         let file = tree.file(file);
-        let annotations: Annotations = serde_json::from_slice(bytes)
-            .map_err(|error| DatasetError::wrong(&file, format!("no COCO annotations: {error}")))?;
+        let annotations: Annotations = serde_json::from_slice(bytes).map_err(|error| {
+            DatasetError::wrong(&file, format!("no COCO annotations: {}", shown(&error.to_string())))
+        })?;
         if config.counts == Counts::Asserted && annotations.images.len() != listed {
             let found = annotations.images.len();
             let rule = format!(

@@ -57,8 +57,9 @@ pub(super) fn read(config: &DatasetConfig) -> Result<LabelledSet, DatasetError> 
 
 /// `{"0": "name", …}` in order; labels count from 0 without a gap.
 fn class_names(file: &str, bytes: &[u8]) -> Result<Vec<String>, DatasetError> {
-    let names: BTreeMap<String, String> = serde_json::from_slice(bytes)
-        .map_err(|error| DatasetError::wrong(file, format!("no JSON object of names: {error}")))?;
+    let names: BTreeMap<String, String> = serde_json::from_slice(bytes).map_err(|error| {
+        DatasetError::wrong(file, format!("no JSON object of names: {}", shown(&error.to_string())))
+    })?;
     let mut numbered = Vec::new();
     for (label, name) in names {
         let number: usize = label
@@ -84,7 +85,8 @@ fn rows<'a>(
     classes: usize,
 ) -> Result<impl Iterator<Item = Row> + 'a, DatasetError> {
     let mut reader = ::csv::ReaderBuilder::new().from_reader(bytes);
-    let headers = reader.headers().map_err(|error| DatasetError::wrong(file, error.to_string()))?.clone();
+    let headers =
+        reader.headers().map_err(|error| DatasetError::wrong(file, shown(&error.to_string())))?.clone();
     let column = |name: &str| {
         let found = headers.iter().position(|header| header.trim() == name);
         found.ok_or_else(|| DatasetError::wrong(file, format!("no column {name} in its header")))

@@ -1,7 +1,9 @@
 //! What of a dataset lies in a folder: each file found, missing or wrong, then what its reader makes of it.
 
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
+use md5::{Digest, Md5};
 use pairmill_pixels::{Limits, decode_rgb};
 use pairmill_shards::words::{bytes, grouped};
 
@@ -64,7 +66,7 @@ pub struct Report {
 pub struct Depth {
     /// Hold archives against their published checksums, or lengths where there are none.
     pub checksums: bool,
-    /// Decode every picture.
+    /// Decode every picture, and note those that two parts share byte for byte.
     pub decode: bool,
 }
 
@@ -145,12 +147,15 @@ pub fn check(config: &DatasetConfig, depth: Depth) -> Report {
                 );
                 findings.push(finding(part.as_str(), State::Found, detail));
             }
+            let mut alike = None;
             if depth.decode {
-                let pictures = decode_all(&set);
+                let pictures;
+                (pictures, alike) = decode_all(&set);
                 is_usable &= pictures.state == State::Found;
                 findings.push(pictures);
             }
             notes = set.notes;
+            notes.extend(alike);
         }
     }
     Report { kind: config.kind, findings, notes, is_usable }
@@ -204,13 +209,24 @@ fn look_at(config: &DatasetConfig, file: &RemoteFile<'static>, depth: Depth) -> 
     finding(file.path, State::Missing, "not here under this name")
 }
 
-/// Pictures that cannot be decoded, but for those known to be damaged.
-fn decode_all(set: &LabelledSet) -> Finding {
+/// Pictures that cannot be decoded, but for those known to be damaged; and, since every byte is there once, a note of
+/// those that are the same byte for byte in two parts.
+fn decode_all(set: &LabelledSet) -> (Finding, Option<String>) {
     let limits = Limits::default();
     let (mut whole, mut known, mut bad) = (0u64, 0u64, Vec::new());
+    let mut seen: HashMap<[u8; 16], (Part, usize)> = HashMap::new();
+    let (mut copies, mut copy) = (0u64, None);
     let pass = set.visit::<DatasetError>(
         |_, _| true,
         |part, index, picture| {
+            let (Picture::Encoded(content) | Picture::Rgb { pixels: content, .. }) = picture;
+            let (before, place) = *seen.entry(Md5::digest(content).into()).or_insert((part, index));
+            if before != part {
+                copies += 1;
+                copy.get_or_insert_with(|| {
+                    format!("{} and {}", set.file(before, place), set.file(part, index))
+                });
+            }
             let result = match picture {
                 Picture::Encoded(bytes) => {
                     decode_rgb(bytes, &limits).map(drop).map_err(|error| error.to_string())
@@ -227,15 +243,20 @@ fn decode_all(set: &LabelledSet) -> Finding {
         },
     );
     if let Err(error) = pass {
-        return finding("pictures", State::Wrong, error.to_string());
+        return (finding("pictures", State::Wrong, error.to_string()), None);
     }
+    let alike = copy.map(|copy| {
+        let are = if copies == 1 { "picture is" } else { "pictures are" };
+        format!("{copies} {are} the same as one of another part, byte for byte, such as {copy}")
+    });
     let known = if known > 0 { format!(", {known} known to be damaged") } else { String::new() };
-    match bad.first() {
+    let pictures = match bad.first() {
         None => finding("pictures", State::Found, format!("{} decode{known}", grouped(whole))),
         Some(first) => {
             let detail =
                 format!("{} of {} do not decode, such as {first}", bad.len(), whole + bad.len() as u64);
             finding("pictures", State::Wrong, detail)
         }
-    }
+    };
+    (pictures, alike)
 }

@@ -44,7 +44,7 @@ pub struct CheckArgs {
     /// Do not hold archives against their published checksums and lengths
     #[arg(long)]
     pub no_checksums: bool,
-    /// Decode every picture too
+    /// Decode every picture too, and note those that two parts share byte for byte
     #[arg(long)]
     pub decode: bool,
 }

@@ -174,7 +174,10 @@ pub(super) fn labels(
     texts: &[(&str, &str)],
 ) -> Result<(Vec<String>, Vec<u32>), DatasetError> {
     let numbers: Option<Vec<u32>> = texts.iter().map(|(text, _)| text.parse().ok()).collect();
-    let is_name = |listed: &Vec<String>| texts.iter().all(|(text, _)| listed.iter().any(|name| name == text));
+    let is_name = |listed: &Vec<String>| {
+        let names: HashSet<&str> = listed.iter().map(String::as_str).collect();
+        texts.iter().all(|(text, _)| names.contains(text))
+    };
     if let Some(numbers) = numbers.filter(|_| !listed.as_ref().is_some_and(is_name)) {
         let most = numbers.iter().max().map_or(0, |&most| most as usize);
         let classes = match listed {

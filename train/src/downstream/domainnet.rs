@@ -8,8 +8,8 @@ use std::collections::HashMap;
 
 use super::assembly::Assembly;
 use super::config::DatasetConfig;
-use super::error::{DatasetError, shown};
-use super::list::{lines, wrong_line};
+use super::error::DatasetError;
+use super::list::{Numbered, lines, wrong_line};
 use super::set::{LabelledSet, Part};
 use super::tree::{Search, Tree, below, ends_in, file_in};
 
@@ -34,7 +34,7 @@ pub(super) fn read(config: &DatasetConfig, domain: &str) -> Result<LabelledSet, 
     let files: HashMap<&str, &str> =
         listing.files.iter().map(|(name, _)| (below(name, domain).unwrap_or(name), name.as_str())).collect();
     let mut set = Assembly::new(config, Vec::new());
-    let mut classes: Vec<Option<String>> = Vec::new();
+    let mut classes = Numbered::new("label", 0);
     for (part, end) in &parts {
         let (file, bytes) = match listing.text(end) {
             Some((file, bytes)) => (tree.file(file), bytes.to_owned()),
@@ -53,35 +53,19 @@ pub(super) fn read(config: &DatasetConfig, domain: &str) -> Result<LabelledSet, 
             if label >= MAX_CLASSES {
                 return Err(wrong_line(&file, number, line, "has a label out of range"));
             }
-            let at = label as usize;
-            if classes.len() <= at {
-                classes.resize(at + 1, None);
-            }
-            match &classes[at] {
-                None => classes[at] = Some(class.to_owned()),
-                Some(known) if known == class => {}
-                Some(known) => {
-                    let rule =
-                        format!("gives label {label} to {}, which is {}'s", shown(class), shown(known));
-                    return Err(wrong_line(&file, number, line, &rule));
-                }
-            }
+            let label = classes
+                .label(label as usize, class)
+                .map_err(|rule| wrong_line(&file, number, line, &rule))?;
             match files.get(name) {
                 Some(picture) => set.add_file(*part, label, name, *picture),
                 None => set.miss(name),
             }
         }
     }
-    set.classes = classes
-        .into_iter()
-        .zip(0..)
-        .map(|(name, label)| {
-            name.ok_or_else(|| {
-                let rule = format!("label {label} is in neither {} nor {}", parts[0].1, parts[1].1);
-                DatasetError::wrong(config.root.display().to_string(), rule)
-            })
-        })
-        .collect::<Result<_, _>>()?;
+    set.classes = classes.names().map_err(|label| {
+        let rule = format!("label {label} is in neither {} nor {}", parts[0].1, parts[1].1);
+        DatasetError::wrong(config.root.display().to_string(), rule)
+    })?;
     let hint = match domain {
         "clipart" => {
             " (the lists fit the cleaned archive, groundtruth/clipart.zip, not the original clipart.zip)"

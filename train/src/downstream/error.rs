@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 #[derive(Debug, thiserror::Error)]
 pub enum DatasetError {
     /// A file or folder cannot be read.
-    #[error("{}: cannot be read: {source}", path.display())]
+    #[error("{}: cannot be read: {source}", shown_path(path))]
     Read {
         /// Which.
         path: PathBuf,
@@ -15,7 +15,7 @@ pub enum DatasetError {
         source: io::Error,
     },
     /// Something that the dataset cannot do without is not there.
-    #[error("{}: {what}", place.display())]
+    #[error("{}: {what}", shown_path(place))]
     Missing {
         /// Where it was looked for.
         place: PathBuf,
@@ -23,7 +23,7 @@ pub enum DatasetError {
         what: String,
     },
     /// An archive that is cut off, damaged or none at all.
-    #[error("{}: {rule}", path.display())]
+    #[error("{}: {rule}", shown_path(path))]
     Archive {
         /// Which.
         path: PathBuf,
@@ -62,8 +62,17 @@ impl DatasetError {
     }
 }
 
+/// A path in one line, whole: what it ends in is the file that is meant.
+pub(super) fn shown_path(path: &Path) -> String {
+    path.to_string_lossy().chars().map(plain).collect()
+}
+
+fn plain(letter: char) -> char {
+    if letter.is_control() { '?' } else { letter }
+}
+
 /// Text from outside, fit for one line of a message.
 pub(super) fn shown(text: &str) -> String {
-    let line: String = text.chars().map(|c| if c.is_control() { '?' } else { c }).take(120).collect();
+    let line: String = text.chars().map(plain).take(120).collect();
     if line.len() < text.len() && text.chars().count() > 120 { format!("{line}…") } else { line }
 }

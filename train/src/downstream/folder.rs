@@ -3,6 +3,8 @@
 //! `val` alone, `val` is what is tested on. Folders around all of it are passed by; folders within a class belong to it.
 //! Classes are the folders in ASCII order, or as `classes` lists them.
 
+use std::collections::HashSet;
+
 use super::assembly::{Assembly, label_of, sorted_unique};
 use super::config::DatasetConfig;
 use super::error::{DatasetError, shown};
@@ -76,9 +78,9 @@ pub(super) fn listed_classes(config: &DatasetConfig) -> Result<Option<Vec<String
     let path = config.folder().join(path);
     let bytes = std::fs::read(&path).map_err(DatasetError::read(&path))?;
     let file = path.display().to_string();
-    let mut classes: Vec<String> = Vec::new();
+    let (mut classes, mut known) = (Vec::new(), HashSet::new());
     for (number, line) in lines(&file, &bytes)? {
-        if classes.iter().any(|class| class == line) {
+        if !known.insert(line) {
             let rule = format!("class {:?} for the second time", shown(line));
             return Err(DatasetError::wrong(format!("{file} line {number}"), rule));
         }
@@ -103,7 +105,7 @@ fn around(files: &[&str]) -> usize {
     while let Some((first, _)) = files[0][around..].split_once('/') {
         let end = around + first.len() + 1;
         let all = files.iter().all(|file| file.get(..end) == files[0].get(..end));
-        let deep = files.iter().all(|file| file[end..].contains('/'));
+        let deep = files.iter().all(|file| file.get(end..).is_some_and(|rest| rest.contains('/')));
         let is_train = part_named(first) == Some(Part::Train);
         if !all || !deep || is_train {
             break;
@@ -125,5 +127,7 @@ mod tests {
         assert_eq!(set(&["a/b/rose/a.jpg", "a/b/tulip/c/b.jpg"]), "a/b/");
         assert_eq!(set(&["rose/a.jpg", "rose/b.jpg"]), "", "one class is no folder around");
         assert_eq!(set(&["train/rose/a.jpg", "train/tulip/b.jpg"]), "");
+        assert_eq!(set(&["a-long-name/rose/a.jpg", "b.jpg"]), "", "a name shorter than the first folder's");
+        assert_eq!(set(&["abcd/rose/a.jpg", "abcdé.jpg"]), "", "a letter where the first folder's name ends");
     }
 }

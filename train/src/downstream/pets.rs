@@ -9,8 +9,8 @@ use std::collections::HashMap;
 
 use super::assembly::Assembly;
 use super::config::DatasetConfig;
-use super::error::{DatasetError, shown};
-use super::list::{lines, wrong_line};
+use super::error::DatasetError;
+use super::list::{Numbered, lines, wrong_line};
 use super::set::{LabelledSet, Part, Place};
 use super::tree::{Search, ends_in, is_picture};
 
@@ -50,7 +50,7 @@ pub(super) fn read(config: &DatasetConfig) -> Result<LabelledSet, DatasetError> 
     let parts = [(Part::Train, "trainval.txt"), (Part::Test, "test.txt")];
     let lists = annotations.list(&|name| parts.iter().any(|(_, end)| ends_in(name, end)))?;
     let mut set = Assembly::new(config, Vec::new());
-    let mut classes: Vec<Option<String>> = Vec::new();
+    let mut classes = Numbered::new("class", 1);
     let mut odd = 0;
     for (part, end) in parts {
         let (file, bytes) = lists.text(end).ok_or_else(|| {
@@ -68,38 +68,21 @@ pub(super) fn read(config: &DatasetConfig) -> Result<LabelledSet, DatasetError> 
             if !(1..=MAX_CLASSES).contains(&class) {
                 return Err(wrong_line(&file, number, line, "has a class out of range; they count from 1"));
             }
-            if classes.len() < class {
-                classes.resize(class, None);
-            }
-            match &classes[class - 1] {
-                None => classes[class - 1] = Some(breed.to_owned()),
-                Some(known) if known == breed => {}
-                Some(known) => {
-                    let rule =
-                        format!("gives class {class} to {}, which is {}'s", shown(breed), shown(known));
-                    return Err(wrong_line(&file, number, line, &rule));
-                }
-            }
+            let label = classes.label(class, breed).map_err(|rule| wrong_line(&file, number, line, &rule))?;
             match files.get(id) {
                 Some(picture) => {
                     odd += usize::from(KNOWN_ODD.contains(&id));
                     let name = (*picture).into();
-                    set.add(part, class as u32 - 1, id, Place::File { tree: 0, name });
+                    set.add(part, label, id, Place::File { tree: 0, name });
                 }
                 None => set.miss(id),
             }
         }
     }
-    set.classes = classes
-        .into_iter()
-        .zip(1..)
-        .map(|(name, class)| {
-            name.ok_or_else(|| {
-                let rule = format!("class {class} has no picture in trainval.txt or test.txt");
-                DatasetError::wrong(annotations.path().display().to_string(), rule)
-            })
-        })
-        .collect::<Result<_, _>>()?;
+    set.classes = classes.names().map_err(|class| {
+        let rule = format!("class {class} has no picture in trainval.txt or test.txt");
+        DatasetError::wrong(annotations.path().display().to_string(), rule)
+    })?;
     if odd > 0 {
         set.notes
             .push(format!("{odd} pictures are known to be PNG or GIF inside .jpg, or to have damaged ends"));

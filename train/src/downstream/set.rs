@@ -48,7 +48,7 @@ pub struct Example {
 }
 
 /// Where a picture is.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) enum Place {
     /// A file of a tree.
     File { tree: u32, name: Box<str> },

@@ -20,7 +20,8 @@ pub const DEFECTS: [&str; 7] = [
     "the best epoch is chosen on the test set",
     "500 steps of warm-up, however short the run",
     "ImageNet's mean and standard deviation for a tower that was trained with CLIP's",
-    "one draw, from NumPy's legacy global stream, so that 1 shot is no subset of 5",
+    "one draw, from NumPy's legacy global stream; of a class with fewer than k images, in those five datasets, with \
+     replacement",
 ];
 
 /// How classes become the rows of a zero-shot head.

@@ -137,3 +137,18 @@ fn what_is_not_there_is_one_line() {
         assert_eq!((code, out.as_str(), err.lines().count()), (2, "", 1), "{err}");
     }
 }
+
+/// Copies under other names are told of where every byte is read anyway.
+#[test]
+fn pictures_that_two_parts_share_byte_for_byte_are_noted() {
+    let bench = Bench::new(Dataset::Folder, Form::Folder, 3, 3);
+    let root = bench.path("flowers");
+    let words = ["check", "folder", root.to_str().unwrap(), "--decode"];
+    let (code, out, _) = run(&words);
+    assert!(code == 0 && !out.contains("byte for byte"), "{out}");
+    std::fs::copy(root.join("train/blue_square/2.jpeg"), root.join("test/blue_square/copy.jpeg")).unwrap();
+    let (code, out, _) = run(&words);
+    assert_eq!(code, 0, "a copy is a remark, no damage: {out}");
+    assert!(out.contains("1 picture is the same as one of another part, byte for byte, such as "), "{out}");
+    assert!(out.contains("train/blue_square/2.jpeg") && out.contains("test/blue_square/copy.jpeg"), "{out}");
+}

@@ -13,5 +13,6 @@ mod bench;
 mod command;
 mod draws;
 mod fetch;
+mod hostile;
 mod readers;
 mod real_size;

@@ -31,4 +31,13 @@ for seed in (0, 1, 42, 4294967295):
         np.random.seed(seed)
         # Twice from one stream: training shots, then test pictures.
         cases.append({"seed": seed, "sizes": sizes, "shots": shots, "draws": [draw(sizes, shots), draw(sizes, shots)]})
-print(json.dumps({"cases": cases}))
+
+# The miniature Cassava of transfer's tests: what is trained and tested on has other sizes.
+tables = []
+for seed in (0, 1):
+    for shots in (1, 5):
+        train, test = [8, 8, 8, 48, 8], [2, 2, 2, 12, 2]
+        np.random.seed(seed)
+        case = {"seed": seed, "shots": shots, "train": train, "test": test}
+        tables.append(case | {"train_draw": draw(train, shots), "test_draw": draw(test, shots)})
+print(json.dumps({"cases": cases, "tables": tables}))

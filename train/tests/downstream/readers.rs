@@ -236,3 +236,55 @@ fn any_picture() -> std::path::PathBuf {
     }
     path
 }
+
+/// A name says nothing: what counts is whether the same file is learnt from and tested on.
+#[test]
+fn only_the_same_picture_in_two_parts_is_a_leak() {
+    let folder = tempfile::tempdir().unwrap();
+    let write = |path: &str, bytes: &str| {
+        std::fs::create_dir_all(folder.path().join(path).parent().unwrap()).unwrap();
+        std::fs::write(folder.path().join(path), bytes).unwrap();
+    };
+    for part in ["train", "test"] {
+        for class in ["cat", "dog"] {
+            for number in [1, 2] {
+                write(&format!("{part}/{class}/{number}.jpg"), &format!("{part} {class} {number}"));
+            }
+        }
+    }
+    let leaks = |config: &DatasetConfig| {
+        let notes = LabelledSet::open(config).unwrap().notes;
+        notes.into_iter().filter(|note| note.contains("more than one part")).collect::<Vec<_>>()
+    };
+    let config = DatasetConfig::new(DatasetKind::Folder, folder.path());
+    assert_eq!(leaks(&config), Vec::<String>::new());
+    // By a link or under a second name it is the same file.
+    std::os::unix::fs::symlink("../../train/dog/2.jpg", folder.path().join("test/dog/3.jpg")).unwrap();
+    let names = "dog/2.jpg and dog/3.jpg in train and test";
+    assert_eq!(leaks(&config), [format!("1 picture is in more than one part, such as {names}")]);
+    std::fs::hard_link(folder.path().join("train/cat/1.jpg"), folder.path().join("test/cat/0.jpg")).unwrap();
+    let names = "cat/1.jpg and cat/0.jpg in train and test";
+    assert_eq!(leaks(&config), [format!("2 pictures are in more than one part, such as {names}")]);
+
+    // One picture listed in two parts, from a folder and from an archive.
+    let table = "path,label,split\na/1.jpg,a,train\nb/1.jpg,b,train\na/2.jpg,a,test\nb/1.jpg,b,test\n";
+    for name in ["a/1.jpg", "a/2.jpg", "b/1.jpg"] {
+        write(&format!("pictures/{name}"), name);
+    }
+    write("table/own.csv", table);
+    let mut zip =
+        zip::ZipWriter::new(std::fs::File::create(folder.path().join("table/pictures.zip")).unwrap());
+    for name in ["a/1.jpg", "a/2.jpg", "b/1.jpg"] {
+        zip.start_file(name, zip::write::SimpleFileOptions::default()).unwrap();
+        std::io::Write::write_all(&mut zip, name.as_bytes()).unwrap();
+    }
+    zip.finish().unwrap();
+    for images in ["../pictures", "pictures.zip"] {
+        let config = DatasetConfig {
+            images: Some(images.into()),
+            ..DatasetConfig::new(DatasetKind::Csv, folder.path().join("table/own.csv"))
+        };
+        let said = "1 picture is in more than one part, such as b/1.jpg in train and test";
+        assert_eq!(leaks(&config), [said], "{images}");
+    }
+}

@@ -1,5 +1,5 @@
-"""Makes train/tests/parity/fixtures/transfer.safetensors: zero-shot heads by open_clip's own builder and fine-tuning steps
-as WiSE-FT makes them, in the peer venv of tests/peers/install.sh:
+"""Makes train/tests/parity/fixtures/transfer.safetensors: zero-shot heads by open_clip's own builder, what it says
+of a few hundred pictures, and fine-tuning steps as WiSE-FT makes them, in the peer venv of tests/peers/install.sh:
 
     $PAIRMILL_CACHE/peers/open_clip/bin/python train/tests/parity/transfer.py
 """
@@ -15,6 +15,7 @@ from safetensors.numpy import save_file
 # As in transfer.rs. The rate is one of the study's; at 1e-3 rounding flips a ReLU of rn_micro near step 28.
 CLASSES = ["red circle", "green_square", "a Very Long-Haired cat", "SeaLake", "naïve café"]
 TEMPLATES = ["a photo of a {}.", "itap of the {}.", "a bad sketch of {}"]
+PICTURES = 320
 STEPS, WARMUP, LR, DECAY, BATCH, BATCHES, NUM_CLASSES = 50, 10, 3e-4, 0.1, 8, 4, 5
 
 
@@ -33,6 +34,42 @@ def zero_shot(name: str) -> dict[str, np.ndarray]:
         f"{name}.head": head.T.contiguous().numpy(),
         f"{name}.scores": (model.logit_scale.exp() * features @ head).detach().numpy(),
     }
+
+
+def predictions(name: str) -> dict[str, np.ndarray]:
+    """What zero-shot says of each of a few hundred pictures.
+
+    Features of weights from a formula are nearly one vector, and so is what they are called. The bias behind the tower's
+    last layer takes the mean off, so that every class is given; the fixture holds it."""
+    model = from_file(MODELS / f"{name}.toml")
+    fill(model)
+    model.eval()
+    images = torch.from_numpy(pixels(PICTURES, image_size(model)))
+    resnet = hasattr(model.visual, "attnpool")
+    last = model.visual.attnpool.c_proj if resnet else model.visual.ln_post
+    outputs = []
+    hook = model.visual.ln_post.register_forward_hook(lambda *call: outputs.append(call[-1])) if not resnet else None
+    with torch.no_grad():
+        output = model.encode_image(images)
+        if hook:
+            hook.remove()
+            # Where all tokens are normalised the first is pooled.
+            output = outputs[0][:, 0] if outputs[0].dim() == 3 else outputs[0]
+        last.bias -= output.mean(dim=0)
+    templates = [lambda c, t=t: t.replace("{}", c) for t in TEMPLATES]
+    head = open_clip.build_zero_shot_classifier(
+        model, open_clip.get_tokenizer("RN50"), CLASSES, templates, device="cpu"
+    )
+    with torch.no_grad():
+        logits = model.logit_scale.exp() * model.encode_image(images, normalize=True) @ head
+    given = logits.argmax(dim=1)
+    first, second = logits.topk(2).values.unbind(dim=1)
+    counts = torch.bincount(given, minlength=len(CLASSES))
+    print(f"{name}: given {counts.tolist()}, least margin {(first - second).min():.2g}")
+    # Farther from ties than rounding reaches, and each class is given.
+    assert (first - second).min() > 2e-4 and counts.min() >= 5, name
+    layer = "visual.attnpool.c_proj.bias" if resnet else "visual.ln_post.bias"
+    return {f"{name}.{layer}": last.bias.detach().numpy(), f"{name}.predictions": given.numpy()}
 
 
 class ImageClassifier(torch.nn.Module):
@@ -83,6 +120,7 @@ def main() -> None:
     arrays: dict[str, np.ndarray] = {}
     for name in ("rn_tiny", "vit_tiny"):
         arrays |= zero_shot(name)
+        arrays |= predictions(name)
     for name in ("rn_micro", "vit_micro"):
         arrays |= tune(name, 12)
     save_file(arrays, FIXTURES / "transfer.safetensors")

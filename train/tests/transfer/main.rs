@@ -7,7 +7,9 @@
     reason = "helpers of tests may fail"
 )]
 
+mod as_published;
 mod bad_input;
 mod grid;
 mod harness;
+mod real_folder;
 mod zero_shot;

@@ -156,7 +156,21 @@ fn programs_that_ask_for_memory_or_depth_are_refused() {
         doubled.extend([b']', b'(', b'h', level, b'h', level, b'e', b'q', level + 1, b'0']);
     }
     doubled.extend(b"h\x3c.");
-    let programs: [(&[u8], &str); 12] = [
+    // A dict of a thousand entries, made once and copied by a thousand instructions of five bytes.
+    let mut copied = b"}q\x00(".to_vec();
+    copied.extend(b"NN".repeat(1_000));
+    copied.extend(b"u0c__torch__\nM\nq\x010");
+    copied.extend(b"h\x01)Rh\x00b".repeat(1_000));
+    copied.push(b'.');
+    // The same of an array's shape and of a storage's key.
+    let long = [b"X\x00\x10\x00\x00".to_vec(), vec![b'k'; 0x1000]].concat();
+    let mut keys = [b"X\x07\x00\x00\x00storageq\x000ctorch\nFloatStorage\nq\x010".to_vec(), long].concat();
+    keys.extend(b"q\x020(h\x00h\x01h\x02NK\x04tq\x030");
+    keys.extend(b"h\x03Q".repeat(1_000));
+    keys.push(b'.');
+    let programs: [(&[u8], &str); 14] = [
+        (&copied, "over the limit"),
+        (&keys, "over the limit"),
         (&nested, "the nesting is over the limit"),
         (&doubled, "the nesting is over the limit"),
         // A list that holds itself.

@@ -17,6 +17,8 @@ const LABEL_BYTES: usize = 2;
 const RECORD_BYTES: usize = LABEL_BYTES + 3 * (SIDE as usize) * (SIDE as usize);
 /// Most records a file may hold.
 const MAX_RECORDS: u64 = 10_000_000;
+/// Largest file of names; the real one has 2 kB.
+const MAX_NAMES_BYTES: u64 = 1 << 20;
 
 pub(super) fn read(config: &DatasetConfig) -> Result<LabelledSet, DatasetError> {
     let within = &["cifar-100", "cifar100"];
@@ -114,6 +116,10 @@ impl Visitor for Found {
             Some("meta") => self.names = Some(pickled::names(&member.file(), &member.bytes()?)?),
             _ => {
                 let file = member.file();
+                if member.size > MAX_NAMES_BYTES {
+                    let rule = format!("{} bytes are no list of names", member.size);
+                    return Err(DatasetError::wrong(file, rule));
+                }
                 let names = lines(&file, &member.bytes()?)?.map(|(_, name)| name.to_owned()).collect();
                 self.names = Some(names);
             }
@@ -124,8 +130,12 @@ impl Visitor for Found {
 
 fn binary_labels(member: &mut Member<'_>) -> Result<Records, DatasetError> {
     let records = member.size / RECORD_BYTES as u64;
-    if !member.size.is_multiple_of(RECORD_BYTES as u64) || records > MAX_RECORDS {
+    if !member.size.is_multiple_of(RECORD_BYTES as u64) {
         let rule = format!("{} bytes are no whole number of records of {RECORD_BYTES}", member.size);
+        return Err(DatasetError::wrong(member.file(), rule));
+    }
+    if records > MAX_RECORDS {
+        let rule = format!("{records} records are more than the {MAX_RECORDS} that are read");
         return Err(DatasetError::wrong(member.file(), rule));
     }
     let mut record = [0; RECORD_BYTES];

@@ -13,12 +13,15 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
-use super::error::{DatasetError, shown};
+use super::error::{DatasetError, shown, shown_path};
 
 /// Largest file that is read into memory: the pickle of CIFAR-100 has 155 MB.
 pub(super) const MAX_FILE_BYTES: u64 = 1 << 30;
 /// Most files of a tree; the largest set here has 173,000.
 const MAX_FILES: usize = 20_000_000;
+/// Most bytes of names and lists of a tree: twenty million names of real length. What is compressed may hold a thousand
+/// times its own size.
+const MAX_LISTING_BYTES: u64 = 2 << 30;
 
 /// A folder or an archive.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -77,11 +80,15 @@ impl Member<'_> {
             let rule = format!("{} bytes are more than the {MAX_FILE_BYTES} that are read", self.size);
             return Err(DatasetError::wrong(self.tree.file(self.name), rule));
         }
-        // Grows with what is there, not with what a header promises.
-        let read = (&mut *self.input).take(MAX_FILE_BYTES).read_to_end(bytes);
+        // Grows with what is there, not with what a header promises, and to no more than that. The byte beyond it is the
+        // end, where a zip's checksum is looked at.
+        let read = (&mut *self.input).take(self.size + 1).read_to_end(bytes);
         read.map_err(|error| self.tree.broken(self.name, &error))?;
         if bytes.len() as u64 != self.size {
-            let rule = format!("cut off: {} of {} bytes are there", bytes.len(), self.size);
+            let rule = match bytes.len() as u64 > self.size {
+                true => format!("there is more of it than the {} bytes it is said to have", self.size),
+                false => format!("cut off: {} of {} bytes are there", bytes.len(), self.size),
+            };
             return Err(DatasetError::wrong(self.tree.file(self.name), rule));
         }
         Ok(())
@@ -163,10 +170,10 @@ impl Tree {
     /// A file of it, as errors name it.
     pub fn file(&self, name: &str) -> String {
         let path = match &self.form {
-            Form::TarGzInZip(member) => self.path.join(member).join(name),
-            _ => self.path.join(name),
+            Form::TarGzInZip(member) => self.path.join(shown(member)).join(shown(name)),
+            _ => self.path.join(shown(name)),
         };
-        shown(&path.to_string_lossy())
+        shown_path(&path)
     }
 
     /// Goes through its files in their order: of the folder's names, of the archive's bytes.
@@ -212,11 +219,13 @@ impl Tree {
 
     /// The names of its files and the content of those that `keep` wants.
     pub fn list(&self, keep: &dyn Fn(&str) -> bool) -> Result<Listing<'static>, DatasetError> {
-        let mut listing = Listing { keep, files: Vec::new(), kept: HashMap::new(), too_many: false };
+        let mut listing = Listing { keep, files: Vec::new(), kept: HashMap::new(), bytes: 0 };
         self.visit(&mut listing)?;
-        if listing.too_many {
+        if listing.files.len() > MAX_FILES || listing.bytes > MAX_LISTING_BYTES {
             let path = self.path.clone();
-            return Err(DatasetError::Archive { path, rule: format!("more than {MAX_FILES} files") });
+            let rule =
+                format!("more than {MAX_FILES} files, or {MAX_LISTING_BYTES} bytes of names and lists");
+            return Err(DatasetError::Archive { path, rule });
         }
         Ok(Listing { keep: &|_| false, ..listing })
     }
@@ -282,7 +291,8 @@ pub(super) struct Listing<'a> {
     pub files: Vec<(String, u64)>,
     /// Content of the files that were wanted.
     pub kept: HashMap<String, Vec<u8>>,
-    too_many: bool,
+    /// Bytes of names and contents.
+    bytes: u64,
 }
 
 impl Listing<'_> {
@@ -299,12 +309,16 @@ impl Visitor for Listing<'_> {
     type Error = DatasetError;
 
     fn choose(&mut self, name: &str, size: u64) -> Choice {
-        if self.files.len() == MAX_FILES {
-            self.too_many = true;
-            return Choice::Stop;
-        }
+        let is_kept = (self.keep)(name);
         self.files.push((name.to_owned(), size));
-        if (self.keep)(name) { Choice::Read } else { Choice::Skip }
+        // A list that is too large by itself is refused by its own name.
+        let content = if is_kept && size <= MAX_FILE_BYTES { size } else { 0 };
+        self.bytes = self.bytes.saturating_add(name.len() as u64 + content);
+        match self.files.len() > MAX_FILES || self.bytes > MAX_LISTING_BYTES {
+            true => Choice::Stop,
+            false if is_kept => Choice::Read,
+            false => Choice::Skip,
+        }
     }
 
     fn take(&mut self, member: &mut Member<'_>) -> Result<(), DatasetError> {
