@@ -1,8 +1,8 @@
 //! The dataset card: where the rows are from, what was dropped by which rule and why, and how many pictures came of
 //! it, beside what the study had. `_pairmill/card.json` for programs, `DATASET.md` for people.
 //!
-//! A folder that was extended has one entry a run. The card holds nothing that depends on the clock, so equal runs
-//! write equal cards; a later `retry` does not change it.
+//! A folder that was extended has one entry a run, and one for each `retry`, whose rows stand among the failures of a
+//! run. The card holds nothing that depends on the clock, so equal runs write equal cards.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -34,6 +34,27 @@ const HASH_BUFFER_BYTES: usize = 1 << 20;
 struct Cards {
     format: u32,
     runs: Vec<Card>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    retries: Vec<RetryCard>,
+}
+
+impl Cards {
+    fn read(folder: &Path) -> Option<Self> {
+        let path = folder.join(PAIRMILL_FOLDER).join(CARD_FILE);
+        std::fs::read(path).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok())
+    }
+
+    fn write(&self, folder: &Path) -> Result<(), IngestError> {
+        let mut json =
+            serde_json::to_string_pretty(self).map_err(|e| IngestError::Internal(e.to_string()))?;
+        json.push('\n');
+        let runs = self.runs.iter().map(Card::to_markdown);
+        let text: Vec<String> = runs.chain(self.retries.iter().map(RetryCard::to_markdown)).collect();
+        let head =
+            "# Dataset card\n\nWritten by pairmill-ingest; the same for programs: `_pairmill/card.json`.\n";
+        write_atomic(folder.join(CARD_TEXT_FILE), format!("{head}{}", text.concat()).as_bytes())?;
+        Ok(write_atomic(folder.join(PAIRMILL_FOLDER).join(CARD_FILE), json.as_bytes())?)
+    }
 }
 
 /// What one run took from where.
@@ -122,20 +143,12 @@ impl Card {
     /// # Errors
     /// When a file cannot be written.
     pub fn write(self, folder: &Path) -> Result<(), IngestError> {
-        let path = folder.join(PAIRMILL_FOLDER).join(CARD_FILE);
-        let known = std::fs::read(&path).ok().and_then(|bytes| serde_json::from_slice::<Cards>(&bytes).ok());
-        let mut cards = known.unwrap_or(Cards { format: CARD_FORMAT, runs: Vec::new() });
+        let new = || Cards { format: CARD_FORMAT, runs: Vec::new(), retries: Vec::new() };
+        let mut cards = Cards::read(folder).unwrap_or_else(new);
         cards.runs.retain(|run| run.first_shard != self.first_shard);
         cards.runs.push(self);
         cards.runs.sort_by_key(|run| run.first_shard);
-        let mut json =
-            serde_json::to_string_pretty(&cards).map_err(|e| IngestError::Internal(e.to_string()))?;
-        json.push('\n');
-        let text: Vec<String> = cards.runs.iter().map(Card::to_markdown).collect();
-        let head =
-            "# Dataset card\n\nWritten by pairmill-ingest; the same for programs: `_pairmill/card.json`.\n";
-        write_atomic(folder.join(CARD_TEXT_FILE), format!("{head}{}", text.concat()).as_bytes())?;
-        Ok(write_atomic(path, json.as_bytes())?)
+        cards.write(folder)
     }
 
     fn to_markdown(&self) -> String {
@@ -166,6 +179,9 @@ impl Card {
             let seed = self.subset.seed;
             let _ = writeln!(text, "\nSubset: {} rows drawn with seed {seed}.", grouped(rows));
         }
+        if let Some(expression) = &self.filter.predicate {
+            let _ = writeln!(text, "\nWhere: `{}`.", expression.replace('\n', " "));
+        }
         if let Some(rows) = self.subset.prefix {
             let _ = writeln!(
                 text,
@@ -180,6 +196,71 @@ impl Card {
         for HashedInput { name, bytes, sha256 } in &self.inputs {
             let _ = writeln!(text, "| {} | {} | `{sha256}` |", name.replace('|', "\\|"), grouped(*bytes));
         }
+        let _ = writeln!(text, "\nMade with pairmill {}.", self.version);
+        text
+    }
+}
+
+/// What a retry fetched again.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct RetryCard {
+    /// Id of its first shard.
+    pub first_shard: u64,
+    /// Version of the tool that began it.
+    pub version: String,
+    /// Failures that it was for.
+    pub classes: Vec<String>,
+    /// Rows that had failed so: those of its shards.
+    pub rows: u64,
+    /// Pictures in its shards.
+    pub pictures: u64,
+    /// Rows that failed again, by class.
+    pub failures: BTreeMap<String, u64>,
+}
+
+impl RetryCard {
+    /// The card of a finished retry.
+    pub fn new(segment: &Segment, account: &Account) -> Self {
+        let outcomes = &account.outcomes;
+        Self {
+            first_shard: segment.first_shard,
+            version: segment.version.clone(),
+            classes: segment.retry_of_classes.iter().map(|class| class.as_str().to_owned()).collect(),
+            rows: outcomes.rows,
+            pictures: outcomes.successes,
+            failures: outcomes
+                .failures
+                .iter()
+                .map(|(class, rows)| (class.as_str().to_owned(), *rows))
+                .collect(),
+        }
+    }
+
+    /// Adds it to the cards of `folder`, if there are any; whether there are.
+    ///
+    /// # Errors
+    /// When a file cannot be written.
+    pub fn write(self, folder: &Path) -> Result<bool, IngestError> {
+        let Some(mut cards) = Cards::read(folder) else { return Ok(false) };
+        cards.retries.retain(|retry| retry.first_shard != self.first_shard);
+        cards.retries.push(self);
+        cards.retries.sort_by_key(|retry| retry.first_shard);
+        cards.write(folder).map(|()| true)
+    }
+
+    fn to_markdown(&self) -> String {
+        let classes: Vec<String> = self.classes.iter().map(|class| format!("`{class}`")).collect();
+        let mut text = format!(
+            "\n## Fetched again, from shard {}\n\nRows above that had failed as {}.\n\n| | rows |\n|---|---:|\n| fetched again | {} |\n",
+            self.first_shard,
+            classes.join(", "),
+            grouped(self.rows)
+        );
+        for (class, rows) in &self.failures {
+            // Writing to a string does not fail.
+            let _ = writeln!(text, "| failed: `{class}` | {} |", grouped(*rows));
+        }
+        let _ = writeln!(text, "| **pictures** | **{}** |", grouped(self.pictures));
         let _ = writeln!(text, "\nMade with pairmill {}.", self.version);
         text
     }

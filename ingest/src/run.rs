@@ -13,7 +13,7 @@ use pairmill_shards::stats::ShardStats;
 use pairmill_shards::status::FailureClass;
 use pairmill_shards::storage::{Bucket, Location};
 
-use crate::card::{CARD_FILE, CARD_TEXT_FILE, Card, InputHashes};
+use crate::card::{CARD_FILE, CARD_TEXT_FILE, Card, InputHashes, RetryCard};
 use crate::config::Config;
 use crate::error::IngestError;
 use crate::filter::{FilteredRows, Funnel, ShuffledRows, Sieve, looked_at, looked_at_by};
@@ -235,11 +235,15 @@ fn write_card(
         Some(funnel) if report.complete && config.runtime.shards.is_none() => {
             let hashes = hashes.join()?;
             Card::new(config, folder.segment(), &hashes, funnel, &report.account).write(folder.path())?;
-            folder.publish(CARD_TEXT_FILE)?;
-            folder.publish(&format!("{PAIRMILL_FOLDER}/{CARD_FILE}"))
+            publish_card(folder)
         }
         _ => Ok(()),
     }
+}
+
+fn publish_card(folder: &OutputFolder) -> Result<(), IngestError> {
+    folder.publish(CARD_TEXT_FILE)?;
+    folder.publish(&format!("{PAIRMILL_FOLDER}/{CARD_FILE}"))
 }
 
 /// The images, the files among the input, and what identifies the input: a folder only by its name.
@@ -299,7 +303,11 @@ pub fn retry(config: &Config, classes: &[FailureClass], stop: &AtomicBool) -> Re
     };
     let (schema, rows) = (plan.schema.clone(), plan.rows);
     let blocks = RetryBlocks::new(plan, config.output.number_sample_per_shard);
-    drive(config, &folder, &schema, RowSource::Retry(blocks), Some(rows), stop)
+    let report = drive(config, &folder, &schema, RowSource::Retry(blocks), Some(rows), stop)?;
+    if report.complete && RetryCard::new(folder.segment(), &report.account).write(folder.path())? {
+        publish_card(&folder)?;
+    }
+    Ok(report)
 }
 
 fn drive(

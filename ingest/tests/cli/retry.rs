@@ -29,7 +29,13 @@ fn rows_that_recover_move_from_failed_to_success() {
     let keep = |f: Option<Fault>| f.is_none_or(|f| recovering(f) || f == Fault::NotFound);
     let table = job.table_of("t.csv", 400, FaultMix::Quick, |row| keep(row.fault));
     let out = job.path("out");
-    finish(&mut job.run(&table, &out), 0);
+    // With a rule, so that the folder has a card.
+    let run = || {
+        let mut command = job.run(&table, &out);
+        command.args(["--where", "url IS NOT NULL"]);
+        command
+    };
+    finish(&mut run(), 0);
     let before = bytes_of(&out);
     let (good, bad) = successes_and_failures(&out);
     assert_eq!(good + bad, 400);
@@ -50,16 +56,26 @@ fn rows_that_recover_move_from_failed_to_success() {
     // The new shards hold exactly the rows that were tried again, all of them well now.
     assert_eq!((good_after - good, bad_after), (again, bad));
     for (name, bytes) in before {
-        if name != "sizes.json" {
+        if !["sizes.json", "DATASET.md", "_pairmill/card.json"].contains(&name.as_str()) {
             assert_eq!(fs::read(out.join(&name)).unwrap(), bytes, "{name} is of the first run and stays");
         }
     }
+    let card = fs::read_to_string(out.join("_pairmill/card.json")).unwrap();
+    let card: serde_json::Value = serde_json::from_str(&card).unwrap();
+    let retried = &card["retries"][0];
+    assert_eq!((retried["rows"].as_u64(), retried["pictures"].as_u64()), (Some(again), Some(again)));
+    assert_eq!(card["runs"][0]["pictures"].as_u64(), Some(good));
+    let text = fs::read_to_string(out.join("DATASET.md")).unwrap();
+    assert!(
+        text.contains("Where: `url IS NOT NULL`.") && text.contains("## Fetched again, from shard 8"),
+        "{text}"
+    );
     // Nothing transient is left, so a second retry has nothing to do.
     let second = retry(0);
     let text = String::from_utf8(second.stdout).unwrap();
     assert!(text.starts_with("0 rows"), "{text}");
     // And the first run's command still finds its work done.
-    finish(&mut job.run(&table, &out), 0);
+    finish(&mut run(), 0);
     assert_eq!(successes_and_failures(&out), (good_after, bad_after));
 }
 
