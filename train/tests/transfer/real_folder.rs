@@ -147,7 +147,7 @@ fn photographs_go_through_as_they_lie() {
             continue;
         }
         // What is rare goes together: plants, food, geology.
-        let class = if name < "n05".to_owned() { name[..3].to_owned() } else { "others".to_owned() };
+        let class = if name.as_str() < "n05" { name[..3].to_owned() } else { "others".to_owned() };
         let folder = root.join(&class);
         fs::create_dir_all(&folder).unwrap();
         std::os::unix::fs::symlink(fs::canonicalize(&path).unwrap(), folder.join(&name)).unwrap();
