@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """read_bucket.py STORE FOLDER TABLE INGEST SHARDS RUN...: the run that made FOLDER, from TABLE in a bucket into the
 bucket of a STORE (s3, gs, az) on localhost: by parts, with a second writer who is turned away, then killed and gone on
-with as from another machine. The store's own client reads back every byte, and `SHARDS stat|head|cat|index|subset|verify`
-say by URL what they say of FOLDER.
+with as from another machine. The store's own client reads back every byte, and `SHARDS stat|head|cat|index|subset|
+verify` say by URL what they say of FOLDER.
 
 RUN is the run's arguments but table and output folder."""
 

@@ -98,7 +98,7 @@ fn check_s3(url: &BucketUrl, builder: &AmazonS3Builder) -> Result<(), StorageErr
     Ok(())
 }
 
-/// The same for Azure, whose client waits for no machine that is not there.
+/// Says which variable to set where the client has only words of its own.
 fn check_azure(url: &BucketUrl, builder: &MicrosoftAzureBuilder) -> Result<(), StorageError> {
     let set = |key: AzureKey| builder.get_config_value(&key);
     if is_on(set(AzureKey::UseEmulator)) {
