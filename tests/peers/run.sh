@@ -6,6 +6,7 @@
 # verify pixels (what the trainer's decoder makes of the pictures, against torchvision over PIL) timm (RandAugment's operations)
 # weights tensorboard bucket cuda (the trainer's CUDA half, loaded without a GPU).
 # One line per check, a table at the end, exit status 1 if any differs. Work goes to $PAIRMILL_CACHE/peer-work.
+# The binaries are built for release, but those that PAIRMILL_INGEST, PAIRMILL_SHARDS and PAIRMILL_WORLD name.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 root=$(cd "$here/../.." && pwd)
@@ -25,7 +26,7 @@ while [ $# -gt 0 ]; do
     --captions) captions=$2 && shift ;;
     --keep) keep=1 ;;
     -*)
-        sed -n '2,8s/^# \{0,1\}//p' "$0" >&2
+        sed -n '2,9s/^# \{0,1\}//p' "$0" >&2
         exit 2
         ;;
     *) peers+=("$1") ;;
@@ -57,9 +58,9 @@ python() { "$cache/peers/$1/bin/python" "${@:2}"; }
 
 release() { "$root/justw" path "$1" | tail -n 1; }
 echo "building" >&2
-ingest=$(release pairmill-ingest)
-shards=$(release pairmill-shards)
-world=$(release pairmill-world)
+ingest=${PAIRMILL_INGEST:-$(release pairmill-ingest)}
+shards=${PAIRMILL_SHARDS:-$(release pairmill-shards)}
+world=${PAIRMILL_WORLD:-$(release pairmill-world)}
 export PAIRMILL_INGEST=$ingest
 
 work=$cache/peer-work
@@ -78,11 +79,11 @@ python img2dataset "$here/rows.py" "$images" "$captions" "$world_url/files" "$ro
 # img2dataset takes minutes for thousands of rows; four hundred show the same.
 python img2dataset "$here/rows.py" "$images" "$captions" "$world_url/files" 400 "$work/few.parquet"
 
-run=(--url-list "$work/rows.parquet" --caption-col caption --save-additional-columns uid --image-size 256
+run=(--caption-col caption --save-additional-columns uid --image-size 256
     --resize-mode keep_ratio --number-sample-per-shard $(((rows + 5) / 6)) --allow-private-addresses --quiet)
 # ingest_to FORMAT FOLDER
 ingest_to() {
-    "$ingest" run "${run[@]}" --output-format "$1" --output-folder "$work/$2"
+    "$ingest" run --url-list "$work/rows.parquet" "${run[@]}" --output-format "$1" --output-folder "$work/$2"
 }
 ingest_to webdataset tars
 ingest_to parquet parquet
@@ -178,8 +179,10 @@ for peer in "${peers[@]}"; do
     timm) check timm read_timm ;;
     weights) check weights check_weights ;;
     bucket)
-        check bucket python bucket "$here/read_bucket.py" "$work/tars" "$ingest" "$shards" \
-            "${run[@]}" --output-format webdataset
+        for store in s3 gs az; do
+            check "bucket $store" python bucket "$here/read_bucket.py" "$store" "$work/tars" "$work/rows.parquet" \
+                "$ingest" "$shards" "${run[@]}" --output-format webdataset
+        done
         ;;
     tensorboard) check tensorboard read_tensorboard ;;
     cuda) check cuda "$here/cuda.sh" ;;

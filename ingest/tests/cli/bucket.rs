@@ -418,6 +418,12 @@ fn each_mistake_is_one_line() {
     refused(wrong.env("AWS_SECRET_ACCESS_KEY", "guess"), &["SignatureDoesNotMatch", "credentials"]);
     let mut plain = run_to(&job, &s3, table, &s3.url("x"));
     refused(plain.env_remove("AWS_ALLOW_HTTP"), &["AWS_ALLOW_HTTP=true"]);
+    let mut azure = run_to(&job, &s3, table, "az://bucket/x");
+    azure.env_remove("AZURE_STORAGE_USE_EMULATOR").env_remove("AZURE_STORAGE_ACCOUNT_NAME");
+    refused(&mut azure, &["az://bucket/x", "no credentials", "AZURE_STORAGE_ACCOUNT_NAME"]);
+    azure.env("AZURE_STORAGE_ACCOUNT_NAME", "me").env("AZURE_STORAGE_ACCOUNT_KEY", "AAAA");
+    azure.env("AZURE_STORAGE_ENDPOINT", "http://127.0.0.1:1").env_remove("AZURE_ALLOW_HTTP");
+    refused(&mut azure, &["http://127.0.0.1:1", "AZURE_ALLOW_HTTP=true"]);
     refused(&mut run_to(&job, &s3, &s3.url("empty/"), "out"), &["s3://bucket/empty", "holds no parquet"]);
     refused(&mut run_to(&job, &s3, &s3.url("a.csv"), "out"), &["s3://bucket/a.csv", "holds no"]);
     assert_eq!(names(&s3, ""), Vec::<String>::new(), "wrote something");

@@ -1,7 +1,8 @@
 //! From a URL and the environment to a client. The variables are the stores' own: `AWS_ACCESS_KEY_ID`,
 //! `AWS_SECRET_ACCESS_KEY`, `AWS_SESSION_TOKEN`, `AWS_REGION`, `AWS_ENDPOINT_URL`, `AWS_ALLOW_HTTP`,
 //! `AWS_SKIP_SIGNATURE`, …, `GOOGLE_*` and `AZURE_*`, as `object_store` reads them; `SSL_CERT_FILE` and `AWS_CA_BUNDLE`
-//! name further certificate authorities.
+//! name further certificate authorities. Other servers than the stores' own are named by `AWS_ENDPOINT_URL`,
+//! `GOOGLE_BASE_URL` and `AZURE_STORAGE_ENDPOINT`, Azurite by `AZURE_STORAGE_USE_EMULATOR` and `AZURITE_BLOB_STORAGE_URL`.
 
 use std::net::{TcpStream, ToSocketAddrs};
 use std::path::PathBuf;
@@ -9,7 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use object_store::aws::{AmazonS3Builder, AmazonS3ConfigKey as S3Key};
-use object_store::azure::MicrosoftAzureBuilder;
+use object_store::azure::{AzureConfigKey as AzureKey, MicrosoftAzureBuilder};
 use object_store::client::{HttpClient, HttpConnector};
 use object_store::gcp::GoogleCloudStorageBuilder;
 use object_store::http::HttpBuilder;
@@ -54,7 +55,9 @@ pub(super) fn connect(url: &BucketUrl, config: &StorageConfig) -> Result<Arc<dyn
             store.map(|store| Arc::new(store) as _)
         }
         Scheme::Azure => {
-            let builder = MicrosoftAzureBuilder::from_env().with_url(root);
+            let builder = MicrosoftAzureBuilder::from_env();
+            check_azure(url, &builder)?;
+            let builder = builder.with_url(root);
             let store = builder.with_retry(retry).with_http_connector(connector).build();
             store.map(|store| Arc::new(store) as _)
         }
@@ -76,12 +79,8 @@ fn settings(url: &BucketUrl, problem: String) -> StorageError {
 fn check_s3(url: &BucketUrl, builder: &AmazonS3Builder) -> Result<(), StorageError> {
     let set = |key: S3Key| builder.get_config_value(&key);
     let endpoint = set(S3Key::S3Endpoint).or_else(|| set(S3Key::Endpoint));
-    let allows_http = is_on(set(S3Key::Client(ClientConfigKey::AllowHttp)));
-    if let Some(endpoint) = endpoint.filter(|endpoint| endpoint.starts_with("http://") && !allows_http) {
-        let problem =
-            format!("the endpoint {endpoint} is not encrypted; set AWS_ALLOW_HTTP=true if that is meant");
-        return Err(settings(url, problem));
-    }
+    let allows_http = set(S3Key::Client(ClientConfigKey::AllowHttp));
+    check_encrypted(url, endpoint, allows_http, "AWS_ALLOW_HTTP")?;
     let signs = !is_on(set(S3Key::SkipSignature));
     let has_source = [
         S3Key::AccessKeyId,
@@ -97,6 +96,37 @@ fn check_s3(url: &BucketUrl, builder: &AmazonS3Builder) -> Result<(), StorageErr
         return Err(StorageError::NoCredentials { url: url.to_string(), advice });
     }
     Ok(())
+}
+
+/// Says which variable to set where the client has only words of its own.
+fn check_azure(url: &BucketUrl, builder: &MicrosoftAzureBuilder) -> Result<(), StorageError> {
+    let set = |key: AzureKey| builder.get_config_value(&key);
+    if is_on(set(AzureKey::UseEmulator)) {
+        return Ok(());
+    }
+    let url_names_account = url.root().contains('@');
+    if !url_names_account && set(AzureKey::AccountName).is_none() {
+        let advice = credentials_advice(Scheme::Azure);
+        return Err(StorageError::NoCredentials { url: url.to_string(), advice });
+    }
+    let allows_http = set(AzureKey::Client(ClientConfigKey::AllowHttp));
+    check_encrypted(url, set(AzureKey::Endpoint), allows_http, "AZURE_ALLOW_HTTP")
+}
+
+fn check_encrypted(
+    url: &BucketUrl,
+    endpoint: Option<String>,
+    allows_http: Option<String>,
+    variable: &str,
+) -> Result<(), StorageError> {
+    match endpoint.filter(|endpoint| endpoint.starts_with("http://")) {
+        Some(endpoint) if !is_on(allows_http) => {
+            let problem =
+                format!("the endpoint {endpoint} is not encrypted; set {variable}=true if that is meant");
+            Err(settings(url, problem))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Whether a variable says yes, in the words that the client takes for it.
