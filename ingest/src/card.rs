@@ -12,10 +12,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
-use pairmill_shards::atomic::write_atomic;
 use pairmill_shards::folder::PAIRMILL_FOLDER;
-use pairmill_shards::funnel::CARD_FORMAT;
 pub use pairmill_shards::funnel::{CARD_FILE, CARD_TEXT_FILE, RuleCount};
+use pairmill_shards::funnel::{CARD_FORMAT, write_cards};
 use pairmill_shards::words::{grouped, hex};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -45,15 +44,9 @@ impl Cards {
     }
 
     fn write(&self, folder: &Path) -> Result<(), IngestError> {
-        let mut json =
-            serde_json::to_string_pretty(self).map_err(|e| IngestError::Internal(e.to_string()))?;
-        json.push('\n');
         let runs = self.runs.iter().map(Card::to_markdown);
         let text: Vec<String> = runs.chain(self.retries.iter().map(RetryCard::to_markdown)).collect();
-        let head =
-            "# Dataset card\n\nWritten by pairmill-ingest; the same for programs: `_pairmill/card.json`.\n";
-        write_atomic(folder.join(CARD_TEXT_FILE), format!("{head}{}", text.concat()).as_bytes())?;
-        Ok(write_atomic(folder.join(PAIRMILL_FOLDER).join(CARD_FILE), json.as_bytes())?)
+        Ok(write_cards(folder, "pairmill-ingest", self, &text.concat())?)
     }
 }
 

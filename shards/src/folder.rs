@@ -17,6 +17,8 @@ pub const PAIRMILL_FOLDER: &str = "_pairmill";
 pub const IMG2DATASET_SCRATCH: &str = "_tmp";
 /// open_clip's shard sizes.
 pub const SIZES_FILE: &str = "sizes.json";
+/// Within [`PAIRMILL_FOLDER`]: the lock of a folder's writer, the lease of a bucket's (FORMAT.md §1).
+pub const LOCK_FILE: &str = "lock";
 
 /// A kind of file that belongs to a shard.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -48,6 +50,9 @@ impl ShardFile {
         Self::TfRecord,
         Self::Files,
     ];
+
+    /// Those that go into a bucket, in the order they are put up: the stats last, which say that the others are there.
+    pub const PUT_UP: [Self; 5] = [Self::Tar, Self::DaliIndex, Self::EnergonIndex, Self::Table, Self::Stats];
 
     /// What follows the shard's name.
     pub fn suffix(self) -> &'static str {

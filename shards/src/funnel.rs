@@ -2,9 +2,12 @@
 //! print and put on the dataset card (FORMAT.md, `card.json`) alike.
 
 use std::fmt;
+use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
+use crate::atomic::{FileAction, FileError, write_atomic};
+use crate::folder::PAIRMILL_FOLDER;
 use crate::words::{grouped, percent};
 
 /// Name of the card for programs, in `_pairmill/`.
@@ -13,6 +16,27 @@ pub const CARD_FILE: &str = "card.json";
 pub const CARD_TEXT_FILE: &str = "DATASET.md";
 /// Version of the card's layout.
 pub const CARD_FORMAT: u32 = 1;
+
+/// Writes both cards of `folder`: `card` for programs, `sections` of Markdown for people, by `tool`.
+///
+/// # Errors
+/// When a file cannot be written.
+pub fn write_cards(
+    folder: &Path,
+    tool: &str,
+    card: &impl Serialize,
+    sections: &str,
+) -> Result<(), FileError> {
+    let path = folder.join(PAIRMILL_FOLDER).join(CARD_FILE);
+    let mut json = serde_json::to_string_pretty(card)
+        .map_err(|error| FileError::new(&path, FileAction::Write, error.into()))?;
+    json.push('\n');
+    let head = format!(
+        "# Dataset card\n\nWritten by {tool}; the same for programs: `{PAIRMILL_FOLDER}/{CARD_FILE}`.\n"
+    );
+    write_atomic(folder.join(CARD_TEXT_FILE), format!("{head}{sections}").as_bytes())?;
+    write_atomic(path, json.as_bytes())
+}
 
 /// What one rule did.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

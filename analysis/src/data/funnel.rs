@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use pairmill_shards::account::Account;
 use pairmill_shards::atomic::{FileAction, FileError};
 use pairmill_shards::folder::{DatasetFolder, PAIRMILL_FOLDER};
+use pairmill_shards::funnel::CARD_FILE;
 use pairmill_shards::outcomes::by_count;
 use pairmill_shards::words::{grouped, percent};
 use serde::Deserialize;
@@ -133,7 +134,7 @@ fn read_card(folder: &Path) -> Result<Vec<Step>, DataError> {
         rule: String,
         dropped: u64,
     }
-    let path = folder.join(PAIRMILL_FOLDER).join("card.json");
+    let path = folder.join(PAIRMILL_FOLDER).join(CARD_FILE);
     let bytes = match std::fs::read(&path) {
         Ok(bytes) => bytes,
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),

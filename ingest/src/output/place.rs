@@ -6,7 +6,7 @@ use std::fs::{self, File, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
 
-use pairmill_shards::folder::{DatasetFolder, PAIRMILL_FOLDER, SIZES_FILE, ShardFile};
+use pairmill_shards::folder::{DatasetFolder, LOCK_FILE, PAIRMILL_FOLDER, SIZES_FILE, ShardFile};
 use pairmill_shards::storage::{Bucket, BucketUrl, Lease, Location, StorageError};
 use pairmill_shards::words::hex;
 use sha2::{Digest, Sha256};
@@ -19,8 +19,6 @@ use crate::error::IngestError;
 const STAGING: &str = "pairmill-staging";
 /// Bytes of a URL's hash that name its staging folder.
 const NAME_BYTES: usize = 8;
-/// Name of the lock, in a folder and in a bucket.
-const LOCK: &str = "lock";
 
 /// A place this process may write to, until dropped.
 #[derive(Debug)]
@@ -61,7 +59,8 @@ impl Place {
                 let runs = path.join(PAIRMILL_FOLDER).join("runs");
                 fs::create_dir_all(&runs).map_err(|e| IngestError::folder(&path, e))?;
                 let is_whole = config.runtime.shards.is_none();
-                let lock = is_whole.then(|| lock(&path.join(PAIRMILL_FOLDER), LOCK, &path)).transpose()?;
+                let lock =
+                    is_whole.then(|| lock(&path.join(PAIRMILL_FOLDER), LOCK_FILE, &path)).transpose()?;
                 Ok(Self::Folder { path, _lock: lock })
             }
             Location::Bucket(url) => Ok(Self::Bucket(Box::new(Staged::open(config, &url)?))),
@@ -135,7 +134,7 @@ impl Staged {
         let name = format!("{}{part}", name_of(&url.to_string()));
         let path = root.join(&name);
         fs::create_dir_all(&root).map_err(|e| staging_error(&root, e))?;
-        let lock = lock(&root, &format!("{name}.{LOCK}"), &shown)?;
+        let lock = lock(&root, &format!("{name}.{LOCK_FILE}"), &shown)?;
         empty(&path)?;
         let runs = path.join(PAIRMILL_FOLDER).join("runs");
         fs::create_dir_all(&runs).map_err(|e| staging_error(&runs, e))?;
@@ -148,7 +147,7 @@ impl Staged {
     /// Takes the lease, if the whole run is made here, and looks once more: somebody may just have finished.
     fn leased(mut self, config: &Config) -> Result<Self, IngestError> {
         if config.runtime.shards.is_none() {
-            let name = format!("{PAIRMILL_FOLDER}/{LOCK}");
+            let name = format!("{PAIRMILL_FOLDER}/{LOCK_FILE}");
             self.lease = Lease::take(&self.bucket, &name, Some(&self.lock))?;
             self.fetch_notes()?;
         }
@@ -214,7 +213,8 @@ impl Staged {
     }
 
     fn publish_shard(&self, shard: &str) -> Result<(), IngestError> {
-        for kind in [ShardFile::Tar, ShardFile::DaliIndex, ShardFile::EnergonIndex, ShardFile::Table] {
+        let [files @ .., stats] = ShardFile::PUT_UP;
+        for kind in files {
             let name = kind.name(shard);
             let path = self.path.join(&name);
             if path.exists() {
@@ -222,7 +222,7 @@ impl Staged {
                 fs::remove_file(&path).map_err(|e| staging_error(&path, e))?;
             }
         }
-        self.publish(&ShardFile::Stats.name(shard))
+        self.publish(&stats.name(shard))
     }
 
     fn check_lease(&self) -> Result<(), StorageError> {

@@ -8,11 +8,8 @@ use tempfile::TempDir;
 
 use super::place::{renamed, temp_dir};
 use crate::atomic::{FileAction, FileError};
-use crate::folder::{PAIRMILL_FOLDER, ShardFile};
+use crate::folder::{LOCK_FILE, PAIRMILL_FOLDER, ShardFile};
 use crate::storage::{Bucket, BucketUrl, Lease, StorageConfig};
-
-/// Name of a writer's lease in a bucket (FORMAT.md §1).
-const LOCK: &str = "lock";
 
 /// A prefix that this process writes to, as a folder.
 pub(super) struct Staging {
@@ -29,7 +26,7 @@ impl Staging {
     /// When the store refuses, it is a web server, or another process writes there.
     pub fn open(url: &BucketUrl) -> anyhow::Result<Self> {
         let bucket = Bucket::connect(url, &StorageConfig::default())?;
-        let lease = Lease::take(&bucket, &format!("{PAIRMILL_FOLDER}/{LOCK}"), None)?;
+        let lease = Lease::take(&bucket, &format!("{PAIRMILL_FOLDER}/{LOCK_FILE}"), None)?;
         let staging = Self { dir: temp_dir()?, bucket, lease };
         let notes = staging.path().join(PAIRMILL_FOLDER);
         fs::create_dir_all(&notes).map_err(|e| FileError::new(&notes, FileAction::Create, e))?;
@@ -71,14 +68,7 @@ impl Staging {
     /// # Errors
     /// As [`upload`](Self::upload).
     pub fn upload_shard(&self, shard: &str) -> anyhow::Result<()> {
-        let kinds = [
-            ShardFile::Tar,
-            ShardFile::DaliIndex,
-            ShardFile::EnergonIndex,
-            ShardFile::Table,
-            ShardFile::Stats,
-        ];
-        for name in kinds.map(|kind| kind.name(shard)) {
+        for name in ShardFile::PUT_UP.map(|kind| kind.name(shard)) {
             if fs::metadata(self.path().join(&name)).is_ok_and(|found| found.len() > 0) {
                 self.upload(&name)?;
             }

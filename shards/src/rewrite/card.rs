@@ -10,9 +10,9 @@ use serde::Serialize;
 use super::carrier::Inputs;
 use super::duplicates::Found;
 use super::{RewriteConfig, RewriteError, Rewritten};
-use crate::atomic::{AtomicFile, FileAction, FileError, write_atomic};
+use crate::atomic::{AtomicFile, FileAction, FileError};
 use crate::folder::PAIRMILL_FOLDER;
-use crate::funnel::{CARD_FILE, CARD_FORMAT, CARD_TEXT_FILE, RuleCount};
+use crate::funnel::{CARD_FILE, CARD_FORMAT, CARD_TEXT_FILE, RuleCount, write_cards};
 use crate::tar::MappedTar;
 use crate::words::{bytes, grouped};
 
@@ -63,7 +63,6 @@ pub(super) fn write(
     let names: Vec<&str> = folders.iter().map(|folder| folder.name.as_str()).collect();
     let title = format!("Samples of {}", names.join(", "));
     let duplicates = config.duplicates.map(|rule| rule.words());
-    let (name, text_name) = (format!("{PAIRMILL_FOLDER}/{CARD_FILE}"), CARD_TEXT_FILE.to_owned());
     let text = markdown(&title, &folders, duplicates.as_deref(), done);
     let card = Card {
         first_shard: 0,
@@ -80,13 +79,9 @@ pub(super) fn write(
         unreadable: done.unseen.unreadable,
         flat: done.unseen.flat,
     };
-    let path = config.output.join(&name);
-    let mut json = serde_json::to_string_pretty(&Cards { format: CARD_FORMAT, runs: [card] })
-        .map_err(|e| FileError::new(&path, FileAction::Write, e.into()))?;
-    json.push('\n');
-    write_atomic(config.output.join(&text_name), text.as_bytes())?;
-    write_atomic(path, json.as_bytes())?;
-    Ok([name, text_name])
+    let cards = Cards { format: CARD_FORMAT, runs: [card] };
+    write_cards(&config.output, "pairmill-shards", &cards, &text)?;
+    Ok([format!("{PAIRMILL_FOLDER}/{CARD_FILE}"), CARD_TEXT_FILE.to_owned()])
 }
 
 fn folders(inputs: &Inputs<'_>) -> Vec<Folder> {
@@ -103,9 +98,7 @@ fn folders(inputs: &Inputs<'_>) -> Vec<Folder> {
 }
 
 fn markdown(title: &str, folders: &[Folder], duplicates: Option<&str>, done: &Rewritten) -> String {
-    let mut text =
-        "# Dataset card\n\nWritten by pairmill-shards; the same for programs: `_pairmill/card.json`.\n"
-            .to_owned();
+    let mut text = String::new();
     // Writing to a string does not fail.
     let _ = writeln!(
         text,

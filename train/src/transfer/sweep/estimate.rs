@@ -63,6 +63,8 @@ pub fn estimate(
 ) -> Result<Estimate, TrainError> {
     // By architecture, and whether steps are timed, and of how many images.
     let mut known: BTreeMap<(String, Option<u32>), Costs> = BTreeMap::new();
+    // By images, width and classes.
+    let mut probes: BTreeMap<(usize, i64, usize), f64> = BTreeMap::new();
     let mut total = Estimate { wall_s: 0.0, core_s: 0.0, trained: 0.0, looked_at: 0.0 };
     for Todo { unit, left } in todo {
         let mut cut = 0.0;
@@ -82,7 +84,15 @@ pub fn estimate(
             let passes = Passes::of(point, draw);
             if !point.config.strengths.is_empty() && point.config.protocol == Protocol::Corrected {
                 let classes = plan.tasks[point.task].set.classes.len();
-                let look = probing(draw.train.len(), architecture.embed_dim, classes, device)?;
+                let size = (draw.train.len(), architecture.embed_dim, classes);
+                let look = match probes.get(&size) {
+                    Some(look) => *look,
+                    None => {
+                        let look = probing(size.0, size.1, size.2, device)?;
+                        probes.insert(size, look);
+                        look
+                    }
+                };
                 total.core_s += look * EVALUATIONS * point.config.strengths.len() as f64;
             }
             let looked_at = match (unit, point.config.protocol) {
