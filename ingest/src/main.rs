@@ -32,10 +32,21 @@ fn main() -> ExitCode {
             cause.downcast_ref::<IngestError>().is_some_and(IngestError::is_bad_input)
                 || cause.is::<pairmill_ingest::config::ConfigError>()
         });
-        // One line: whoever reads logs or pipes gets the whole message.
-        let _ = writeln!(io::stderr(), "error: {}", format!("{error:#}").replace('\n', " "));
+        let _ = writeln!(io::stderr(), "error: {}", one_line(&error));
         ExitCode::from(if bad_input { BAD_INPUT } else { FAILED })
     })
+}
+
+/// The error and its causes in one line, so that whoever reads logs or pipes gets the whole message. Each text stands
+/// there once: most errors of ours name their cause themselves.
+fn one_line(error: &anyhow::Error) -> String {
+    let mut line = String::new();
+    for cause in error.chain().map(ToString::to_string) {
+        if !line.contains(&cause) {
+            line = if line.is_empty() { cause } else { format!("{line}: {cause}") };
+        }
+    }
+    line.replace('\n', " ")
 }
 
 fn run_command(args: RunArgs) -> anyhow::Result<ExitCode> {

@@ -158,7 +158,7 @@ fn failure(error: &PixelError) -> Failure {
         PixelError::TooSmall { .. } => FailureClass::TooSmall,
         PixelError::TooBig { .. } => FailureClass::TooBig,
         PixelError::Aspect { .. } => FailureClass::Aspect,
-        PixelError::Encode(reason) => return Failure::new(FailureClass::Encode, reason.clone()),
+        PixelError::Encode(_) => FailureClass::Encode,
     };
     Failure::new(class, message::default_message(class))
 }

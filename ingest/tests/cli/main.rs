@@ -14,4 +14,5 @@ mod disk;
 mod harness;
 mod kill;
 mod retry;
+mod secrets;
 mod source;

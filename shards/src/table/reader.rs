@@ -15,7 +15,7 @@ use parquet::arrow::arrow_reader::{
 use parquet::errors::ParquetError;
 use parquet::file::reader::{ChunkReader, Length};
 
-use super::{TableError, classify_message, column};
+use super::{TableError, classify_message, column, final_url};
 use crate::atomic::{FileAction, FileError};
 use crate::guard;
 use crate::status::{FailureClass, Status};
@@ -162,6 +162,12 @@ impl SidecarReader {
     /// Whether there is a column `name`.
     pub fn has_column(&self, name: &str) -> bool {
         self.schema().field_with_name(name).is_ok()
+    }
+
+    /// Whether `final_url` holds whole addresses, with user names, passwords and queries.
+    pub fn has_whole_final_urls(&self) -> bool {
+        let field = self.schema().field_with_name(column::FINAL_URL);
+        field.is_ok_and(|f| f.metadata().get(final_url::WHOLE_KEY).is_some_and(|v| v == final_url::WHOLE))
     }
 
     /// Rows the footer promises.

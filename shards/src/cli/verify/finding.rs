@@ -86,6 +86,8 @@ rules! {
     Version = 25, "read it with the Pairmill that wrote it, or a newer one";
     /// Tars of ours are plain ustar with fixed headers.
     PlainTar = 26, "harmless to readers, but the bytes are not reproducible; convert the shard to have it rewritten";
+    /// Messages are of the list, and `final_url` tells no secret.
+    Discreet = 27, "do not pass the table on; delete the shard's files and run the ingest again";
 }
 
 /// Where in a file.
