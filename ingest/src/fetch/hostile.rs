@@ -7,6 +7,7 @@
 //! resets it; any other byte after `FF` stands for itself. The last answer ends with a close, and is given to every
 //! further request.
 
+use std::net::Ipv4Addr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -72,7 +73,7 @@ impl Stage {
             let fetcher = super::build_fetcher(&config, Arc::new(FetchCounters::default()))?;
             let mut listeners = Vec::new();
             for last in 1..=ADDRESSES {
-                let listener = TcpListener::bind(([127, 0, 0, last], 0)).await.map_err(FetchError::Start)?;
+                let listener = TcpListener::bind((Ipv4Addr::new(127, 0, 0, last), 0)).await.map_err(FetchError::Start)?;
                 listeners.push(Arc::new(listener));
             }
             Ok::<_, FetchError>((fetcher, listeners))
@@ -89,8 +90,9 @@ impl Stage {
         let listener = self.listeners[turn].clone();
         self.runtime.block_on(async {
             let address = listener.local_addr().map_err(|error| error.to_string())?;
+            let url = format!("http://{address}/");
             tokio::select! {
-                ending = self.fetch(&format!("http://{address}/")) => ending,
+                ending = self.fetch(&url) => ending,
                 error = serve(&listener, answers(script)) => Err(error.to_string()),
             }
         })

@@ -102,7 +102,7 @@ pub enum FetchError {
     Start(io::Error),
     /// `user_agent` or `user_agent_token` cannot be sent.
     #[error(
-        "`{0}` cannot be a User-Agent header; use printable ASCII in fetch.user_agent and --user-agent-token"
+        "{0:?} cannot be a User-Agent header; use printable ASCII in fetch.user_agent and --user-agent-token"
     )]
     UserAgent(String),
     /// `dns.nameservers` holds something else.
@@ -120,6 +120,13 @@ pub enum FetchError {
     /// A thread of the stage ended that should not have.
     #[error("internal: thread `{0}` of the fetch stage stopped; please report this")]
     Stopped(&'static str),
+}
+
+impl FetchError {
+    /// Whether a setting is at fault rather than the machine.
+    pub fn is_bad_input(&self) -> bool {
+        matches!(self, Self::UserAgent(_) | Self::Nameserver(_) | Self::Network(_))
+    }
 }
 
 /// A running fetch stage. Dropping it lets the stage run on.

@@ -455,9 +455,9 @@ mod tests {
 
     #[test]
     fn http_errors_read_as_urllib_prints_them() {
-        assert_eq!(http_error(404, None), "HTTP Error 404: Not Found");
-        assert_eq!(http_error(418, None), "HTTP Error 418: I'm a Teapot");
-        assert_eq!(http_error(503, Some("Busy\u{7}")), "HTTP Error 503: Busy");
-        assert_eq!(http_error(799, None), "HTTP Error 799: ");
+        assert_eq!(http_error(404), "HTTP Error 404: Not Found");
+        assert_eq!(http_error(418), "HTTP Error 418: I'm a Teapot");
+        assert_eq!(http_error(503), "HTTP Error 503: Service Unavailable");
+        assert_eq!(http_error(799), "HTTP Error 799: ");
     }
 }

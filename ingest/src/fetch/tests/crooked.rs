@@ -97,11 +97,11 @@ fn f24_crooked_answers_are_judged_like_straight_ones() {
 
 #[test]
 fn f24_a_second_look_goes_to_no_address_that_the_guard_refuses() {
-    let stub = super::dns_stub::DnsStub::start(&[(
+    let stub = dns_stub::DnsStub::start(&[(
         "turns.test",
         &[
-            super::dns_stub::Say::Addresses(0, vec![[127, 0, 0, 1].into()]),
-            super::dns_stub::Say::Addresses(0, vec![[127, 0, 0, 2].into()]),
+            dns_stub::Say::Addresses(0, vec![[127, 0, 0, 1].into()]),
+            dns_stub::Say::Addresses(0, vec![[127, 0, 0, 2].into()]),
         ],
     )]);
     let server = Server::start(crooked);

@@ -114,7 +114,7 @@ fn large_bodies_wait_for_a_permit_at_no_cost_to_them() {
         let fetcher = build_fetcher(&small_budget, Arc::default()).unwrap();
         assert_eq!(fetcher.large_bodies.available_permits(), 1, "one large body always fits");
         let held = fetcher.large_bodies.clone().acquire_owned().await.unwrap();
-        let mut job = Job::new(&Request { ticket: 0, url }).unwrap();
+        let mut job = Job::new(&Request { ticket: 0, url }, false).unwrap();
         let facts = HostFacts { single_row: false, has_answered: false };
         {
             let mut hop = std::pin::pin!(fetcher.run_hop(&mut job, facts));
