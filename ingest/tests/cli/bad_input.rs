@@ -39,7 +39,7 @@ fn f25_errors_are_told_once() {
     // Each names its cause, and has it as its source.
     refused(&job, &["--url-list", csv, "--oom-shard-count", "30"], &["--oom-shard-count"]);
     refused(&job, &["--url-list", csv, "--encode-quality", "300"], &["quality"]);
-    refused(&job, &["--url-list", csv, "--user-agent-token", "a\u{7f}b"], &["User-Agent"]);
+    refused(&job, &["--url-list", csv, "--user-agent-token", "a\u{7f}b", "--quiet"], &["User-Agent"]);
 }
 
 #[test]
