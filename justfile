@@ -72,6 +72,11 @@ test *ARGS:
 test-peers *ARGS:
     tests/peers/run.sh {{ ARGS }}
 
+# Test files of Pillow, image-rs and parquet-testing against Pillow and pyarrow (--pillow, --image, --parquet FOLDER: checkouts)
+[group('test')]
+test-corpora *ARGS:
+    tests/corpora/run.sh {{ ARGS }}
+
 # The trainer's CUDA half loaded without a GPU, and its view of NCCL against the real one (200 MB of NCCL's wheel)
 [group('test')]
 test-cuda-half:

@@ -17,6 +17,9 @@
 
 mod area;
 mod augment;
+#[cfg(feature = "avif")]
+mod avif;
+mod bmp;
 mod config;
 mod crop;
 mod decode;
@@ -25,6 +28,7 @@ mod error;
 mod exif;
 mod format;
 mod geometry;
+mod gif;
 mod header;
 pub mod hostile;
 mod jpeg;
@@ -34,6 +38,7 @@ mod raster;
 mod resize;
 mod sheet;
 mod smooth;
+mod tiff;
 mod transform;
 
 pub use augment::{Op, Scratch};
