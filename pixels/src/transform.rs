@@ -230,7 +230,7 @@ impl Transformer {
         self.finish(raster, orientation, geometry, subsamp)
     }
 
-    /// Every format the `image` crate decodes, and JPEGs that libjpeg-turbo's header reader does not take.
+    /// Every format but JPEG, and JPEGs that libjpeg-turbo's header reader does not take.
     fn other(
         &mut self,
         bytes: &[u8],

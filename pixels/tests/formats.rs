@@ -290,7 +290,12 @@ fn f23_odd_files_decode_to_the_pixels_that_pillow_and_opencv_have() {
     for (name, width, height, digest) in [
         ("palette.tif", 96, 64, "7f8212a29b30a553db3780de31db226b4d940f1de040aabba1b238e8e3273d6a"),
         ("fill-order-2.tif", 16, 16, "8338d9612ba32c7aa056fdfe96f6e00d88f55abecb819627a8477d8c0c05f7f1"),
-        ("apng-false-frame-count.png", 96, 64, "c9f452cbcee82238e84fbd0cd1b04270c3b1ab2a523ca25f7593d44a7cb9e305"),
+        (
+            "apng-false-frame-count.png",
+            96,
+            64,
+            "c9f452cbcee82238e84fbd0cd1b04270c3b1ab2a523ca25f7593d44a7cb9e305",
+        ),
         ("app-length-0.jpg", 96, 64, "fbb0167ffec3510ccb76218d1ee8edb9fed5742413a1818ed9f61990adca8132"),
         ("planar-tiled.tif", 24, 24, "3a97d91890f32d20999930d8420b1758a94c760394653f070c7c40e1b75a5700"),
     ] {
@@ -320,7 +325,8 @@ fn f23_an_animation_has_the_frames_it_has_and_not_those_it_claims() {
         let body = [claimed.to_be_bytes(), 0_u32.to_be_bytes()].concat();
         let bytes = with_chunk(&plain, b"IDAT", b"acTL", &body);
         assert_eq!(probe(&bytes).unwrap().frames, 1, "{claimed} claimed");
-        let image = decode_rgb(&bytes, &Limits::default()).unwrap_or_else(|error| panic!("{claimed}: {error}"));
+        let image =
+            decode_rgb(&bytes, &Limits::default()).unwrap_or_else(|error| panic!("{claimed}: {error}"));
         assert_eq!(image.data, formula(40, 30, 3));
     }
     // Frames that are there count, wherever they stand.
@@ -342,17 +348,22 @@ fn f23_application_data_and_comments_of_length_0_and_1_are_passed_over() {
         for length in [0, 1] {
             let odd = [&whole[..2], &[0xFF, marker, 0, length], &whole[2..]].concat();
             let name = format!("marker {marker:X}, length {length}");
-            let found = decode_rgb(&odd, &Limits::default()).unwrap_or_else(|error| panic!("{name}: {error}"));
+            let found =
+                decode_rgb(&odd, &Limits::default()).unwrap_or_else(|error| panic!("{name}: {error}"));
             assert_eq!(found, wanted, "{name}");
             for image_size in [41, 16] {
-                let config =
-                    TransformConfig { image_size, resize_mode: ResizeMode::KeepRatio, ..TransformConfig::default() };
+                let config = TransformConfig {
+                    image_size,
+                    resize_mode: ResizeMode::KeepRatio,
+                    ..TransformConfig::default()
+                };
                 let made = run(&config, &odd).unwrap_or_else(|error| panic!("{name}: {error}"));
                 let picture = |done: &Transformed| decode_rgb(&done.image, &Limits::default()).unwrap().data;
                 // The plain file may go the way over coefficients, which rounds otherwise.
-                for (a, b) in picture(&made).iter().zip(picture(&run(&config, &whole).unwrap())) {
-                    assert!(a.abs_diff(b) <= 12, "{name}: {a} instead of {b}");
-                }
+                let (found, plain) = (picture(&made), picture(&run(&config, &whole).unwrap()));
+                assert_eq!(found.len(), plain.len(), "{name}");
+                let apart: u32 = found.iter().zip(&plain).map(|(a, b)| u32::from(a.abs_diff(*b))).sum();
+                assert!(apart / found.len() as u32 <= 3, "{name}: {apart} over {}", found.len());
             }
         }
     }
@@ -379,7 +390,8 @@ fn f23_bitmaps_of_os_2_have_headers_of_other_lengths() {
         info[..4].copy_from_slice(&(length as u32).to_le_bytes());
         let mut bytes = [&usual[..14], &info, &usual[54..]].concat();
         bytes[10..14].copy_from_slice(&(14 + length as u32).to_le_bytes());
-        let image = decode_rgb(&bytes, &Limits::default()).unwrap_or_else(|error| panic!("{length}: {error}"));
+        let image =
+            decode_rgb(&bytes, &Limits::default()).unwrap_or_else(|error| panic!("{length}: {error}"));
         assert_eq!(image.data, flat.to_rgb8().into_raw(), "a header of {length} bytes");
     }
 }
@@ -396,7 +408,9 @@ fn f23_bitmaps_with_wrong_planes_or_pixels_inside_the_palette_are_read_as_meant(
     bytes.extend(rows.iter().rev().flatten().map(|index| *index as u8));
     let wanted: Vec<u8> = rows.iter().flatten().flat_map(|index| palette[*index]).collect();
     assert_eq!(decode_rgb(&bytes, &Limits::default()).unwrap().data, wanted);
-    for (name, at, value) in [("no planes", 26, 0), ("five planes", 26, 5), ("pixels inside the palette", 10, 54)] {
+    for (name, at, value) in
+        [("no planes", 26, 0), ("five planes", 26, 5), ("pixels inside the palette", 10, 54)]
+    {
         let mut odd = bytes.clone();
         odd[at] = value;
         let image = decode_rgb(&odd, &Limits::default()).unwrap_or_else(|error| panic!("{name}: {error}"));
@@ -407,7 +421,8 @@ fn f23_bitmaps_with_wrong_planes_or_pixels_inside_the_palette_are_read_as_meant(
 #[test]
 fn f23_the_spare_bit_of_16_bit_bitmaps_is_not_alpha() {
     // Masks of 5 bits each, and the high bit as alpha, which the writer left at 0.
-    let mut bytes = b"BM\0\0\0\0\0\0\0\0\x46\0\0\0\x38\0\0\0\x02\0\0\0\x01\0\0\0\x01\0\x10\0\x03\0\0\0".to_vec();
+    let mut bytes =
+        b"BM\0\0\0\0\0\0\0\0\x46\0\0\0\x38\0\0\0\x02\0\0\0\x01\0\0\0\x01\0\x10\0\x03\0\0\0".to_vec();
     bytes.extend([0; 20]);
     bytes.extend([0x7C00_u32, 0x03E0, 0x001F, 0x8000].iter().flat_map(|mask| mask.to_le_bytes()));
     bytes.extend([0x7C00_u16, 0x001F].iter().flat_map(|pixel| pixel.to_le_bytes()));

@@ -106,7 +106,9 @@ fn append(part: &[u8], stream: &mut Vec<u8>) {
             [0xFF, 0xFF, ..] => rest = &rest[1..],
             [0xFF, 0xD8, ..] => rest = &rest[2..],
             [0xFF, 0xD9] => return,
-            [0xFF, code @ (0xC0..=0xCF | 0xDB..=0xDF | 0xE0..=0xEF | 0xFE), high, low, ..] if code != 0xDA => {
+            [0xFF, code @ (0xC0..=0xCF | 0xDB..=0xDF | 0xE0..=0xEF | 0xFE), high, low, ..]
+                if code != 0xDA =>
+            {
                 let end = (2 + usize::from(u16::from_be_bytes([high, low]))).min(rest.len());
                 if code < 0xE0 {
                     stream.extend_from_slice(&rest[..end]);
