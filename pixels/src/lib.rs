@@ -18,6 +18,7 @@
 mod area;
 mod augment;
 mod config;
+mod containers;
 mod crop;
 mod decode;
 mod encode;
@@ -44,11 +45,12 @@ pub use config::{
 pub use crop::{CropBox, CropConfig, Cropper, DEFAULT_SIDE, Placement, View};
 pub use decode::{decode_rgb, decode_rgb_at_least};
 pub use error::PixelError;
+pub use exif::ExifFault;
 pub use format::{Format, sniff};
 pub use header::{Header, probe};
 pub use normalise::{Normalisation, NormaliseTable};
 pub use perceptual::perceptual_hash;
 pub use raster::{Rgb8, Rgb8Mut};
 pub use resize::resize_rgb;
-pub use sheet::{SheetConfig, sheet};
+pub use sheet::{SheetConfig, sheet, thumbnail};
 pub use transform::{Applied, Transformed, Transformer};

@@ -13,7 +13,7 @@ use std::io::Cursor;
 
 use image::{DynamicImage, ImageBuffer, ImageFormat, Luma, Rgb, Rgba};
 use pairmill_pixels::{
-    ChromaChoice, ConfigError, EncodeFormat, Limits, PixelError, ResizeMode, TransformConfig, Transformed,
+    ChromaChoice, ConfigError, EncodeFormat, ExifFault, Limits, PixelError, ResizeMode, TransformConfig, Transformed,
     Transformer, TruncatedPolicy, decode_rgb, decode_rgb_at_least, probe,
 };
 use support::{encode_png, formula, jpeg, scene, with_orientation};
@@ -270,4 +270,25 @@ fn the_configuration_survives_being_written_down() {
     assert!(text.contains(r#""resize_mode":"keep_ratio_largest""#), "{text}");
     assert!(!text.contains("max_aspect_ratio"), "an infinite bound is left out: {text}");
     assert_eq!(serde_json::from_str::<TransformConfig>(&text).unwrap(), config);
+}
+
+#[test]
+fn f02_exif_beyond_the_limits_is_dropped_and_the_image_stays() {
+    let plain = jpeg(&scene(90, 70, 1), 90, 70, 3, Subsamp::Sub2x2, |_| {});
+    // 4,000 tags of eight bytes are no camera's.
+    let mut exif = b"Exif\0\0II*\0\x08\0\0\0".to_vec();
+    exif.extend(4_200_u16.to_le_bytes());
+    for tag in 0..4_200_u16 {
+        exif.extend(tag.to_le_bytes());
+        exif.extend(b"\x03\0\x01\0\0\0\x01\0\0\0");
+    }
+    exif.extend([0; 4]);
+    let length = (exif.len() as u16 + 2).to_be_bytes();
+    let bytes = [&plain[..2], &[0xFF, 0xE1], &length, &exif, &plain[2..]].concat();
+    let mut transformer = Transformer::new(&TransformConfig::default()).unwrap();
+    let done = transformer.transform(&bytes).unwrap();
+    assert_eq!((done.exif, done.exif_fault), (None, Some(ExifFault::TooLarge)));
+    assert_eq!(done.image, transformer.transform(&plain).unwrap().image);
+    let silent = TransformConfig { extract_exif: false, ..TransformConfig::default() };
+    assert_eq!(Transformer::new(&silent).unwrap().transform(&bytes).unwrap().exif_fault, None);
 }

@@ -7,7 +7,6 @@ use std::borrow::Cow;
 use std::fs::File;
 use std::io::{BufWriter, Write};
 use std::os::unix::fs::FileExt;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
 use arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
@@ -81,7 +80,7 @@ fn guarded<T, E: std::fmt::Display>(
     path: &Path,
     step: impl FnOnce() -> Result<T, E>,
 ) -> Result<T, LoaderError> {
-    match catch_unwind(AssertUnwindSafe(step)) {
+    match pairmill_guard::caught(step) {
         Ok(Ok(value)) => Ok(value),
         Ok(Err(error)) => Err(bad(path, format!("damaged Parquet: {error}"))),
         Err(_) => Err(bad(path, "damaged Parquet: its pages contradict each other")),

@@ -14,6 +14,7 @@ use arrow::datatypes::{DataType, Field, Float64Type, Int64Type, Schema};
 use bytes::Bytes;
 
 use super::{ResultRow, ResultsError, RunConfig};
+use crate::guard::guarded;
 
 /// Version of the result rows this crate writes (FORMAT.md, version table).
 pub const RESULTS_VERSION: u32 = 1;
@@ -121,7 +122,7 @@ pub fn write_parquet(rows: &[ResultRow]) -> Result<Vec<u8>, ResultsError> {
 pub fn read_parquet(path: &Path, bytes: Bytes) -> Result<Vec<ResultRow>, ResultsError> {
     let corrupt = |reason: String| ResultsError::Corrupt { path: path.to_owned(), reason };
     // The Parquet crate panics on some damaged files instead of returning an error.
-    let batches = std::panic::catch_unwind(|| -> Result<_, ResultsError> {
+    let batches = guarded(|| -> Result<_, ResultsError> {
         let builder = ParquetRecordBatchReaderBuilder::try_new(bytes).map_err(|e| corrupt(e.to_string()))?;
         check_version(path, builder.metadata().file_metadata().key_value_metadata())?;
         check_schema(path, builder.schema())?;

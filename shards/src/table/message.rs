@@ -15,6 +15,8 @@ pub const OPT_OUT: &str = "Use of image disallowed by X-Robots-Tag directive";
 pub const HASH_MISMATCH: &str = "hash mismatch";
 /// Any class of undecodable bytes.
 pub const IMAGE_DECODING_ERROR: &str = "Image decoding error";
+/// [`FailureClass::Corrupt`]: the decoder panicked on the bytes; the stats say where.
+pub const DECODER_PANICKED: &str = "image decoder panicked";
 /// [`FailureClass::TooSmall`]
 pub const IMAGE_TOO_SMALL: &str = "image too small";
 /// [`FailureClass::TooBig`]
@@ -314,6 +316,7 @@ mod tests {
         ] {
             assert_eq!(classify_message(Status::FailedToDownload, Some(message)), Some(class), "{message}");
         }
+        assert_eq!(classify_message(Status::FailedToResize, Some(DECODER_PANICKED)), Some(C::Corrupt));
     }
 
     #[test]
