@@ -94,7 +94,7 @@ pub struct RunArgs {
     /// Known source of the table, which sets its columns, filters and manners (see `pairmill-ingest sources`)
     #[arg(long, value_name = "SOURCE", value_parser = word::<Source>)]
     pub source: Option<Source>,
-    /// Table of URLs: a file, a folder, a glob or a URL (parquet, csv, tsv, json, jsonl, txt; .gz and .zst)
+    /// Table of URLs: a file, a folder, a glob or a URL (parquet, csv, tsv, json, jsonl, txt; .gz, .bz2, .xz, .zst)
     #[arg(long, short = 'i', value_name = "PATH")]
     pub url_list: Option<String>,
     /// Format of the table [default: by extension]

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use arrow::array::{RecordBatch, RecordBatchOptions};
-use arrow::compute::concat_batches;
 use arrow::datatypes::SchemaRef;
 
 use super::Inner;
@@ -207,12 +206,7 @@ impl OpenTable {
         let (first_row, rows) = match &mut self.rows {
             OpenRows::Parquet(table) => {
                 let first_row = table.row();
-                let batches = table.read(rows_per_block)?;
-                let rows = concat_batches(&inner.schema, &batches).map_err(|error| {
-                    let reason = one_line(&error);
-                    TableError::CorruptParquet { path: self.path.to_path_buf(), row: Some(first_row), reason }
-                })?;
-                (first_row, rows)
+                (first_row, table.read(rows_per_block)?)
             }
             OpenRows::Yfcc(table) => {
                 let first_row = table.row();

@@ -19,9 +19,10 @@ pub(crate) use schema::{image_metadata, image_struct_fields};
 pub(crate) use writer::shard_properties;
 pub use writer::{IMAGE_ROW_GROUP_ROWS, SIDECAR_ROW_GROUP_ROWS, SidecarWriter};
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use crate::atomic::FileError;
+use crate::atomic::{FileAction, FileError};
+use crate::parquet_file::ParquetFault;
 
 /// Names of the columns Pairmill and img2dataset add to a reader's.
 pub mod column {
@@ -118,4 +119,13 @@ pub enum TableError {
     /// Arrow refused to assemble the columns.
     #[error("cannot assemble the table: {0}")]
     Arrow(#[from] arrow::error::ArrowError),
+}
+
+impl TableError {
+    pub(crate) fn of_fault(path: &Path, fault: ParquetFault) -> Self {
+        match fault {
+            ParquetFault::Read(error) => FileError::new(path, FileAction::Read, error).into(),
+            fault => Self::Corrupt { path: path.to_owned(), reason: fault.to_string() },
+        }
+    }
 }
