@@ -10,5 +10,6 @@
 mod faults;
 mod formats;
 mod imagenet;
+mod recipes;
 mod shared;
 mod tokens;

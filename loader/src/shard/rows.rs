@@ -14,7 +14,7 @@ use arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, Int64Type, Schema};
 use pairmill_shards::sample::{CAPTION_EXT, METADATA_EXT};
-use pairmill_shards::table::column;
+use pairmill_shards::table::{check_version, column};
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 
@@ -94,7 +94,9 @@ fn open(path: &Path) -> Result<ParquetRecordBatchReaderBuilder<File>, LoaderErro
         action: "open",
         source,
     })?;
-    guarded(path, || ParquetRecordBatchReaderBuilder::try_new(file))
+    let builder = guarded(path, || ParquetRecordBatchReaderBuilder::try_new(file))?;
+    check_version(path, builder.metadata().file_metadata().key_value_metadata())?;
+    Ok(builder)
 }
 
 fn for_each_batch(

@@ -15,7 +15,7 @@ use parquet::arrow::arrow_reader::{
 use parquet::errors::ParquetError;
 use parquet::file::reader::{ChunkReader, Length};
 
-use super::{TableError, classify_message, column};
+use super::{MEMBERS_KEY, TableError, classify_message, column};
 use crate::atomic::{FileAction, FileError};
 use crate::guard;
 use crate::status::{FailureClass, Status};
@@ -124,7 +124,7 @@ impl SidecarReader {
     /// Opens the table at `path`.
     ///
     /// # Errors
-    /// When it cannot be opened, is no Parquet, or lacks the columns `key` and `status`.
+    /// When it cannot be opened, is no Parquet, is of a newer format version, or lacks the columns `key` and `status`.
     pub fn open(path: &Path) -> Result<Self, TableError> {
         let file = File::open(path).map_err(|source| FileError::new(path, FileAction::Read, source))?;
         Self::from_source(path, Source::File(file))
@@ -140,6 +140,7 @@ impl SidecarReader {
 
     fn from_source(path: &Path, source: Source) -> Result<Self, TableError> {
         let metadata = guarded(path, || ArrowReaderMetadata::load(&source, ArrowReaderOptions::new()))?;
+        super::check_version(path, metadata.metadata().file_metadata().key_value_metadata())?;
         let reader = Self { path: path.to_owned(), source, metadata };
         for name in [column::KEY, column::STATUS] {
             if !reader.has_column(name) {
@@ -173,6 +174,12 @@ impl SidecarReader {
     pub fn max_group_rows(&self) -> u64 {
         let groups = self.metadata.metadata().row_groups().iter();
         groups.map(|g| u64::try_from(g.num_rows()).unwrap_or(0)).max().unwrap_or(0)
+    }
+
+    /// Whether the table was made from a tar that had none ([`MEMBERS_KEY`]): it has no statistics and only the columns
+    /// that its members gave.
+    pub fn is_of_members(&self) -> bool {
+        self.key_value(MEMBERS_KEY).is_some()
     }
 
     /// Value of a key in the file's metadata, such as `pairmill.format_version`.

@@ -10,7 +10,7 @@ use arrow::array::{Array, BooleanArray, RecordBatch, StringArray, StringViewArra
 use arrow::compute::{cast, filter};
 use arrow::datatypes::{DataType, Field, Schema};
 use pairmill_shards::atomic::{FileAction, FileError};
-use pairmill_shards::table::column;
+use pairmill_shards::table::{check_version, column};
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{
     ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder,
@@ -29,6 +29,7 @@ fn load(path: &Path) -> Result<(File, ArrowReaderMetadata), CaptionsError> {
     let file = File::open(path).map_err(|e| FileError::new(path, FileAction::Read, e))?;
     let metadata = ArrowReaderMetadata::load(&file, ArrowReaderOptions::new())
         .map_err(|e| table_error(path, format!("not a readable Parquet file: {e}")))?;
+    check_version(path, metadata.metadata().file_metadata().key_value_metadata())?;
     Ok((file, metadata))
 }
 
