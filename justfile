@@ -72,6 +72,12 @@ test *ARGS:
 test-peers *ARGS:
     tests/peers/run.sh {{ ARGS }}
 
+# The kill matrix: KILLS times SIGKILL at random moments over every command that writes a dataset, then the same bytes
+[group('test')]
+test-kills KILLS="60" SEED="0":
+    cargo build -p pairmill-ingest -p pairmill-shards --bins
+    cargo run --quiet -p pairmill-tests --example kills -- {{ KILLS }} {{ SEED }}
+
 # The trainer's CUDA half loaded without a GPU, and its view of NCCL against the real one (200 MB of NCCL's wheel)
 [group('test')]
 test-cuda-half:

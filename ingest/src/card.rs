@@ -15,6 +15,8 @@ use std::thread::JoinHandle;
 use pairmill_shards::folder::PAIRMILL_FOLDER;
 pub use pairmill_shards::funnel::{CARD_FILE, CARD_TEXT_FILE, RuleCount};
 use pairmill_shards::funnel::{CARD_FORMAT, write_cards};
+use pairmill_shards::markup::markdown;
+use pairmill_shards::printable::printable;
 use pairmill_shards::words::{grouped, hex};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -170,10 +172,12 @@ impl Card {
         }
         if let Some(rows) = self.subset.rows {
             let seed = self.subset.seed;
-            let _ = writeln!(text, "\nSubset: {} rows drawn with seed {seed}.", grouped(rows));
+            // All of them where there were no more.
+            let drawn = grouped(rows.min(self.rows_kept));
+            let _ = writeln!(text, "\nSubset: {drawn} rows drawn with seed {seed}.");
         }
         if let Some(expression) = &self.filter.predicate {
-            let _ = writeln!(text, "\nWhere: `{}`.", expression.replace('\n', " "));
+            let _ = writeln!(text, "\nWhere: `{}`.", printable(&expression.replace('\n', " ")));
         }
         if let Some(rows) = self.subset.prefix {
             let _ = writeln!(
@@ -187,7 +191,7 @@ impl Card {
         }
         let _ = writeln!(text, "\n| file | bytes | SHA-256 |\n|---|---:|---|");
         for HashedInput { name, bytes, sha256 } in &self.inputs {
-            let _ = writeln!(text, "| {} | {} | `{sha256}` |", name.replace('|', "\\|"), grouped(*bytes));
+            let _ = writeln!(text, "| {} | {} | `{sha256}` |", markdown(name), grouped(*bytes));
         }
         let _ = writeln!(text, "\nMade with pairmill {}.", self.version);
         text

@@ -148,8 +148,10 @@ impl IngestError {
 
     /// Whether the user's input is at fault (exit code 2) rather than the machine (exit code 1).
     pub fn is_bad_input(&self) -> bool {
-        if let Self::Storage(error) = self {
-            return error.is_bad_input();
+        match self {
+            Self::Storage(error) => return error.is_bad_input(),
+            Self::Sidecar(error) => return matches!(error, SidecarError::Version { .. }),
+            _ => {}
         }
         matches!(
             self,

@@ -8,16 +8,26 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use anyhow::Context;
 use clap::{CommandFactory, Parser};
 use pairmill_ingest::args::{Cli, Command, RetryArgs, RunArgs, kebab};
+use pairmill_ingest::config::Config;
 use pairmill_ingest::error::IngestError;
+use pairmill_ingest::filter::Funnel;
 use pairmill_ingest::run::{self, Plan, Report};
 use pairmill_ingest::source::Source;
+use pairmill_shards::printable::{error_line, is_command_line_plain, printable, printable_lines};
 
 const FAILED: u8 = 1;
 const BAD_INPUT: u8 = 2;
 const INTERRUPTED: u8 = 130;
 
 fn main() -> ExitCode {
-    let cli = Cli::parse_from(kebab(std::env::args_os()));
+    let cli = match Cli::try_parse_from(kebab(std::env::args_os())) {
+        Ok(cli) => cli,
+        Err(error) if is_command_line_plain() => error.exit(),
+        Err(error) => {
+            let _ = write!(io::stderr(), "{}", printable_lines(&error.render().to_string()));
+            return ExitCode::from(BAD_INPUT);
+        }
+    };
     let outcome = match cli.command {
         Command::Run(args) => run_command(args),
         Command::Retry(args) => retry_command(args),
@@ -33,7 +43,7 @@ fn main() -> ExitCode {
                 || cause.is::<pairmill_ingest::config::ConfigError>()
         });
         // One line: whoever reads logs or pipes gets the whole message.
-        let _ = writeln!(io::stderr(), "error: {}", format!("{error:#}").replace('\n', " "));
+        let _ = writeln!(io::stderr(), "error: {}", error_line(&*error));
         ExitCode::from(if bad_input { BAD_INPUT } else { FAILED })
     })
 }
@@ -43,16 +53,25 @@ fn run_command(args: RunArgs) -> anyhow::Result<ExitCode> {
     let config = args.resolve()?;
     if dry_run {
         let plan = run::plan(&config)?;
+        tell_shortfall(&config, plan.funnel.map(|(funnel, _)| funnel));
         return say(&describe(&plan, &config.output.output_folder.display().to_string()))
             .map(|()| ExitCode::SUCCESS);
     }
     let stop = stop_on_signal()?;
     let report = run::run_noted(&config, &stop, &mut |licence| {
         if !config.runtime.quiet {
-            let _ = writeln!(io::stderr(), "note: {licence}");
+            let _ = writeln!(io::stderr(), "note: {}", printable(licence));
         }
     })?;
+    tell_shortfall(&config, report.funnel);
     conclude(&report, &config.output.output_folder.display().to_string())
+}
+
+/// Says when a subset is all there is.
+fn tell_shortfall(config: &Config, funnel: Option<Funnel>) {
+    if let Some(note) = funnel.and_then(|funnel| config.subset.shortfall(&funnel)) {
+        let _ = writeln!(io::stderr(), "note: {note}");
+    }
 }
 
 fn retry_command(args: RetryArgs) -> anyhow::Result<ExitCode> {
@@ -105,8 +124,9 @@ fn conclude(report: &Report, folder: &str) -> anyhow::Result<ExitCode> {
     }
     let _ = writeln!(
         io::stderr(),
-        "interrupted: {} finished shards in {folder}; give the same command again to go on",
-        report.shards
+        "interrupted: {} finished shards in {}; give the same command again to go on",
+        report.shards,
+        printable(folder)
     );
     Ok(ExitCode::from(INTERRUPTED))
 }
@@ -114,7 +134,7 @@ fn conclude(report: &Report, folder: &str) -> anyhow::Result<ExitCode> {
 fn describe(plan: &Plan, folder: &str) -> String {
     let mut text = String::new();
     for input in &plan.inputs {
-        text.push_str(&format!("input   {} ({} bytes)\n", input.name, input.bytes));
+        text.push_str(&format!("input   {} ({} bytes)\n", printable(&input.name), input.bytes));
     }
     if let Some((funnel, taken)) = &plan.funnel {
         let rate = funnel.rows_in as f64 / taken.as_secs_f64().max(1e-9);
@@ -125,7 +145,7 @@ fn describe(plan: &Plan, folder: &str) -> String {
         (Some(rows), None) => text.push_str(&format!("rows    {rows}\n")),
         _ => text.push_str("rows    known only after reading the table\n"),
     }
-    text.push_str(&format!("output  {folder} ({} shards finished)\n", plan.done));
+    text.push_str(&format!("output  {} ({} shards finished)\n", printable(folder), plan.done));
     text
 }
 
@@ -165,7 +185,7 @@ fn sources(name: Option<Source>) -> String {
 }
 
 fn say(text: &str) -> anyhow::Result<()> {
-    match io::stdout().write_all(text.as_bytes()) {
+    match io::stdout().write_all(printable_lines(text).as_bytes()) {
         // `| head` is no failure.
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
         other => other.context("standard output"),

@@ -13,5 +13,6 @@ mod bucket;
 mod disk;
 mod harness;
 mod kill;
+mod outside;
 mod retry;
 mod source;

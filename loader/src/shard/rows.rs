@@ -15,7 +15,7 @@ use arrow::datatypes::{DataType, Int64Type, Schema};
 use pairmill_shards::sample::{CAPTION_EXT, METADATA_EXT};
 use pairmill_shards::guard::guarded;
 use pairmill_shards::parquet_file::{ParquetFault, ParquetFile, ParquetInput, ReadPlan};
-use pairmill_shards::table::column;
+use pairmill_shards::table::{check_version, column};
 
 use crate::config::{CaptionFrom, DatasetConfig, LabelFrom};
 use crate::error::LoaderError;
@@ -95,7 +95,9 @@ fn open(path: &Path) -> Result<ParquetFile, LoaderError> {
         action: "open",
         source,
     })?;
-    ParquetFile::open(input).map_err(|fault| of_fault(path, fault))
+    let file = ParquetFile::open(input).map_err(|fault| of_fault(path, fault))?;
+    check_version(path, file.metadata().file_metadata().key_value_metadata())?;
+    Ok(file)
 }
 
 /// Batches of the columns named, texts and bytes as views.

@@ -17,12 +17,14 @@ mod staging;
 pub mod stat;
 pub mod verify;
 
+use std::io::{self, Write};
 use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser, Subcommand};
 
 use self::output::Output;
 use self::place::Shard;
+use crate::printable::{causes, is_command_line_plain, printable_lines};
 use crate::spec::ShardSpec;
 use crate::tar::EndMarker;
 
@@ -115,7 +117,15 @@ impl ShardArgs {
 
 /// Parses the command line, runs the command, reports an error.
 pub fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) if is_command_line_plain() => error.exit(),
+        Err(error) => {
+            // Nobody can be told if that fails.
+            let _ = io::stderr().write_all(printable_lines(&error.render().to_string()).as_bytes());
+            return ExitCode::from(2);
+        }
+    };
     let mut out = Output::stdout();
     let done = run(cli.command, &mut out).and_then(|code| {
         out.finish()?;
@@ -126,7 +136,7 @@ pub fn main() -> ExitCode {
         // `… | head` has seen enough: that is no error.
         Err(error) if output::is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
-            output::complain(&format!("error: {error:#}"));
+            output::complain(&format!("error: {}", causes(&*error)));
             ExitCode::from(2)
         }
     }

@@ -27,6 +27,12 @@ pub enum RewriteError {
         /// What it holds.
         what: &'static str,
     },
+    /// Another process writes to the output.
+    #[error("{}: another subset or reshard, or pairmill-ingest, is writing here; wait for it or stop it", folder.display())]
+    Locked {
+        /// The folder.
+        folder: PathBuf,
+    },
     /// The record of a run cannot be understood.
     #[error("{}: not a record of subset or reshard ({problem}); empty the folder", path.display())]
     Record {

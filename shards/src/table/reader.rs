@@ -7,7 +7,7 @@ use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, StringArray};
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, Int32Type, SchemaRef};
 
-use super::{TableError, classify_message, column};
+use super::{MEMBERS_KEY, TableError, classify_message, column};
 use crate::atomic::{FileAction, FileError};
 use crate::parquet_file::{ParquetFile, ParquetInput, PlainBatches, ReadPlan};
 use crate::status::{FailureClass, Status};
@@ -66,7 +66,7 @@ impl SidecarReader {
     /// Opens the table at `path`.
     ///
     /// # Errors
-    /// When it cannot be opened, is no Parquet, or lacks the columns `key` and `status`.
+    /// When it cannot be opened, is no Parquet, is of a newer format version, or lacks the columns `key` and `status`.
     pub fn open(path: &Path) -> Result<Self, TableError> {
         let input = ParquetInput::open(path).map_err(|source| FileError::new(path, FileAction::Read, source))?;
         Self::from_input(path, input)
@@ -82,6 +82,7 @@ impl SidecarReader {
 
     fn from_input(path: &Path, input: ParquetInput) -> Result<Self, TableError> {
         let file = ParquetFile::open(input).map_err(|fault| TableError::of_fault(path, fault))?;
+        super::check_version(path, file.metadata().file_metadata().key_value_metadata())?;
         let reader = Self { path: path.to_owned(), file };
         for name in [column::KEY, column::STATUS] {
             if !reader.has_column(name) {
@@ -115,6 +116,12 @@ impl SidecarReader {
     pub fn max_group_rows(&self) -> u64 {
         let groups = self.file.metadata().row_groups().iter();
         groups.map(|g| u64::try_from(g.num_rows()).unwrap_or(0)).max().unwrap_or(0)
+    }
+
+    /// Whether the table was made from a tar that had none ([`MEMBERS_KEY`]): it has no statistics and only the columns
+    /// that its members gave.
+    pub fn is_of_members(&self) -> bool {
+        self.key_value(MEMBERS_KEY).is_some()
     }
 
     /// Value of a key in the file's metadata, such as `pairmill.format_version`.

@@ -11,7 +11,7 @@ use arrow::datatypes::DataType;
 use pairmill_shards::atomic::{FileAction, FileError};
 use pairmill_shards::guard::guarded;
 use pairmill_shards::parquet_file::{Batches, ParquetFault, ParquetFile, ParquetInput, ReadPlan};
-use pairmill_shards::table::column;
+use pairmill_shards::table::{check_version, column};
 
 use super::{BATCH_ROWS, Batch, CaptionColumn};
 use crate::captions::error::CaptionsError;
@@ -32,7 +32,9 @@ fn of_fault(path: &Path, fault: ParquetFault) -> CaptionsError {
 
 fn load(path: &Path) -> Result<ParquetFile, CaptionsError> {
     let input = ParquetInput::open(path).map_err(|e| FileError::new(path, FileAction::Read, e))?;
-    ParquetFile::open(input).map_err(|fault| of_fault(path, fault))
+    let file = ParquetFile::open(input).map_err(|fault| of_fault(path, fault))?;
+    check_version(path, file.metadata().file_metadata().key_value_metadata())?;
+    Ok(file)
 }
 
 /// The column of captions and the number of row groups.
