@@ -26,6 +26,7 @@ pub mod results;
 pub mod rewrite;
 pub mod sample;
 pub mod spec;
+pub mod stamp;
 pub mod stats;
 pub mod status;
 #[cfg(feature = "storage")]
