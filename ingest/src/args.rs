@@ -221,7 +221,7 @@ pub struct RunArgs {
     /// Fetch from loopback and private networks too (tests, intranets)
     #[arg(long, help_heading = RARE, hide_short_help = true)]
     pub allow_private_addresses: bool,
-    /// Accept any TLS certificate
+    /// Accept any TLS certificate (TLS 1.2 or 1.3 with ECDHE is still needed)
     #[arg(long, value_parser = truth, num_args = 0..=1, default_missing_value = "true", value_name = "BOOL", help_heading = RARE, hide_short_help = true)]
     pub ignore_ssl_certificate: Option<bool>,
     /// Only shards FIRST..END (END excluded): the unit other machines can be given

@@ -180,6 +180,7 @@ impl IngestError {
         match self {
             Self::Storage(error) => return error.is_bad_input(),
             Self::Sidecar(error) => return matches!(error, SidecarError::Version { .. }),
+            Self::Fetch(error) => return error.is_bad_input(),
             _ => {}
         }
         matches!(

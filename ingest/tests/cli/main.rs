@@ -18,4 +18,5 @@ mod kill;
 mod numbers;
 mod outside;
 mod retry;
+mod secrets;
 mod source;

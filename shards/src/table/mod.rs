@@ -2,8 +2,10 @@
 //! image shard, which is the same table with the image bytes in its last column (FORMAT.md §4, §7).
 //!
 //! `schema` says which columns, `writer` writes them in input order with bytes that depend on the rows alone,
-//! `reader` reads ours and img2dataset's, `message` holds img2dataset's wordings.
+//! `reader` reads ours and img2dataset's, `message` holds the wordings of failures, `final_url` says what of an address
+//! may be written.
 
+pub mod final_url;
 pub mod message;
 mod reader;
 mod row;

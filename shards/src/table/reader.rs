@@ -7,7 +7,7 @@ use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, StringArray};
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, Int32Type, SchemaRef};
 
-use super::{MEMBERS_KEY, TableError, classify_message, column};
+use super::{MEMBERS_KEY, TableError, classify_message, column, final_url};
 use crate::atomic::{FileAction, FileError};
 use crate::parquet_file::{ParquetFile, ParquetInput, PlainBatches, ReadPlan};
 use crate::status::{FailureClass, Status};
@@ -105,6 +105,12 @@ impl SidecarReader {
     /// Whether there is a column `name`.
     pub fn has_column(&self, name: &str) -> bool {
         self.schema().field_with_name(name).is_ok()
+    }
+
+    /// Whether `final_url` holds whole addresses, with user names, passwords and queries.
+    pub fn has_whole_final_urls(&self) -> bool {
+        let field = self.schema().field_with_name(column::FINAL_URL);
+        field.is_ok_and(|f| f.metadata().get(final_url::WHOLE_KEY).is_some_and(|v| v == final_url::WHOLE))
     }
 
     /// Rows of the table, on which footer and row groups agree.

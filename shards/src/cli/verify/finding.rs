@@ -120,6 +120,8 @@ impl Origin {
             (Self::Foreign | Self::Ingest, _) => "make the shard again with the tool that made it, or fetch it again",
         }
     }
+    /// Messages are of the list, and `final_url` tells no secret.
+    Discreet = 28, "do not pass the table on; delete the shard's files and run the ingest again";
 }
 
 /// Where in a file.
