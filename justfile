@@ -78,6 +78,11 @@ test-kills KILLS="60" SEED="0":
     cargo build -p pairmill-ingest -p pairmill-shards --bins
     cargo run --quiet -p pairmill-tests --example kills -- {{ KILLS }} {{ SEED }}
 
+# Test files of Pillow, image-rs and parquet-testing against Pillow and pyarrow (--pillow, --image, --parquet FOLDER: checkouts)
+[group('test')]
+test-corpora *ARGS:
+    tests/corpora/run.sh {{ ARGS }}
+
 # The trainer's CUDA half loaded without a GPU, and its view of NCCL against the real one (200 MB of NCCL's wheel)
 [group('test')]
 test-cuda-half:
