@@ -67,6 +67,11 @@ test *ARGS:
     cargo test --workspace --doc --quiet
     if command -v cargo-nextest >/dev/null 2>&1; then cargo nextest run --workspace {{ ARGS }}; else cargo test --workspace --all-targets {{ ARGS }}; fi
 
+# The trainer's parity tests as three generations of processors compute: SSE, AVX2, AVX-512 (skipped where missing)
+[group('test')]
+test-parity:
+    tests/parity.sh
+
 # webdataset, open_clip, HF datasets, DALI, Energon and img2dataset over our shards (pinned, in test venvs)
 [group('test')]
 test-peers *ARGS:
@@ -130,7 +135,7 @@ bench-step *ARGS:
 
 # Everything that must pass before a change lands
 [group('check')]
-ci: (fmt "--check") clippy docs deny alone test
+ci: (fmt "--check") clippy docs deny alone test-parity test
 
 # Format the code; `just fmt --check` only looks
 [group('check')]
