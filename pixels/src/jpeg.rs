@@ -13,11 +13,6 @@ mod whole;
 
 use crate::error::PixelError;
 
-/// Pixels of the first frame header; 0 without one.
-pub(crate) fn pixels(bytes: &[u8]) -> u64 {
-    segments::Frame::first(bytes).map_or(0, |frame| frame.width as u64 * frame.height as u64)
-}
-
 /// Goes through the data of all scans.
 ///
 /// # Errors

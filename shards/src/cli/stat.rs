@@ -216,7 +216,7 @@ fn set_lines(account: &Account) -> Vec<String> {
         row("fetches saved", account.fetches_saved, "rows of an earlier row's URL".to_owned());
     }
     for (place, rows) in &account.panics {
-        row("decoder panics", *rows, format!("rows, at {}", one_line(place, 80)));
+        row("decoder panics", *rows, format!("rows, at {}", excerpt(place, 80)));
     }
     if account.exif_dropped > 0 {
         row("exif dropped", account.exif_dropped, "rows whose tags are larger than any camera's".to_owned());
