@@ -15,7 +15,7 @@ use pairmill_ingest::filter::Funnel;
 use pairmill_ingest::run::{self, Note, Plan, Report};
 use pairmill_ingest::source::Source;
 use pairmill_ingest::spelling::familiar;
-use pairmill_shards::printable::{error_line, printable};
+use pairmill_shards::printable::{error_line, printable, printable_lines};
 use pairmill_shards::words::{grouped, usage_line};
 
 const FAILED: u8 = 1;
@@ -194,7 +194,7 @@ fn sources(name: Option<Source>) -> String {
     }
     item("rows", guide.rows);
     if let Some(rows) = guide.paper_rows {
-        item("study", &format!("{} pictures", pairmill_shards::words::grouped(rows)));
+        item("study", &format!("{} pictures", grouped(rows)));
     }
     item("disk", guide.disk);
     item("time", guide.time);

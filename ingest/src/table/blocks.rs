@@ -13,6 +13,7 @@ use super::format::InputFormat;
 use super::infer::{Assembly, Kind, Misfit};
 use super::parquet::ParquetTable;
 use super::records::{Oddities, Records};
+use super::text::TextSource;
 use super::yfcc::YfccTable;
 use crate::yfcc::YfccCounters;
 
@@ -173,7 +174,7 @@ impl OpenRows {
             let table = ParquetTable::open(path, &inner.plan, inner.schema.clone(), consumed)?;
             return Ok(Some(Self::Parquet(Box::new(table))));
         }
-        let records = Records::open(path, inner.format, &inner.dialect, &inner.plan, consumed)?;
+        let records = Records::open(&TextSource::file(path), inner.format, &inner.dialect, &inner.plan, consumed)?;
         Ok(records.map(|records| Self::Text { records, row: 0 }))
     }
 
