@@ -9,7 +9,8 @@ use image::{DynamicImage, ImageError, ImageFormat, ImageReader};
 
 use crate::bmp;
 use crate::config::{Limits, TruncatedPolicy};
-use crate::error::PixelError;
+use crate::containers;
+use crate::error::{PixelError, walled};
 use crate::format::Format;
 use crate::geometry::Size;
 use crate::gif;
@@ -37,21 +38,29 @@ pub fn decode_rgb_at_least(
     min_width: u32,
     min_height: u32,
 ) -> Result<Rgb8, PixelError> {
+    walled(|| decode_at_least(bytes, limits, min_width, min_height))
+}
+
+fn decode_at_least(
+    bytes: &[u8],
+    limits: &Limits,
+    min_width: u32,
+    min_height: u32,
+) -> Result<Rgb8, PixelError> {
     let details = header::read(bytes)?;
     limits.check(&details.header)?;
     if let Some(markers) = &details.jpeg {
         let mut decoder = JpegDecoder::new().map_err(|error| PixelError::Corrupt(error.to_string()))?;
-        if let Some(header) = decoder.header(bytes, markers, limits)? {
-            let shrink = match header.is_lossless {
-                true => 1,
-                false => shrink_for(
-                    Size { width: header.width, height: header.height },
-                    Size::new(min_width.max(1), min_height.max(1)),
-                ),
-            };
-            let (raster, _) = decoder.raster(bytes, &header, shrink, TruncatedPolicy::Fail, limits)?;
-            return Ok(raster.into_rgb8());
-        }
+        let jpeg = decoder.open(bytes, markers, limits)?;
+        let shrink = match jpeg.header.is_lossless {
+            true => 1,
+            false => shrink_for(
+                Size { width: jpeg.header.width, height: jpeg.header.height },
+                Size::new(min_width.max(1), min_height.max(1)),
+            ),
+        };
+        let (raster, _) = decoder.raster(&jpeg, shrink, TruncatedPolicy::Fail, limits)?;
+        return Ok(raster.into_rgb8());
     }
     Ok(decode(bytes, &details, limits)?.raster.into_rgb8())
 }
@@ -77,7 +86,6 @@ pub(crate) fn decode_any(
     limits: &Limits,
 ) -> Result<DynamicImage, PixelError> {
     let format = match details.header.format {
-        Format::Jpeg => ImageFormat::Jpeg,
         Format::Png => ImageFormat::Png,
         Format::Gif => ImageFormat::Gif,
         Format::Webp => ImageFormat::WebP,
@@ -87,13 +95,14 @@ pub(crate) fn decode_any(
         Format::Avif => return crate::avif::decode(bytes, limits),
         other => return Err(PixelError::Unsupported(other.as_str().to_owned())),
     };
+    let checked = containers::checked(bytes, &details.header)?;
     let failed = |error: ImageError| sort(error, details.header.format, limits);
     let usual = match format {
-        ImageFormat::Bmp => bmp::usual(bytes)?,
-        ImageFormat::Gif => gif::with_colours(bytes),
-        _ => Cow::Borrowed(bytes),
+        ImageFormat::Bmp => bmp::usual(&checked)?,
+        ImageFormat::Gif => gif::with_colours(&checked),
+        _ => Cow::Borrowed(&*checked),
     };
-    let mut reader = ImageReader::with_format(Cursor::new(usual), format);
+    let mut reader = ImageReader::with_format(Cursor::new(&*usual), format);
     let mut image_limits = image::Limits::default();
     image_limits.max_image_width = Some(limits.max_side);
     image_limits.max_image_height = Some(limits.max_side);
@@ -153,7 +162,7 @@ fn sort(error: ImageError, format: Format, limits: &Limits) -> PixelError {
             cause = error.source();
         }
         let message = error.to_string().to_ascii_lowercase();
-        ["unexpected end", "unexpected eof", "premature", "failed to fill"]
+        ["unexpected end", "unexpected eof", "premature", "failed to fill", "truncated"]
             .iter()
             .any(|w| message.contains(w))
     };

@@ -2,7 +2,7 @@
 //! chunks. Everything a limit needs is known before a decoder is called.
 
 use crate::config::Limits;
-use crate::error::PixelError;
+use crate::error::{PixelError, walled};
 use crate::format::{Format, sniff};
 use crate::jpeg::Markers;
 use crate::tiff::entry::TiffFile;
@@ -40,7 +40,7 @@ pub(crate) struct Details<'a> {
 /// # Errors
 /// [`PixelError::NotAnImage`], [`PixelError::Unsupported`], [`PixelError::Truncated`] or [`PixelError::Corrupt`].
 pub fn probe(bytes: &[u8]) -> Result<Header, PixelError> {
-    Ok(read(bytes)?.header)
+    walled(|| Ok(read(bytes)?.header))
 }
 
 impl Limits {

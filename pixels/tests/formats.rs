@@ -14,8 +14,8 @@ use std::path::PathBuf;
 
 use image::{DynamicImage, ImageBuffer, ImageFormat, Luma, Rgb, Rgba};
 use pairmill_pixels::{
-    ChromaChoice, ConfigError, EncodeFormat, Limits, PixelError, ResizeMode, TransformConfig, Transformed,
-    Transformer, TruncatedPolicy, decode_rgb, decode_rgb_at_least, probe,
+    ChromaChoice, ConfigError, EncodeFormat, ExifFault, Limits, PixelError, ResizeMode, TransformConfig,
+    Transformed, Transformer, TruncatedPolicy, decode_rgb, decode_rgb_at_least, probe,
 };
 use sha2::{Digest, Sha256};
 use support::{encode_png, formula, jpeg, scene, with_orientation};
@@ -438,4 +438,25 @@ fn f23_a_gif_without_any_colours_is_grey() {
     assert_eq!(decode_rgb(&bare, &Limits::default()).unwrap().data, [1, 1, 1]);
     let coloured = [b"GIF89a\x01\0\x01\0\x80\0\0\0\0\0\xFF\x80\x00".as_slice(), frame].concat();
     assert_eq!(decode_rgb(&coloured, &Limits::default()).unwrap().data, [255, 128, 0]);
+}
+
+#[test]
+fn f02_exif_beyond_the_limits_is_dropped_and_the_image_stays() {
+    let plain = jpeg(&scene(90, 70, 1), 90, 70, 3, Subsamp::Sub2x2, |_| {});
+    // 4,000 tags of eight bytes are no camera's.
+    let mut exif = b"Exif\0\0II*\0\x08\0\0\0".to_vec();
+    exif.extend(4_200_u16.to_le_bytes());
+    for tag in 0..4_200_u16 {
+        exif.extend(tag.to_le_bytes());
+        exif.extend(b"\x03\0\x01\0\0\0\x01\0\0\0");
+    }
+    exif.extend([0; 4]);
+    let length = (exif.len() as u16 + 2).to_be_bytes();
+    let bytes = [&plain[..2], &[0xFF, 0xE1], &length, &exif, &plain[2..]].concat();
+    let mut transformer = Transformer::new(&TransformConfig::default()).unwrap();
+    let done = transformer.transform(&bytes).unwrap();
+    assert_eq!((done.exif, done.exif_fault), (None, Some(ExifFault::TooLarge)));
+    assert_eq!(done.image, transformer.transform(&plain).unwrap().image);
+    let silent = TransformConfig { extract_exif: false, ..TransformConfig::default() };
+    assert_eq!(Transformer::new(&silent).unwrap().transform(&bytes).unwrap().exif_fault, None);
 }

@@ -7,8 +7,8 @@ use turbojpeg::{Decompressor, Image, PixelFormat};
 use super::directory::Directory;
 use crate::config::{Limits, TruncatedPolicy};
 use crate::error::PixelError;
-use crate::jpeg::Markers;
 use crate::jpeg::decode::JpegDecoder;
+use crate::jpeg::{Markers, check_blocks};
 
 /// Decodes a chunk to rows of `page.samples` samples (of one, where each plane has its own chunks), as wide as the chunk.
 pub(super) fn chunk(data: &[u8], page: &Directory<'_>, limits: &Limits) -> Result<Vec<u8>, PixelError> {
@@ -61,9 +61,8 @@ fn decode(
     limits: &Limits,
 ) -> Result<(crate::raster::Raster, bool), PixelError> {
     let mut decoder = JpegDecoder::new().map_err(|error| PixelError::Corrupt(error.to_string()))?;
-    let header = decoder.header(stream, markers, limits)?;
-    let header = header.ok_or_else(|| PixelError::Corrupt("TIFF: damaged JPEG data".to_owned()))?;
-    decoder.raster(stream, &header, 1, TruncatedPolicy::Fail, limits)
+    let jpeg = decoder.open(stream, markers, limits)?;
+    decoder.raster(&jpeg, 1, TruncatedPolicy::Fail, limits)
 }
 
 /// Four inks as they are: TIFF says what they mean, not JPEG.
@@ -80,6 +79,7 @@ fn four_samples(stream: &[u8], markers: &Markers<'_>, limits: &Limits) -> Result
     let image =
         Image { pixels: pixels.as_mut_slice(), width, pitch: width * 4, height, format: PixelFormat::CMYK };
     decoder.decompress(stream, image).map_err(failed)?;
+    check_blocks(stream)?;
     Ok(pixels)
 }
 
