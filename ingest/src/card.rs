@@ -6,8 +6,6 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::fs::File;
-use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -17,18 +15,15 @@ pub use pairmill_shards::funnel::{CARD_FILE, CARD_TEXT_FILE, RuleCount};
 use pairmill_shards::funnel::{CARD_FORMAT, write_cards};
 use pairmill_shards::markup::markdown;
 use pairmill_shards::printable::printable;
-use pairmill_shards::words::{grouped, hex};
+use pairmill_shards::stamp::{Depth, Stamp};
+use pairmill_shards::words::grouped;
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 
 use crate::config::Config;
 use crate::error::IngestError;
 use crate::filter::{FilterConfig, Funnel, SubsetConfig};
 use crate::output::Segment;
 use crate::progress::Account;
-
-/// Bytes of an input file hashed at a time.
-const HASH_BUFFER_BYTES: usize = 1 << 20;
 
 /// All runs over a folder.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -272,12 +267,13 @@ pub struct InputHashes {
 }
 
 impl InputHashes {
-    /// Begins.
-    pub fn start(files: Vec<PathBuf>) -> Self {
+    /// Begins; of files whose SHA-256 is known already, nothing is read.
+    pub fn start(files: Vec<(PathBuf, Option<String>)>) -> Self {
         let wanted = Arc::new(());
         let watched = Arc::downgrade(&wanted);
         let thread = std::thread::spawn(move || {
-            files.iter().map(|path| hash(path, || watched.strong_count() > 0)).collect()
+            let wanted = || watched.strong_count() > 0;
+            files.into_iter().map(|(path, known)| hash(&path, known, wanted)).collect()
         });
         Self { thread, wanted }
     }
@@ -293,23 +289,23 @@ impl InputHashes {
     }
 }
 
-fn hash(path: &Path, wanted: impl Fn() -> bool) -> Result<HashedInput, IngestError> {
+fn hash(
+    path: &Path,
+    known: Option<String>,
+    wanted: impl Fn() -> bool,
+) -> Result<HashedInput, IngestError> {
     let failed = |error: std::io::Error| IngestError::Io {
         path: path.to_owned(),
         reason: format!("{error}; the shards are finished, give the same command again for the card"),
     };
-    let mut file = File::open(path).map_err(failed)?;
-    let mut buffer = vec![0; HASH_BUFFER_BYTES];
-    let (mut hash, mut bytes) = (Sha256::new(), 0);
-    while wanted() {
-        let read = file.read(&mut buffer).map_err(failed)?;
-        if read == 0 {
-            break;
-        }
-        hash.update(&buffer[..read]);
-        bytes += read as u64;
-    }
-    let sha256 = hex(&hash.finalize());
     let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+    let bytes = std::fs::metadata(path).map_err(failed)?.len();
+    let sha256 = match known {
+        Some(known) => known,
+        None => {
+            let stamp = Stamp::of_while(path, Depth::Whole, &wanted).map_err(failed)?;
+            stamp.as_ref().and_then(Stamp::sha256).unwrap_or_default().to_owned()
+        }
+    };
     Ok(HashedInput { name, bytes, sha256 })
 }

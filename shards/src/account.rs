@@ -59,6 +59,11 @@ pub struct Account {
     pub fetched_bytes: Option<u64>,
     /// Rows that share the fetch of an earlier row of their URL, where the stats say so.
     pub fetches_saved: u64,
+    /// Rows whose image made a decoder panic, by place, where the stats say so.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub panics: BTreeMap<String, u64>,
+    /// Rows whose EXIF was too large to keep, where the stats say so.
+    pub exif_dropped: u64,
     /// Seconds from the first shard's start to the last one's end.
     pub wall_s: Option<f64>,
     /// Images per shard.
@@ -323,6 +328,10 @@ impl Ledger {
                 (a, b) => a.or(b),
             };
             self.account.fetches_saved = self.account.fetches_saved.saturating_add(stats.fetches_saved);
+            self.account.exif_dropped = self.account.exif_dropped.saturating_add(stats.exif_dropped);
+            for (place, rows) in &stats.panics {
+                *self.account.panics.entry(place.clone()).or_insert(0) += rows;
+            }
             let (start, end) = self.times.unwrap_or((stats.start_time, stats.end_time));
             self.times = Some((start.min(stats.start_time), end.max(stats.end_time)));
         }

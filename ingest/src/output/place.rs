@@ -299,7 +299,7 @@ fn lock(folder: &Path, name: &str, shown: &Path) -> Result<File, IngestError> {
 }
 
 /// Whether Pairmill or img2dataset wrote a file or folder of this name: it begins with a shard number, or is a note.
-fn is_ours(name: &str, is_dir: bool) -> bool {
+pub(super) fn is_ours(name: &str, is_dir: bool) -> bool {
     let stem_len = name.bytes().take_while(u8::is_ascii_digit).count();
     name == SIZES_FILE
         || name == CARD_TEXT_FILE

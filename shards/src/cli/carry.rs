@@ -17,6 +17,7 @@ use super::staging::Staging;
 use crate::atomic::{FileAction, FileError};
 use crate::folder::{PAIRMILL_FOLDER, ShardFile};
 use crate::rewrite::{Carrier, InPlace, RECORD_FILE, RewriteError};
+use crate::stamp::Stamp;
 use crate::storage::Location;
 use crate::table::SidecarReader;
 
@@ -182,6 +183,13 @@ impl Carrier for Carried {
         match self.moved.get(tar) {
             Some(shard) => (shard.shown(), shard.bytes()),
             None => InPlace.named(tar),
+        }
+    }
+
+    fn stamp(&self, tar: &Path) -> Result<Option<Stamp>, RewriteError> {
+        match self.moved.get(tar) {
+            Some(shard) => shard.stamp().map_err(carried),
+            None => InPlace.stamp(tar),
         }
     }
 

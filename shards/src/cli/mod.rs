@@ -17,16 +17,17 @@ mod staging;
 pub mod stat;
 pub mod verify;
 
-use std::io::{self, Write};
 use std::process::ExitCode;
 
+use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser, Subcommand};
 
 use self::output::Output;
 use self::place::Shard;
-use crate::printable::{causes, is_command_line_plain, printable_lines};
+use crate::printable::causes;
 use crate::spec::ShardSpec;
 use crate::tar::EndMarker;
+use crate::words::usage_line;
 
 /// What the command line says.
 #[derive(Debug, Parser)]
@@ -51,6 +52,7 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Show the first samples of shards: members, sizes, caption, metadata
+    #[command(allow_negative_numbers = true)]
     Head(head::HeadArgs),
     /// Write samples to standard output: JSON lines, or the raw bytes of one kind of member
     Cat(cat::CatArgs),
@@ -59,10 +61,13 @@ enum Command {
     /// Turn tar shards into Parquet image shards, or back
     Convert(convert::ConvertArgs),
     /// Keep so many samples, drawn by a seed or the first ones, as new shards
+    #[command(allow_negative_numbers = true)]
     Subset(reshard::SubsetArgs),
     /// The same samples in other shards: merged, cut at another size, shuffled over all
+    #[command(allow_negative_numbers = true)]
     Reshard(reshard::ReshardArgs),
     /// Put random samples and their captions on one page, HTML or PNG
+    #[command(allow_negative_numbers = true)]
     ContactSheet(contact_sheet::ContactSheetArgs),
     /// Count: rows, successes, failures by class, bytes, image sizes, captions, failing hosts
     Stat(stat::StatArgs),
@@ -119,10 +124,12 @@ impl ShardArgs {
 pub fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
-        Err(error) if is_command_line_plain() => error.exit(),
-        Err(error) => {
-            // Nobody can be told if that fails.
-            let _ = io::stderr().write_all(printable_lines(&error.render().to_string()).as_bytes());
+        // Help and version, too, come as errors.
+        Err(said) if !said.use_stderr() || said.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
+            said.exit()
+        }
+        Err(refused) => {
+            output::complain(&usage_line(&refused.to_string()));
             return ExitCode::from(2);
         }
     };

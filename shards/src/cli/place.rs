@@ -17,6 +17,7 @@ use crate::leftover::{lock_folder, this_host};
 use crate::printable::causes;
 use crate::rewrite::RECORD_FILE;
 use crate::spec::ShardSpec;
+use crate::stamp::{Depth, Parts, Stamp};
 use crate::storage::{Bucket, BucketUrl, Location, Object, Scheme, StorageConfig};
 
 /// One shard.
@@ -27,6 +28,8 @@ pub(super) enum Shard {
         name: String,
         /// As far as a list said.
         bytes: Option<u64>,
+        /// The store's mark of its content, likewise.
+        etag: Option<String>,
     },
 }
 
@@ -67,6 +70,26 @@ impl Shard {
                 bucket.head(name).ok().flatten().map_or(0, |object| object.bytes)
             }
         }
+    }
+
+    /// What it holds, by what it takes to read a part of it or by its store's mark; `None` where there is no mark.
+    ///
+    /// # Errors
+    /// When a file cannot be read or the store refuses.
+    pub fn stamp(&self) -> anyhow::Result<Option<Stamp>> {
+        let etag = match self {
+            Self::File(path) => {
+                let stamp = Stamp::of(path, Depth::SAMPLED);
+                return Ok(Some(stamp.map_err(|e| FileError::new(path, FileAction::Read, e))?));
+            }
+            Self::Object { etag: Some(etag), .. } => Some(etag.clone()),
+            Self::Object { bucket, name, .. } => bucket.head(name)?.and_then(|object| object.etag),
+        };
+        Ok(etag.map(|etag| {
+            let mut parts = Parts::new("etag");
+            parts.add("", &etag);
+            parts.finish()
+        }))
     }
 
     /// Runs `read` on the shard as a file of this machine.
@@ -133,7 +156,8 @@ pub(super) fn shards(spec: &ShardSpec, kinds: &[&str]) -> anyhow::Result<Vec<Sha
         };
         if names_a_shard(&url) || url.scheme() == Scheme::Http {
             let name = url.file_name().to_owned();
-            found.push(Shard::Object { bucket: bucket.at(url.parent()), name, bytes: None });
+            let bucket = bucket.at(url.parent());
+            found.push(Shard::Object { bucket, name, bytes: None, etag: None });
         } else {
             let objects = bucket.list()?;
             let of_kind = |kind: &&str| -> Vec<&Object> {
@@ -150,6 +174,7 @@ pub(super) fn shards(spec: &ShardSpec, kinds: &[&str]) -> anyhow::Result<Vec<Sha
                 bucket: bucket.clone(),
                 name: object.name.clone(),
                 bytes: Some(object.bytes),
+                etag: object.etag.clone(),
             };
             found.extend(shards.into_iter().map(shard));
         }

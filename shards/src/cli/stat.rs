@@ -215,6 +215,12 @@ fn set_lines(account: &Account) -> Vec<String> {
     if account.fetches_saved > 0 {
         row("fetches saved", account.fetches_saved, "rows of an earlier row's URL".to_owned());
     }
+    for (place, rows) in &account.panics {
+        row("decoder panics", *rows, format!("rows, at {}", excerpt(place, 80)));
+    }
+    if account.exif_dropped > 0 {
+        row("exif dropped", account.exif_dropped, "rows whose tags are larger than any camera's".to_owned());
+    }
     if account.samples_without_table > 0 {
         row("samples", account.samples_without_table, "in tars without a table".to_owned());
     }

@@ -108,6 +108,8 @@ pub struct Rewritten {
     pub shards_found: u64,
     /// Why the new shards have no sidecars, if they have none.
     pub without_tables: Option<String>,
+    /// An input that may have changed since an earlier version began the run: it noted only names and sizes.
+    pub untold_input: Option<String>,
 }
 
 /// Where a sample is in the input.
@@ -190,7 +192,7 @@ pub fn rewrite_by(
     let inputs = Inputs { paths: &config.inputs, end_marker: config.end_marker, carrier };
     let tables = Tables::of(&inputs)?;
     let _lock = lock_output(&config.output)?;
-    Record::of(config, carrier).claim(&config.output, carrier)?;
+    let untold_input = Record::of(config, carrier)?.claim(&config.output, carrier)?;
     let progress =
         Progress { stage: Stage::Write, inputs_done: 0, inputs: config.inputs.len() as u64, samples: 0 };
     let mut watch = Watch { progress, tell };
@@ -250,6 +252,7 @@ pub fn rewrite_by(
         shards: written.shards,
         shards_found: written.found,
         without_tables: tables.why_none().map(str::to_owned),
+        untold_input,
     };
     if let Some(list) = list {
         carrier.publish(&list.finish()?)?;

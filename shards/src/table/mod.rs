@@ -2,8 +2,10 @@
 //! image shard, which is the same table with the image bytes in its last column (FORMAT.md §4, §7).
 //!
 //! `schema` says which columns, `writer` writes them in input order with bytes that depend on the rows alone,
-//! `reader` reads ours and img2dataset's, `message` holds img2dataset's wordings.
+//! `reader` reads ours and img2dataset's, `message` holds the wordings of failures, `final_url` says what of an address
+//! may be written.
 
+pub mod final_url;
 pub mod message;
 mod reader;
 mod row;
@@ -23,10 +25,11 @@ pub(crate) use version::{FOOTER_END_BYTES, check_version_in, footer_bytes};
 pub(crate) use writer::shard_properties;
 pub use writer::{IMAGE_ROW_GROUP_ROWS, SIDECAR_ROW_GROUP_ROWS, SidecarWriter};
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::FORMAT_VERSION;
-use crate::atomic::FileError;
+use crate::atomic::{FileAction, FileError};
+use crate::parquet_file::ParquetFault;
 use crate::printable::excerpt;
 
 /// Key of the file metadata that marks a table made from a tar that had none: its `json` and captions are members as
@@ -136,4 +139,13 @@ pub enum TableError {
     /// Arrow refused to assemble the columns.
     #[error("cannot assemble the table: {0}")]
     Arrow(#[from] arrow::error::ArrowError),
+}
+
+impl TableError {
+    pub(crate) fn of_fault(path: &Path, fault: ParquetFault) -> Self {
+        match fault {
+            ParquetFault::Read(error) => FileError::new(path, FileAction::Read, error).into(),
+            fault => Self::Corrupt { path: path.to_owned(), reason: fault.to_string() },
+        }
+    }
 }

@@ -88,6 +88,8 @@ rules! {
     PlainTar = 26, "harmless to readers, but the bytes are not reproducible; convert the shard to have it rewritten";
     /// A finished run has all its shards.
     Missing = 27, "fetch the missing files, or run the same ingest again to make them";
+    /// Messages are of the list, and `final_url` tells no secret.
+    Discreet = 28, "do not pass the table on; delete the shard's files and run the ingest again";
 }
 
 /// Who made the shards, and so what mends them.

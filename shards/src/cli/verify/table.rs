@@ -11,7 +11,9 @@ use super::{Depth, Retries, images};
 use crate::folder::ShardFiles;
 use crate::json::{Json, cell_to_json, cell_to_text, dumps_indented};
 use crate::status::{FailureClass, Status};
-use crate::table::{HashKind, RowColumns, Rows, SidecarReader, SidecarRow, TableError, VERSION_KEY, column};
+use crate::table::{
+    HashKind, RowColumns, Rows, SidecarReader, SidecarRow, TableError, VERSION_KEY, column, final_url, message,
+};
 
 /// Rows decoded at a time when images come with them.
 const IMAGE_BATCH_ROWS: usize = 16;
@@ -87,6 +89,7 @@ pub(super) fn check(
         ..TableReport::default()
     };
     let has_class = reader.has_column(column::FAILURE_CLASS);
+    let whole_urls = reader.has_whole_final_urls();
     let rows = match reader.rows(RowColumns::All) {
         Ok(rows) => rows,
         Err(error) => {
@@ -112,12 +115,19 @@ pub(super) fn check(
         for problem in status_problems(&row, has_class) {
             findings.add(Rule::RowStatus, path, Place::Row(at), problem);
         }
+        // Another tool's table has its own texts.
+        if report.is_ours && has_class {
+            for problem in indiscretions(&row, whole_urls) {
+                findings.add(Rule::Discreet, path, Place::Row(at), problem);
+            }
+        }
         *report.by_status.entry(row.status).or_insert(0) += 1;
         if let Some(class) = row.failure_class {
             *report.by_class.entry(class).or_insert(0) += 1;
         }
         let message = row.error_message.unwrap_or_else(|| row.status.as_str().to_owned());
-        *report.by_message.entry(message).or_insert(0) += 1;
+        // As the stats count it.
+        *report.by_message.entry(message::bounded(&message).into_owned()).or_insert(0) += 1;
         if let Some(superseded) = row.retry_of {
             retries.claims.push((superseded, path.to_owned(), at));
         }
@@ -194,6 +204,20 @@ fn status_problems(row: &SidecarRow, has_class: bool) -> Vec<String> {
     if let Some(class) = row.failure_class.filter(|class| has_class && class.status() != row.status) {
         problems.push(format!("failure class {class} goes with {}, not with {}", class.status(), row.status));
     }
+    problems
+}
+
+/// What of the network a row tells that no table should.
+fn indiscretions(row: &SidecarRow, whole_urls: bool) -> Vec<String> {
+    let mut problems = Vec::new();
+    if let (Some(class), Some(text)) = (row.failure_class, &row.error_message)
+        && !message::is_listed(class, text)
+    {
+        problems.push(format!("`{}` is not a message of {class}", message::bounded(text)));
+    }
+    // The address itself is what must not be repeated.
+    let problem = row.final_url.as_deref().and_then(|url| final_url::problem(url, whole_urls));
+    problems.extend(problem.map(|problem| format!("`final_url` is {problem}")));
     problems
 }
 
