@@ -182,7 +182,7 @@ fn sources(name: Option<Source>) -> String {
     }
     item("rows", guide.rows);
     if let Some(rows) = guide.paper_rows {
-        item("study", &format!("{} pictures", pairmill_shards::words::grouped(rows)));
+        item("study", &format!("{} pictures", grouped(rows)));
     }
     item("disk", guide.disk);
     item("time", guide.time);

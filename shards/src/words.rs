@@ -145,7 +145,7 @@ mod tests {
     #[test]
     fn f25_no_text_of_an_error_stands_there_twice() {
         let line = |error: &Told| {
-            error_line(std::iter::successors(Some(error as &(dyn Error + 'static)), |error| error.source()))
+            error_line(std::iter::successors(Some(error as &(dyn Error + 'static)), |error| (*error).source()))
         };
         let cause = |text| Some(Box::new(Told(text, None)));
         assert_eq!(line(&Told("a.toml: cannot be read: gone", cause("gone"))), "a.toml: cannot be read: gone");
