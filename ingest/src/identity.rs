@@ -277,10 +277,9 @@ fn contents_of(files: &[(&Path, Depth)], stop: &AtomicBool) -> Result<Option<Vec
     let next = AtomicUsize::new(0);
     let work = || -> Result<Vec<(usize, Stamp)>, IngestError> {
         let mut done = Vec::new();
-        while let Some((index, (path, depth))) = {
+        loop {
             let index = next.fetch_add(1, Ordering::Relaxed);
-            files.get(index).map(|file| (index, *file))
-        } {
+            let Some(&(path, depth)) = files.get(index) else { break };
             let stamp = Stamp::of_while(path, depth, &|| !stop.load(Ordering::Relaxed));
             match stamp.map_err(unreadable(path))? {
                 Some(stamp) => done.push((index, stamp)),
