@@ -30,7 +30,9 @@ use parquet::arrow::arrow_reader::{
 };
 use parquet::arrow::{ARROW_SCHEMA_META_KEY, ProjectionMask, parquet_to_arrow_field_levels};
 use parquet::basic::{ConvertedType, Type as PhysicalType};
-use parquet::file::metadata::{ParquetMetaData, ParquetMetaDataReader};
+use parquet::file::metadata::{
+    ParquetMetaData, ParquetMetaDataOptions, ParquetMetaDataReader, ParquetStatisticsPolicy,
+};
 use parquet::schema::types::{SchemaDescriptor, Type, TypePtr};
 
 pub use fault::ParquetFault;
@@ -74,7 +76,12 @@ impl ParquetFile {
     pub fn open(input: ParquetInput) -> Result<Self, ParquetFault> {
         wall(|| {
             let footer = footer::read(&input)?;
-            let metadata = ParquetMetaDataReader::decode_metadata(&footer)
+            // Statistics are copied as they are, and nobody looks at them; some writers' do not even parse.
+            let options = ParquetMetaDataOptions::new()
+                .with_column_stats_policy(ParquetStatisticsPolicy::SkipAll)
+                .with_size_stats_policy(ParquetStatisticsPolicy::SkipAll)
+                .with_encoding_stats_policy(ParquetStatisticsPolicy::SkipAll);
+            let metadata = ParquetMetaDataReader::decode_metadata_with_options(&footer, Some(&options))
                 .map_err(|error| ParquetFault::damaged(&error))?;
             let num_rows = footer::count_rows(&metadata)?;
             check_arrow_schema(&metadata)?;

@@ -85,10 +85,16 @@ pub(super) fn layout(walk: &mut Walk) -> Result<Layout, TableError> {
             skip_rest(walk)?;
         }
     }
-    if walk.next_solid()?.is_some() {
-        return Err(
-            walk.malformed("there is more after the end of the object; a json table is one object or array")
-        );
+    match walk.next_solid()? {
+        None => {}
+        Some(b'{') => {
+            walk.line = 1;
+            return Err(walk.malformed(SHAPES));
+        }
+        Some(_) => {
+            let reason = "there is more after the end of the object; a json table is one object or array";
+            return Err(walk.malformed(reason));
+        }
     }
     let member =
         |name: &str, first: u8| members.iter().find(|member| member.name == name && member.first == first);
