@@ -13,8 +13,8 @@ use std::io::Cursor;
 
 use image::{DynamicImage, ImageBuffer, ImageFormat, Luma, Rgb, Rgba};
 use pairmill_pixels::{
-    ChromaChoice, ConfigError, EncodeFormat, ExifFault, Limits, PixelError, ResizeMode, TransformConfig, Transformed,
-    Transformer, TruncatedPolicy, decode_rgb, decode_rgb_at_least, probe,
+    ChromaChoice, ConfigError, EncodeFormat, ExifFault, Limits, PixelError, ResizeMode, TransformConfig,
+    Transformed, Transformer, TruncatedPolicy, decode_rgb, decode_rgb_at_least, probe,
 };
 use support::{encode_png, formula, jpeg, scene, with_orientation};
 use turbojpeg::{Compressor, Subsamp};
