@@ -97,7 +97,7 @@ fn odd_jpegs(plain: &[u8], is_progressive: bool) -> Vec<(&'static str, Vec<u8>)>
         let at = scan + 5 + usize::from(plain[scan + 4]) * 2;
         parameters[at..at + 3].copy_from_slice(&[0, 0, 0x21]);
         all.push(("scan parameters", parameters.clone()));
-        all.push(("several", with_segment(&parameters, b"junk\xFF\xFF\xE2\0\x12ICC_PROFILE\0\x07\x02xy")));
+        all.push(("several", with_segment(&parameters, b"\xFF\xE2\0\x12ICC_PROFILE\0\x07\x02xyjunk\xFF")));
     }
     let end = plain.len() - 2;
     all.push(("bytes before the end", [&plain[..end], &[7; 50], &END].concat()));
