@@ -64,7 +64,7 @@ proptest! {
             format!("{ours} {ours}"),
             format!("http://{ours}:{ours}:{ours}"),
             format!("http://[{ours}]/{ours}"),
-            format!("https://{ours}@{}/{ours}", server.address),
+            format!("https://{ours}@{}/{ours}", closed_address()),
             format!("http://{ours}.test/{ours}"),
             format!("http://10.0.0.1/{ours}"),
         ]);
