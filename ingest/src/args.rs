@@ -93,7 +93,7 @@ pub struct RunArgs {
     /// Known source of the table, which sets its columns, filters and manners (see `pairmill-ingest sources`)
     #[arg(long, value_name = "SOURCE", value_parser = word::<Source>)]
     pub source: Option<Source>,
-    /// Table of URLs: a file, a folder, a glob or a URL (parquet, csv, tsv, json, jsonl, txt; .gz and .zst)
+    /// Table of URLs: a file, a folder, a glob or a URL (parquet, csv, tsv, json, jsonl, txt; .gz, .bz2, .xz, .zst)
     #[arg(long, short = 'i', value_name = "PATH")]
     pub url_list: Option<String>,
     /// Format of the table [default: by extension]
@@ -221,7 +221,7 @@ pub struct RunArgs {
     /// Fetch from loopback and private networks too (tests, intranets)
     #[arg(long, help_heading = RARE, hide_short_help = true)]
     pub allow_private_addresses: bool,
-    /// Accept any TLS certificate
+    /// Accept any TLS certificate (TLS 1.2 or 1.3 with ECDHE is still needed)
     #[arg(long, value_parser = truth, num_args = 0..=1, default_missing_value = "true", value_name = "BOOL", help_heading = RARE, hide_short_help = true)]
     pub ignore_ssl_certificate: Option<bool>,
     /// Only shards FIRST..END (END excluded): the unit other machines can be given

@@ -13,6 +13,8 @@ use std::thread::JoinHandle;
 use pairmill_shards::folder::PAIRMILL_FOLDER;
 pub use pairmill_shards::funnel::{CARD_FILE, CARD_TEXT_FILE, RuleCount};
 use pairmill_shards::funnel::{CARD_FORMAT, write_cards};
+use pairmill_shards::markup::markdown;
+use pairmill_shards::printable::printable;
 use pairmill_shards::stamp::{Depth, Stamp};
 use pairmill_shards::words::grouped;
 use serde::{Deserialize, Serialize};
@@ -165,10 +167,12 @@ impl Card {
         }
         if let Some(rows) = self.subset.rows {
             let seed = self.subset.seed;
-            let _ = writeln!(text, "\nSubset: {} rows drawn with seed {seed}.", grouped(rows));
+            // All of them where there were no more.
+            let drawn = grouped(rows.min(self.rows_kept));
+            let _ = writeln!(text, "\nSubset: {drawn} rows drawn with seed {seed}.");
         }
         if let Some(expression) = &self.filter.predicate {
-            let _ = writeln!(text, "\nWhere: `{}`.", expression.replace('\n', " "));
+            let _ = writeln!(text, "\nWhere: `{}`.", printable(&expression.replace('\n', " ")));
         }
         if let Some(rows) = self.subset.prefix {
             let _ = writeln!(
@@ -182,7 +186,7 @@ impl Card {
         }
         let _ = writeln!(text, "\n| file | bytes | SHA-256 |\n|---|---:|---|");
         for HashedInput { name, bytes, sha256 } in &self.inputs {
-            let _ = writeln!(text, "| {} | {} | `{sha256}` |", name.replace('|', "\\|"), grouped(*bytes));
+            let _ = writeln!(text, "| {} | {} | `{sha256}` |", markdown(name), grouped(*bytes));
         }
         let _ = writeln!(text, "\nMade with pairmill {}.", self.version);
         text

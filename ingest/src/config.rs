@@ -50,7 +50,7 @@ pub struct Config {
 pub struct InputConfig {
     /// A file, a folder or a glob; or the URL of a file or of a prefix of a bucket.
     pub url_list: String,
-    /// `parquet`, `csv`, `tsv`, `json`, `jsonl` or `txt` (with `.gz`/`.zst`); by extension when absent.
+    /// `parquet`, `csv`, `tsv`, `json`, `jsonl` or `txt` (with `.gz`, `.bz2`, `.xz`, `.zst`); by extension when absent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub input_format: Option<String>,
     /// Column with the image URL, or alternatives (`URL|url`).

@@ -177,13 +177,15 @@ impl IngestError {
 
     /// Whether the user's input is at fault (exit code 2) rather than the machine (exit code 1).
     pub fn is_bad_input(&self) -> bool {
-        if let Self::Storage(error) = self {
-            return error.is_bad_input();
+        match self {
+            Self::Storage(error) => return error.is_bad_input(),
+            Self::Sidecar(error) => return matches!(error, SidecarError::Version { .. }),
+            Self::Fetch(error) => return error.is_bad_input(),
+            _ => {}
         }
         matches!(
             self,
-            Self::Fetch(FetchError::UserAgent(_) | FetchError::Nameserver(_) | FetchError::Network(_))
-                | Self::Config(_)
+            Self::Config(_)
                 | Self::Table(_)
                 | Self::Filter(_)
                 | Self::ShardTooLarge { .. }

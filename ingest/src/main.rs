@@ -9,11 +9,14 @@ use anyhow::Context;
 use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser};
 use pairmill_ingest::args::{Cli, Command, RetryArgs, RunArgs};
+use pairmill_ingest::config::Config;
 use pairmill_ingest::error::IngestError;
+use pairmill_ingest::filter::Funnel;
 use pairmill_ingest::run::{self, Note, Plan, Report};
 use pairmill_ingest::source::Source;
 use pairmill_ingest::spelling::familiar;
-use pairmill_shards::words::{error_line, grouped, usage_line};
+use pairmill_shards::printable::{error_line, printable, printable_lines};
+use pairmill_shards::words::{grouped, usage_line};
 
 const FAILED: u8 = 1;
 const BAD_INPUT: u8 = 2;
@@ -46,14 +49,14 @@ fn main() -> ExitCode {
                 || cause.is::<pairmill_ingest::config::ConfigError>()
         });
         // One line: whoever reads logs or pipes gets the whole message.
-        complain(&format!("error: {}", error_line(error.chain())));
+        complain(&format!("error: {}", error_line(&*error)));
         ExitCode::from(if bad_input { BAD_INPUT } else { FAILED })
     })
 }
 
 /// Says a line on standard error; nobody can be told if that fails.
 fn complain(line: &str) {
-    let _ = writeln!(io::stderr(), "{line}");
+    let _ = writeln!(io::stderr(), "{}", printable(line));
 }
 
 fn run_command(args: RunArgs) -> anyhow::Result<ExitCode> {
@@ -65,6 +68,7 @@ fn run_command(args: RunArgs) -> anyhow::Result<ExitCode> {
     }
     if dry_run {
         let plan = run::plan(&config)?;
+        tell_shortfall(&config, plan.funnel.map(|(funnel, _)| funnel));
         return say(&describe(&plan, &config.output.output_folder.display().to_string()))
             .map(|()| ExitCode::SUCCESS);
     }
@@ -74,7 +78,15 @@ fn run_command(args: RunArgs) -> anyhow::Result<ExitCode> {
         Note::Info(line) => complain(&format!("note: {line}")),
         Note::Warning(line) => complain(&format!("warning: {line}")),
     })?;
+    tell_shortfall(&config, report.funnel);
     conclude(&report, &config.output.output_folder.display().to_string())
+}
+
+/// Says when a subset is all there is.
+fn tell_shortfall(config: &Config, funnel: Option<Funnel>) {
+    if let Some(note) = funnel.and_then(|funnel| config.subset.shortfall(&funnel)) {
+        let _ = writeln!(io::stderr(), "note: {note}");
+    }
 }
 
 fn retry_command(args: RetryArgs) -> anyhow::Result<ExitCode> {
@@ -151,7 +163,7 @@ fn nothing_to_do(report: &Report, folder: &str) -> String {
 fn describe(plan: &Plan, folder: &str) -> String {
     let mut text = String::new();
     for input in &plan.inputs {
-        text.push_str(&format!("input   {} ({} bytes)\n", input.name, input.bytes));
+        text.push_str(&format!("input   {} ({} bytes)\n", printable(&input.name), input.bytes));
     }
     if let Some((funnel, taken)) = &plan.funnel {
         let rate = funnel.rows_in as f64 / taken.as_secs_f64().max(1e-9);
@@ -162,7 +174,7 @@ fn describe(plan: &Plan, folder: &str) -> String {
         (Some(rows), None) => text.push_str(&format!("rows    {rows}\n")),
         _ => text.push_str("rows    known only after reading the table\n"),
     }
-    text.push_str(&format!("output  {folder} ({} shards finished)\n", plan.done));
+    text.push_str(&format!("output  {} ({} shards finished)\n", printable(folder), plan.done));
     text
 }
 
@@ -202,7 +214,7 @@ fn sources(name: Option<Source>) -> String {
 }
 
 fn say(text: &str) -> anyhow::Result<()> {
-    match io::stdout().write_all(text.as_bytes()) {
+    match io::stdout().write_all(printable_lines(text).as_bytes()) {
         // `| head` is no failure.
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
         other => other.context("standard output"),

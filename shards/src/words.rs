@@ -1,6 +1,5 @@
-//! Numbers as people read them, bytes as names are made of them, and errors on one line; the same in every command.
-
-use std::error::Error;
+//! Numbers as people read them, bytes as names are made of them, and refused command lines on one line; the same in
+//! every command.
 
 /// `1234567` as `1,234,567`.
 pub fn grouped(number: u64) -> String {
@@ -100,20 +99,6 @@ pub fn rate(per_s: f64) -> String {
     }
 }
 
-/// An error and its causes on one line, each text once: many an error repeats what its cause said.
-pub fn error_line<'a>(chain: impl IntoIterator<Item = &'a (dyn Error + 'static)>) -> String {
-    let mut line = String::new();
-    for cause in chain {
-        let text = cause.to_string().replace('\n', " ");
-        if line.is_empty() {
-            line = text;
-        } else if !line.contains(&text) {
-            line = format!("{line}: {text}");
-        }
-    }
-    line
-}
-
 /// What clap says of a command line that it refuses, on one line: without the usage and the hint at `--help`.
 pub fn usage_line(rendered: &str) -> String {
     let said = rendered.lines().take_while(|line| !line.starts_with("Usage:"));
@@ -126,32 +111,6 @@ pub fn usage_line(rendered: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[derive(Debug)]
-    struct Told(&'static str, Option<Box<Told>>);
-
-    impl std::fmt::Display for Told {
-        fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-            f.write_str(self.0)
-        }
-    }
-
-    impl Error for Told {
-        fn source(&self) -> Option<&(dyn Error + 'static)> {
-            self.1.as_deref().map(|cause| cause as _)
-        }
-    }
-
-    #[test]
-    fn f25_no_text_of_an_error_stands_there_twice() {
-        let line = |error: &Told| {
-            error_line(std::iter::successors(Some(error as &(dyn Error + 'static)), |error| (*error).source()))
-        };
-        let cause = |text| Some(Box::new(Told(text, None)));
-        assert_eq!(line(&Told("a.toml: cannot be read: gone", cause("gone"))), "a.toml: cannot be read: gone");
-        assert_eq!(line(&Told("a.toml: cannot\nbe read", cause("gone"))), "a.toml: cannot be read: gone");
-        assert_eq!(line(&Told("gone", cause("gone"))), "gone");
-    }
 
     #[test]
     fn f20_what_the_parser_says_of_flags_is_one_line() {

@@ -15,7 +15,7 @@ use std::io;
 use std::path::Path;
 
 use pairmill_shards::atomic::{remove_stale_temps, write_atomic};
-use pairmill_shards::folder::{DatasetFolder, PAIRMILL_FOLDER, SIZES_FILE, shard_of};
+use pairmill_shards::folder::{DatasetFolder, PAIRMILL_FOLDER, RUNS_FOLDER, is_dataset_file, shard_of};
 use pairmill_shards::key::{KeyLayout, ShardId};
 use pairmill_shards::status::FailureClass;
 use pairmill_shards::storage::{Bucket, Location, StorageConfig};
@@ -65,7 +65,8 @@ impl OutputFolder {
     /// under `overwrite`, locked against a second run (unless only some shards are asked for).
     ///
     /// # Errors
-    /// When the folder holds another run's config, is being written by another process, or cannot be written.
+    /// When the folder holds another run's config or shards of a newer format, is being written by another process, or
+    /// cannot be written.
     pub fn open(config: &Config, input: &Input) -> Result<Self, IngestError> {
         let place = Place::open(config)?;
         let shown = place.shown().to_owned();
@@ -73,6 +74,7 @@ impl OutputFolder {
             place.clear()?;
         }
         let folder = place.dataset()?;
+        place.check_versions(&folder)?;
         let segments = segments(place.path())?;
         let new_segment = |first_shard| Segment {
             first_shard,
@@ -205,9 +207,14 @@ impl OutputFolder {
         let whole_run = shards.is_none();
         // A process that is given some shards only must not take the temporaries of its neighbours.
         let (from, to) = shards.unwrap_or((0, u64::MAX));
-        remove_stale_temps(place.path(), |name| {
-            name == SIZES_FILE || shard_of(name).is_some_and(|id| (from..to).contains(&id.0))
+        remove_stale_temps(place.path(), |name| match shard_of(name) {
+            Some(id) => (from..to).contains(&id.0),
+            None => is_dataset_file(name),
         })?;
+        let notes = place.path().join(PAIRMILL_FOLDER);
+        for folder in [notes.join(RUNS_FOLDER), notes] {
+            remove_stale_temps(&folder, |_| true)?;
+        }
         let mut folder =
             Self { place, layout, segment, done, whole_run, was_finished: false, on_trust: None };
         folder.was_finished = folder.path().join(folder.segment_file("done")).exists();

@@ -16,5 +16,7 @@ mod identity;
 mod img2dataset;
 mod kill;
 mod numbers;
+mod outside;
 mod retry;
+mod secrets;
 mod source;

@@ -9,11 +9,10 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
 use arrow::datatypes::SchemaRef;
-use tempfile::TempDir;
 
 use super::convert::parquet_to_tar;
 use super::image_table::{Plan, is_parquet};
-use super::place::{Shard, is_same_folder, renamed, temp_dir};
+use super::place::{Scratch, Shard, is_same_folder, renamed, temp_dir};
 use super::staging::Staging;
 use crate::atomic::{FileAction, FileError};
 use crate::folder::{PAIRMILL_FOLDER, ShardFile};
@@ -32,7 +31,7 @@ pub(super) struct Carried {
     moved: HashMap<PathBuf, Shard>,
     /// The output, if it is given by URL.
     staging: Option<Staging>,
-    dir: TempDir,
+    dir: Scratch,
     /// Folders within `dir`, and what they stand for.
     stand_for: Vec<(PathBuf, String)>,
 }

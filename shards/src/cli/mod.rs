@@ -24,6 +24,7 @@ use clap::{CommandFactory, Parser, Subcommand};
 
 use self::output::Output;
 use self::place::Shard;
+use crate::printable::causes;
 use crate::spec::ShardSpec;
 use crate::tar::EndMarker;
 use crate::words::usage_line;
@@ -142,7 +143,7 @@ pub fn main() -> ExitCode {
         // `… | head` has seen enough: that is no error.
         Err(error) if output::is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
-            output::complain(&format!("error: {error:#}"));
+            output::complain(&format!("error: {}", causes(&*error)));
             ExitCode::from(2)
         }
     }

@@ -199,6 +199,15 @@ fn write_shards(
             complain(&format!("passed as no duplicates: {} samples that {what}", grouped(count)));
         }
     }
+    let wanted = match choice {
+        Choice::All => 0,
+        Choice::Prefix { size } | Choice::Subset { size, .. } => size,
+    };
+    if samples_out < wanted {
+        let left = if duplicates.is_some() { "only {} are left without duplicates" } else { "there are only {}" };
+        let left = left.replace("{}", &grouped(samples_out));
+        complain(&format!("note: --size asks for {} samples, but {left}: all were taken", grouped(wanted)));
+    }
     if duplicates.is_some() {
         writeln!(out, "{}", total("samples in", samples_in))?;
         for rule in &rules {

@@ -11,7 +11,7 @@ use super::RewriteError;
 use super::rows::sidecar_of;
 use crate::atomic::{FileAction, FileError};
 use crate::stamp::{Depth, Parts, Stamp};
-use crate::table::SidecarReader;
+use crate::table::{SidecarReader, check_version_beside};
 use crate::tar::{EndMarker, MappedTar};
 
 /// Brings inputs and takes outputs. The methods are those of plain folders, for which there is nothing to do.
@@ -98,6 +98,7 @@ impl Inputs<'_> {
     ) -> Result<(), RewriteError> {
         for path in self.paths {
             self.carrier.bring(path)?;
+            check_version_beside(path)?;
             let tar = MappedTar::open_with(path, self.end_marker)?;
             visit(&tar)?;
             drop(tar);

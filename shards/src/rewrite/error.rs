@@ -27,6 +27,12 @@ pub enum RewriteError {
         /// What it holds.
         what: &'static str,
     },
+    /// Another process writes to the output.
+    #[error("{}: another subset or reshard, or pairmill-ingest, is writing here; wait for it or stop it", folder.display())]
+    Locked {
+        /// The folder.
+        folder: PathBuf,
+    },
     /// An input is another one than when the run began.
     #[error(
         "{}: its shards were made of another {input} (same name and size, other content); bring the former one back, \
