@@ -103,7 +103,7 @@ pub(crate) fn check(config: &Config) -> Result<(), ConfigError> {
     ] {
         if let Some(text) = text.filter(|text| !sendable(text)) {
             let value = text.chars().take(40).collect::<String>().escape_debug().to_string();
-            return Err(ConfigError::Range { setting, value, rule: "a header takes printable ASCII alone" });
+            return Err(ConfigError::Range { setting, value, rule: "the User-Agent header takes printable ASCII alone" });
         }
     }
     if let Some(network) = fetch.allowed_networks.iter().find(|text| text.parse::<Network>().is_err()) {
