@@ -21,6 +21,8 @@ pub const OPT_OUT: &str = "Use of image disallowed by X-Robots-Tag directive";
 pub const HASH_MISMATCH: &str = "hash mismatch";
 /// Any class of undecodable bytes.
 pub const IMAGE_DECODING_ERROR: &str = "Image decoding error";
+/// [`FailureClass::Corrupt`]: the decoder panicked on the bytes; the stats say where.
+pub const DECODER_PANICKED: &str = "image decoder panicked";
 /// [`FailureClass::TooSmall`]
 pub const IMAGE_TOO_SMALL: &str = "image too small";
 /// [`FailureClass::TooBig`]
@@ -130,7 +132,8 @@ fn texts(class: FailureClass) -> &'static [&'static str] {
         C::HashMismatch => &[HASH_MISMATCH],
         C::HostDown => &[HOST_DOWN],
         C::ShortBody => &[INCOMPLETE_READ],
-        C::NotAnImage | C::Truncated | C::Unsupported | C::Corrupt | C::Bomb => &[IMAGE_DECODING_ERROR],
+        C::NotAnImage | C::Truncated | C::Unsupported | C::Bomb => &[IMAGE_DECODING_ERROR],
+        C::Corrupt => &[IMAGE_DECODING_ERROR, DECODER_PANICKED],
         C::TooSmall => &[IMAGE_TOO_SMALL],
         C::TooBig => &[IMAGE_AREA_TOO_LARGE],
         C::Aspect => &[ASPECT_RATIO_TOO_LARGE],
@@ -380,6 +383,7 @@ mod tests {
                 assert_eq!(classify_message(Status::FailedToDownload, Some(text)), Some(*class), "{text}");
             }
         }
+        assert_eq!(classify_message(Status::FailedToResize, Some(DECODER_PANICKED)), Some(C::Corrupt));
     }
 
     #[test]

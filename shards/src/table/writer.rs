@@ -194,7 +194,7 @@ pub(crate) fn shard_properties(
     images: Option<ColumnPath>,
     group_rows: usize,
 ) -> WriterProperties {
-    let mut metadata = vec![KeyValue::new("pairmill.format_version".to_owned(), FORMAT_VERSION.to_string())];
+    let mut metadata = vec![KeyValue::new(super::VERSION_KEY.to_owned(), FORMAT_VERSION.to_string())];
     metadata.extend(schema.metadata().iter().map(|(k, v)| KeyValue::new(k.clone(), v.clone())));
     metadata.sort_by(|a, b| a.key.cmp(&b.key));
     let mut properties = WriterProperties::builder()

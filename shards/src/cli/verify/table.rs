@@ -8,12 +8,12 @@ use arrow::datatypes::DataType;
 
 use super::finding::{Findings, Place, Rule};
 use super::{Depth, Retries, images};
-use crate::FORMAT_VERSION;
 use crate::folder::ShardFiles;
 use crate::json::{Json, cell_to_json, cell_to_text, dumps_indented};
 use crate::status::{FailureClass, Status};
 use crate::table::{
-    HashKind, RowColumns, Rows, SidecarReader, SidecarRow, TableError, column, final_url, message,
+    HashKind, RowColumns, Rows, SidecarReader, SidecarRow, TableError, VERSION_KEY, column, final_url,
+    message,
 };
 
 /// Rows decoded at a time when images come with them.
@@ -64,8 +64,11 @@ pub(super) fn check(
     retries: &mut Retries,
 ) -> Option<TableReport> {
     let unreadable = |findings: &mut Findings, error: &TableError| {
+        if let TableError::Version { .. } = error {
+            return findings.add_error(Rule::Version, path, Place::File, error);
+        }
         let place = if let TableError::Cell { row, .. } = error { Place::Row(*row) } else { Place::File };
-        findings.add(Rule::TableReadable, path, place, error);
+        findings.add_error(Rule::TableReadable, path, place, error);
     };
     let reader = match SidecarReader::open(path) {
         Ok(reader) => reader,
@@ -74,11 +77,7 @@ pub(super) fn check(
             return None;
         }
     };
-    let version = reader.key_value("pairmill.format_version");
-    if let Some(newer) = version.filter(|v| v.parse().ok() != Some(FORMAT_VERSION)) {
-        let problem = format!("format version `{newer}`, this program knows {FORMAT_VERSION}");
-        findings.add(Rule::Version, path, Place::File, problem);
-    }
+    let version = reader.key_value(VERSION_KEY);
     for name in [column::ERROR_MESSAGE, column::WIDTH, column::HEIGHT, column::URL] {
         if !reader.has_column(name) {
             findings.add(Rule::TableReadable, path, Place::File, format!("no column `{name}`"));
@@ -238,13 +237,13 @@ fn check_cells(
     // A damage that the typed rows did not meet is in another column.
     let batches = match reader.batches_of(None, batch_rows) {
         Ok(batches) => batches,
-        Err(error) => return findings.add(Rule::TableReadable, path, Place::File, error),
+        Err(error) => return findings.add_error(Rule::TableReadable, path, Place::File, error),
     };
     let mut row = 0u64;
     for batch in batches {
         let batch = match batch {
             Ok(batch) => batch,
-            Err(error) => return findings.add(Rule::TableReadable, path, Place::File, error),
+            Err(error) => return findings.add_error(Rule::TableReadable, path, Place::File, error),
         };
         let layout = CellLayout::new(&batch, report.has_caption);
         for at in 0..batch.num_rows() {

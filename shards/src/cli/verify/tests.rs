@@ -475,9 +475,9 @@ fn r27_f03_messages_and_final_urls_that_tell_of_the_network() {
     let secret = "https://user:PASSWORD@h.test/a.jpg?sig=SIGNATURE";
     expect(&[], bend("HTTP Error 404: Not Found", plain, false));
     expect(&[], bend("HTTP Error 404: Not Found", secret, true));
-    expect(&["R27"], bend("HTTP Error 404: Not Found", secret, false));
-    expect(&["R27"], bend("HTTP Error 404: see http://h.test/?sig=SIGNATURE", plain, false));
-    expect(&["R27"], bend(&"x".repeat(300_000), plain, false));
+    expect(&["R28"], bend("HTTP Error 404: Not Found", secret, false));
+    expect(&["R28"], bend("HTTP Error 404: see http://h.test/?sig=SIGNATURE", plain, false));
+    expect(&["R28"], bend(&"x".repeat(300_000), plain, false));
     let dir = dataset();
     bend("HTTP Error 404: Not Found", secret, false)(dir.path());
     let lines = lines_of(&[dir.path()], &[]).join("\n");
