@@ -126,9 +126,9 @@ faults! {
     /// A chunked body that is closed without its last chunk.
     ShortChunked = "short-chunked", Class("short_body"), 5;
     /// An answer that is not HTTP.
-    NotHttp = "not-http", Class("http_other"), 3;
-    /// A thousand header lines, 100 kB in all: more than any HTTP library takes, so as good as no HTTP.
-    HeaderFlood = "header-flood", Class("http_other"), 3;
+    NotHttp = "not-http", Class("connect"), 3;
+    /// A thousand header lines, 100 kB in all: more than HTTP libraries take, and browsers do.
+    HeaderFlood = "header-flood", Picture, 3;
     /// Every answer closes its connection.
     ConnectionClose = "connection-close", Picture, 20;
     /// A header value in Latin-1.
