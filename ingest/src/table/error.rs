@@ -370,7 +370,20 @@ fn shortened(name: &str) -> String {
     line.chars().take(MAX_CHARS).chain(std::iter::once('…')).collect()
 }
 
-/// Foreign messages may span lines; ours do not.
+/// Foreign messages may span lines and quote the data at any length; ours do neither.
 pub(super) fn one_line(error: &impl std::fmt::Display) -> String {
-    error.to_string().split_whitespace().collect::<Vec<_>>().join(" ")
+    const MAX_CHARS: usize = 240;
+    let text = error.to_string();
+    let clean: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+    let line = clean.split_whitespace().collect::<Vec<_>>().join(" ");
+    match line.char_indices().nth(MAX_CHARS) {
+        // The end has the place.
+        Some(_) if line.contains(" at line ") => {
+            let (reason, place) = line.rsplit_once(" at line ").unwrap_or((line.as_str(), ""));
+            let cut: String = reason.chars().take(MAX_CHARS).collect();
+            format!("{cut}… at line {}", place.chars().take(40).collect::<String>())
+        }
+        Some((end, _)) => format!("{}…", &line[..end]),
+        None => line,
+    }
 }

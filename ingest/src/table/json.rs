@@ -392,17 +392,38 @@ impl Visitor<'_> for Wanted<'_> {
     }
 }
 
-/// The keys of an object, in order.
+/// The keys of an object, in order; what they hold is not built.
 fn parse_keys(raw: &[u8]) -> Result<Vec<String>, String> {
     let text = String::from_utf8_lossy(raw);
-    let parse = |bytes: &[u8]| serde_json::from_slice::<serde_json::Map<String, Value>>(bytes);
-    let object = parse(text.as_bytes()).or_else(|_| parse(&mend_python(text.as_bytes())));
-    let object = object.map_err(|error| {
+    let parse = |bytes: &[u8]| {
+        let mut parser = serde_json::Deserializer::from_slice(bytes);
+        let keys = parser.deserialize_map(KeysVisitor)?;
+        parser.end().map(|()| keys)
+    };
+    let keys = parse(text.as_bytes()).or_else(|_| parse(&mend_python(text.as_bytes())));
+    keys.map_err(|error| {
         let message = one_line(&error);
         // serde_json counts lines from the start of the record, which would mislead.
         message.rsplit_once(" at line ").map_or(message.clone(), |(reason, _)| reason.to_owned())
-    })?;
-    Ok(object.into_iter().map(|(key, _)| key).collect())
+    })
+}
+
+struct KeysVisitor;
+
+impl<'de> Visitor<'de> for KeysVisitor {
+    type Value = Vec<String>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a map")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Vec<String>, A::Error> {
+        let mut keys = Vec::new();
+        while let Some((key, IgnoredAny)) = map.next_entry()? {
+            keys.push(key);
+        }
+        Ok(keys)
+    }
 }
 
 /// What Python's `json.dumps` writes beyond JSON, made JSON: `NaN` and `Infinity` become null, and an escaped half
