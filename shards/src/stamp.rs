@@ -22,7 +22,7 @@ pub const BLOCK_BYTES: u64 = 256 << 10;
 pub const TAIL_BYTES: u64 = 1 << 20;
 /// Bytes of each end under [`Depth::Ends`].
 const END_BYTES: u64 = 4 << 10;
-/// Files up to here are stamped whole under [`Depth::WholeUpTo`] as tables use it: 0.2 s a file.
+/// Files up to here are stamped whole under [`Depth::WholeUpTo`] as tables use it.
 pub const TABLE_BYTES: u64 = 256 << 20;
 
 /// Largest Parquet footer that is taken whole.
@@ -227,7 +227,10 @@ mod tests {
         assert_eq!(one.agrees_with(&other), Some(false));
         assert_eq!(one.agrees_with(&of(b"a\nb\n")), Some(true));
         // What `sha256sum` says.
-        assert_eq!(of(b"abc").sha256(), Some("ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"));
+        assert_eq!(
+            of(b"abc").sha256(),
+            Some("ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad")
+        );
     }
 
     #[test]
