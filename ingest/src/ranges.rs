@@ -103,7 +103,11 @@ pub(crate) fn check(config: &Config) -> Result<(), ConfigError> {
     ] {
         if let Some(text) = text.filter(|text| !sendable(text)) {
             let value = text.chars().take(40).collect::<String>().escape_debug().to_string();
-            return Err(ConfigError::Range { setting, value, rule: "the User-Agent header takes printable ASCII alone" });
+            return Err(ConfigError::Range {
+                setting,
+                value,
+                rule: "the User-Agent header takes printable ASCII alone",
+            });
         }
     }
     if let Some(network) = fetch.allowed_networks.iter().find(|text| text.parse::<Network>().is_err()) {
@@ -126,7 +130,12 @@ pub(crate) fn check(config: &Config) -> Result<(), ConfigError> {
     let shares = [
         ("filter.min_similarity", filter.min_similarity, -1.0..=1.0, "give a cosine, a number from -1 to 1"),
         ("filter.max_punsafe", filter.max_punsafe, 0.0..=1.0, "give a probability, a number from 0 to 1"),
-        ("filter.max_pwatermark", filter.max_pwatermark, 0.0..=1.0, "give a probability, a number from 0 to 1"),
+        (
+            "filter.max_pwatermark",
+            filter.max_pwatermark,
+            0.0..=1.0,
+            "give a probability, a number from 0 to 1",
+        ),
         (
             "filter.max_aspect_ratio",
             filter.max_aspect_ratio,

@@ -22,7 +22,7 @@ pub const BLOCK_BYTES: u64 = 256 << 10;
 pub const TAIL_BYTES: u64 = 1 << 20;
 /// Bytes of each end under [`Depth::Ends`].
 const END_BYTES: u64 = 4 << 10;
-/// Files up to here are stamped whole under [`Depth::WholeUpTo`] as tables use it: 0.2 s a file.
+/// Files up to here are stamped whole under [`Depth::WholeUpTo`] as tables use it.
 pub const TABLE_BYTES: u64 = 256 << 20;
 
 /// Largest Parquet footer that is taken whole.
