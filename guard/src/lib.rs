@@ -7,12 +7,20 @@
 //! bounded before a decoder is called, not here.
 
 use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::fmt;
 use std::panic::{self, AssertUnwindSafe};
-use std::sync::Once;
+use std::sync::{Mutex, Once, PoisonError};
 
 /// Longest [`Panic::message`], in characters: it may quote the data.
 const MAX_MESSAGE_CHARS: usize = 200;
+/// Places that are told apart; panics at further ones are counted under [`ELSEWHERE`].
+const MAX_PLACES: usize = 64;
+/// See [`MAX_PLACES`].
+const ELSEWHERE: &str = "other places";
+
+/// Panics caught in this process, by place.
+static CAUGHT: Mutex<BTreeMap<String, u64>> = Mutex::new(BTreeMap::new());
 
 /// A panic that was caught.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -67,7 +75,32 @@ pub fn caught<T>(step: impl FnOnce() -> T) -> Result<T, Panic> {
     let outer = HEARD.replace(Some(Panic { place: "unknown place".to_owned(), message: String::new() }));
     let done = panic::catch_unwind(AssertUnwindSafe(step));
     let heard = HEARD.replace(outer);
-    done.map_err(|_| heard.unwrap_or_else(|| Panic { place: String::new(), message: String::new() }))
+    done.map_err(|_| {
+        let panic = heard.unwrap_or_else(|| Panic { place: String::new(), message: String::new() });
+        count(&panic.place);
+        panic
+    })
+}
+
+/// Panics that a wall held back at one place of the source.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Caught {
+    /// As [`Panic::place`].
+    pub place: String,
+    /// How many.
+    pub count: u64,
+}
+
+/// The panics that [`caught`] has held back in this process so far, by place.
+pub fn tally() -> Vec<Caught> {
+    let caught = CAUGHT.lock().unwrap_or_else(PoisonError::into_inner);
+    caught.iter().map(|(place, count)| Caught { place: place.clone(), count: *count }).collect()
+}
+
+fn count(place: &str) {
+    let mut caught = CAUGHT.lock().unwrap_or_else(PoisonError::into_inner);
+    let known = caught.len() < MAX_PLACES || caught.contains_key(place);
+    *caught.entry(if known { place } else { ELSEWHERE }.to_owned()).or_default() += 1;
 }
 
 fn described(info: &panic::PanicHookInfo<'_>) -> Panic {

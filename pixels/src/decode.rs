@@ -1,19 +1,23 @@
-//! Bytes to 8-bit pixels, any format but the JPEG hot path: libjpeg-turbo for JPEG, the `image` crate (memory-safe
-//! decoders) for the rest. Whatever the format holds is brought to grey or RGB: palettes are expanded, 16 bits scaled
-//! to 8, alpha matted on white, and of several frames the first is taken.
+//! Bytes to 8-bit pixels, any format but the JPEG hot path: libjpeg-turbo for JPEG, readers of our own for TIFF and AVIF,
+//! the `image` crate (memory-safe decoders) for the rest. Whatever the format holds is brought to grey or RGB: palettes
+//! are expanded, 16 bits scaled to 8, alpha matted on white, and of several frames the first is taken.
 
+use std::borrow::Cow;
 use std::io::Cursor;
 
 use image::{DynamicImage, ImageError, ImageFormat, ImageReader};
 
+use crate::bmp;
 use crate::config::{Limits, TruncatedPolicy};
 use crate::containers;
 use crate::error::{PixelError, walled};
 use crate::format::Format;
 use crate::geometry::Size;
+use crate::gif;
 use crate::header::{self, Details};
 use crate::jpeg::decode::{JpegDecoder, shrink_for};
 use crate::raster::{Raster, Rgb8};
+use crate::tiff;
 
 /// Decodes an image to RGB; grey becomes three equal channels, alpha is matted on white.
 ///
@@ -68,12 +72,14 @@ pub(crate) struct Decoded {
     pub was_sixteen_bit: bool,
 }
 
-/// Decodes with the `image` crate and brings the picture to grey or RGB.
+/// Decodes any format and brings the picture to grey or RGB.
 pub(crate) fn decode(bytes: &[u8], details: &Details<'_>, limits: &Limits) -> Result<Decoded, PixelError> {
-    Ok(normalise(decode_any(bytes, details, limits)?))
+    let mut decoded = normalise(decode_any(bytes, details, limits)?);
+    decoded.was_sixteen_bit |= details.header.bit_depth > 8;
+    Ok(decoded)
 }
 
-/// Decodes with the `image` crate.
+/// Decodes any format, alpha included.
 pub(crate) fn decode_any(
     bytes: &[u8],
     details: &Details<'_>,
@@ -84,12 +90,19 @@ pub(crate) fn decode_any(
         Format::Gif => ImageFormat::Gif,
         Format::Webp => ImageFormat::WebP,
         Format::Bmp => ImageFormat::Bmp,
-        Format::Tiff => ImageFormat::Tiff,
+        Format::Tiff => return tiff::decode(bytes, limits),
+        #[cfg(feature = "avif")]
+        Format::Avif => return crate::avif::decode(bytes, limits),
         other => return Err(PixelError::Unsupported(other.as_str().to_owned())),
     };
-    let bytes = containers::checked(bytes, &details.header, limits)?;
+    let checked = containers::checked(bytes, &details.header)?;
     let failed = |error: ImageError| sort(error, details.header.format, limits);
-    let mut reader = ImageReader::with_format(Cursor::new(&*bytes), format);
+    let usual = match format {
+        ImageFormat::Bmp => bmp::usual(&checked)?,
+        ImageFormat::Gif => gif::with_colours(&checked),
+        _ => Cow::Borrowed(&*checked),
+    };
+    let mut reader = ImageReader::with_format(Cursor::new(&*usual), format);
     let mut image_limits = image::Limits::default();
     image_limits.max_image_width = Some(limits.max_side);
     image_limits.max_image_height = Some(limits.max_side);
@@ -107,7 +120,11 @@ pub(crate) fn decode_any(
     if width == 0 || height == 0 {
         return Err(PixelError::Corrupt(format!("{}: no width or height", details.header.format)));
     }
-    DynamicImage::from_decoder(decoder).map_err(failed)
+    let picture = DynamicImage::from_decoder(decoder).map_err(failed)?;
+    Ok(match format {
+        ImageFormat::Bmp if !bmp::has_alpha(bytes) => DynamicImage::ImageRgb8(picture.into_rgb8()),
+        _ => picture,
+    })
 }
 
 fn normalise(picture: DynamicImage) -> Decoded {

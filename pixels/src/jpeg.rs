@@ -13,11 +13,6 @@ mod whole;
 
 use crate::error::PixelError;
 
-/// Pixels of the first frame header; 0 without one.
-pub(crate) fn pixels(bytes: &[u8]) -> u64 {
-    segments::Frame::first(bytes).map_or(0, |frame| frame.width as u64 * frame.height as u64)
-}
-
 /// Goes through the data of all scans.
 ///
 /// # Errors
@@ -72,6 +67,8 @@ impl<'a> Markers<'a> {
             }
             let length = bytes.get(at..at + 2).ok_or(PixelError::Truncated)?;
             let length = usize::from(u16::from_be_bytes([length[0], length[1]]));
+            // Application data and comments may claim 0 or 1: libjpeg takes the field alone for the segment, so do we.
+            let length = if matches!(code, 0xE0..=0xEF | 0xFE) { length.max(2) } else { length };
             if length < 2 {
                 return Err(corrupt("a segment is shorter than its own length field"));
             }

@@ -17,6 +17,9 @@
 
 mod area;
 mod augment;
+#[cfg(feature = "avif")]
+mod avif;
+mod bmp;
 mod config;
 mod containers;
 mod crop;
@@ -26,6 +29,7 @@ mod error;
 mod exif;
 mod format;
 mod geometry;
+mod gif;
 mod header;
 pub mod hostile;
 mod jpeg;
@@ -35,6 +39,7 @@ mod raster;
 mod resize;
 mod sheet;
 mod smooth;
+mod tiff;
 mod transform;
 
 pub use augment::{Op, Scratch};

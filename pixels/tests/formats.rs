@@ -10,12 +10,14 @@
 mod support;
 
 use std::io::Cursor;
+use std::path::PathBuf;
 
 use image::{DynamicImage, ImageBuffer, ImageFormat, Luma, Rgb, Rgba};
 use pairmill_pixels::{
     ChromaChoice, ConfigError, EncodeFormat, ExifFault, Limits, PixelError, ResizeMode, TransformConfig,
     Transformed, Transformer, TruncatedPolicy, decode_rgb, decode_rgb_at_least, probe,
 };
+use sha2::{Digest, Sha256};
 use support::{encode_png, formula, jpeg, scene, with_orientation};
 use turbojpeg::{Compressor, Subsamp};
 
@@ -270,6 +272,172 @@ fn the_configuration_survives_being_written_down() {
     assert!(text.contains(r#""resize_mode":"keep_ratio_largest""#), "{text}");
     assert!(!text.contains("max_aspect_ratio"), "an infinite bound is left out: {text}");
     assert_eq!(serde_json::from_str::<TransformConfig>(&text).unwrap(), config);
+}
+
+/// A picture of the faults' folder beside the checkout, where there is one.
+fn fault(name: &str) -> Option<Vec<u8>> {
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../shared/data/faults").join(name);
+    let bytes = std::fs::read(&path).ok();
+    if bytes.is_none() {
+        eprintln!("SKIPPED: {} is not there", path.display());
+    }
+    bytes
+}
+
+#[test]
+fn f23_odd_files_decode_to_the_pixels_that_pillow_and_opencv_have() {
+    // SHA-256 of the RGB pixels by Pillow 13.0.0 and OpenCV 5.0.0, which agree.
+    for (name, width, height, digest) in [
+        ("palette.tif", 96, 64, "7f8212a29b30a553db3780de31db226b4d940f1de040aabba1b238e8e3273d6a"),
+        ("fill-order-2.tif", 16, 16, "8338d9612ba32c7aa056fdfe96f6e00d88f55abecb819627a8477d8c0c05f7f1"),
+        (
+            "apng-false-frame-count.png",
+            96,
+            64,
+            "c9f452cbcee82238e84fbd0cd1b04270c3b1ab2a523ca25f7593d44a7cb9e305",
+        ),
+        ("app-length-0.jpg", 96, 64, "fbb0167ffec3510ccb76218d1ee8edb9fed5742413a1818ed9f61990adca8132"),
+        ("planar-tiled.tif", 24, 24, "3a97d91890f32d20999930d8420b1758a94c760394653f070c7c40e1b75a5700"),
+    ] {
+        let Some(bytes) = fault(name) else { continue };
+        let image = decode_rgb(&bytes, &Limits::default()).unwrap_or_else(|error| panic!("{name}: {error}"));
+        assert_eq!((image.width, image.height), (width, height), "{name}");
+        let found: String = Sha256::digest(&image.data).iter().map(|byte| format!("{byte:02x}")).collect();
+        assert_eq!(found, digest, "{name}");
+        assert!(run(&keep_size(), &bytes).is_ok(), "{name}");
+    }
+}
+
+/// Inserts a chunk, with a right checksum, before the first of kind `before`.
+fn with_chunk(png: &[u8], before: &[u8; 4], kind: &[u8; 4], body: &[u8]) -> Vec<u8> {
+    let at = png.windows(4).position(|window| window == before).unwrap() - 4;
+    let checked = [kind.as_slice(), body].concat();
+    let crc = !checked.iter().fold(!0_u32, |crc, byte| {
+        (0..8).fold(crc ^ u32::from(*byte), |crc, _| (crc >> 1) ^ (0xEDB8_8320 & (crc & 1).wrapping_neg()))
+    });
+    [&png[..at], &(body.len() as u32).to_be_bytes(), &checked, &crc.to_be_bytes(), &png[at..]].concat()
+}
+
+#[test]
+fn f23_an_animation_has_the_frames_it_has_and_not_those_it_claims() {
+    let plain = encode_png(&formula(40, 30, 3), 40, 30, 3);
+    for claimed in [0_u32, 1, 5_000, u32::MAX] {
+        let body = [claimed.to_be_bytes(), 0_u32.to_be_bytes()].concat();
+        let bytes = with_chunk(&plain, b"IDAT", b"acTL", &body);
+        assert_eq!(probe(&bytes).unwrap().frames, 1, "{claimed} claimed");
+        let image =
+            decode_rgb(&bytes, &Limits::default()).unwrap_or_else(|error| panic!("{claimed}: {error}"));
+        assert_eq!(image.data, formula(40, 30, 3));
+    }
+    // Frames that are there count, wherever they stand.
+    let control = |number: u32| [&number.to_be_bytes()[..], &[0, 0, 0, 40, 0, 0, 0, 30], &[0; 14]].concat();
+    let mut many = with_chunk(&plain, b"IDAT", b"acTL", &[0, 0, 0, 1, 0, 0, 0, 0]);
+    for number in 0..5_000 {
+        many = with_chunk(&many, b"IEND", b"fcTL", &control(number));
+    }
+    assert_eq!(probe(&many).unwrap().frames, 5_000);
+    assert!(matches!(decode_rgb(&many, &Limits::default()), Err(PixelError::Bomb { what: "frames", .. })));
+}
+
+#[test]
+fn f23_application_data_and_comments_of_length_0_and_1_are_passed_over() {
+    let (width, height) = (90, 70);
+    let whole = jpeg(&scene(width, height, 3), width, height, 3, Subsamp::Sub2x2, |_| {});
+    let wanted = decode_rgb(&whole, &Limits::default()).unwrap();
+    for marker in [0xE0, 0xE1, 0xE2, 0xEE, 0xFE] {
+        for length in [0, 1] {
+            let odd = [&whole[..2], &[0xFF, marker, 0, length], &whole[2..]].concat();
+            let name = format!("marker {marker:X}, length {length}");
+            let found =
+                decode_rgb(&odd, &Limits::default()).unwrap_or_else(|error| panic!("{name}: {error}"));
+            assert_eq!(found, wanted, "{name}");
+            for image_size in [41, 16] {
+                let config = TransformConfig {
+                    image_size,
+                    resize_mode: ResizeMode::KeepRatio,
+                    ..TransformConfig::default()
+                };
+                let made = run(&config, &odd).unwrap_or_else(|error| panic!("{name}: {error}"));
+                let picture = |done: &Transformed| decode_rgb(&done.image, &Limits::default()).unwrap().data;
+                // The plain file may go the way over coefficients, which rounds otherwise.
+                let (found, plain) = (picture(&made), picture(&run(&config, &whole).unwrap()));
+                assert_eq!(found.len(), plain.len(), "{name}");
+                let apart: u32 = found.iter().zip(&plain).map(|(a, b)| u32::from(a.abs_diff(*b))).sum();
+                assert!(apart / found.len() as u32 <= 3, "{name}: {apart} over {}", found.len());
+            }
+        }
+    }
+    // A table without its length is no table.
+    let at = whole.windows(2).position(|window| window == [0xFF, 0xDB]).unwrap();
+    let mut broken = whole.clone();
+    broken[at + 2..at + 4].fill(0);
+    assert!(matches!(run(&keep_size(), &broken), Err(PixelError::Corrupt(_))));
+}
+
+#[test]
+fn f23_bitmaps_of_os_2_have_headers_of_other_lengths() {
+    let flat = DynamicImage::ImageRgb8(ImageBuffer::from_fn(13, 9, |x, y| {
+        Rgb([(x * 19) as u8, (y * 28) as u8, (x * y) as u8])
+    }));
+    let usual = save(&flat, ImageFormat::Bmp);
+    let number = |at: usize| u32::from_le_bytes(usual[at..at + 4].try_into().unwrap()) as usize;
+    let (pixels, header) = (number(10), number(14));
+    assert_eq!((pixels, header), (54, 40));
+    for length in [16_usize, 20, 24, 36, 48, 60, 64] {
+        let mut info = usual[14..54].to_vec();
+        info.resize(length.max(40), 0);
+        info.truncate(length);
+        info[..4].copy_from_slice(&(length as u32).to_le_bytes());
+        let mut bytes = [&usual[..14], &info, &usual[54..]].concat();
+        bytes[10..14].copy_from_slice(&(14 + length as u32).to_le_bytes());
+        let image =
+            decode_rgb(&bytes, &Limits::default()).unwrap_or_else(|error| panic!("{length}: {error}"));
+        assert_eq!(image.data, flat.to_rgb8().into_raw(), "a header of {length} bytes");
+    }
+}
+
+#[test]
+fn f23_bitmaps_with_wrong_planes_or_pixels_inside_the_palette_are_read_as_meant() {
+    // 4 × 2 pixels of 8 bits with a palette of three colours.
+    let mut bytes = b"BM\0\0\0\0\0\0\0\0\x42\0\0\0\x28\0\0\0\x04\0\0\0\x02\0\0\0\x01\0\x08\0".to_vec();
+    bytes.extend([0; 16]);
+    bytes.extend([3, 0, 0, 0, 0, 0, 0, 0]);
+    let palette = [[10, 20, 30], [200, 100, 50], [1, 2, 3]];
+    bytes.extend(palette.iter().flat_map(|[r, g, b]| [*b, *g, *r, 0]));
+    let rows = [[0_usize, 1, 2, 1], [2, 1, 0, 0]];
+    bytes.extend(rows.iter().rev().flatten().map(|index| *index as u8));
+    let wanted: Vec<u8> = rows.iter().flatten().flat_map(|index| palette[*index]).collect();
+    assert_eq!(decode_rgb(&bytes, &Limits::default()).unwrap().data, wanted);
+    for (name, at, value) in
+        [("no planes", 26, 0), ("five planes", 26, 5), ("pixels inside the palette", 10, 54)]
+    {
+        let mut odd = bytes.clone();
+        odd[at] = value;
+        let image = decode_rgb(&odd, &Limits::default()).unwrap_or_else(|error| panic!("{name}: {error}"));
+        assert_eq!(image.data, wanted, "{name}");
+    }
+}
+
+#[test]
+fn f23_the_spare_bit_of_16_bit_bitmaps_is_not_alpha() {
+    // Masks of 5 bits each, and the high bit as alpha, which the writer left at 0.
+    let mut bytes =
+        b"BM\0\0\0\0\0\0\0\0\x46\0\0\0\x38\0\0\0\x02\0\0\0\x01\0\0\0\x01\0\x10\0\x03\0\0\0".to_vec();
+    bytes.extend([0; 20]);
+    bytes.extend([0x7C00_u32, 0x03E0, 0x001F, 0x8000].iter().flat_map(|mask| mask.to_le_bytes()));
+    bytes.extend([0x7C00_u16, 0x001F].iter().flat_map(|pixel| pixel.to_le_bytes()));
+    assert_eq!(decode_rgb(&bytes, &Limits::default()).unwrap().data, [255, 0, 0, 0, 0, 255]);
+    assert!(!run(&keep_size(), &bytes).unwrap().applied.alpha);
+}
+
+#[test]
+fn f23_a_gif_without_any_colours_is_grey() {
+    // One pixel of index 1 in a file that has no table; and the same with a table.
+    let frame = b"\x2C\0\0\0\0\x01\0\x01\0\0\x02\x02\x4C\x01\0\x3B";
+    let bare = [b"GIF89a\x01\0\x01\0\0\0\0".as_slice(), frame].concat();
+    assert_eq!(decode_rgb(&bare, &Limits::default()).unwrap().data, [1, 1, 1]);
+    let coloured = [b"GIF89a\x01\0\x01\0\x80\0\0\0\0\0\xFF\x80\x00".as_slice(), frame].concat();
+    assert_eq!(decode_rgb(&coloured, &Limits::default()).unwrap().data, [255, 128, 0]);
 }
 
 #[test]

@@ -12,6 +12,7 @@ use serde_json::Value;
 use crate::atomic::{FileAction, FileError};
 use crate::json::{Json, dumps_indented, parse_python_json};
 use crate::status::{Failure, FailureClass, Status};
+use crate::table::message;
 
 /// A stats file may not be larger: 100,000 messages of some 600 bytes.
 pub const MAX_STATS_BYTES: u64 = 64 << 20;
@@ -29,8 +30,9 @@ pub struct StatusDict {
 }
 
 impl StatusDict {
-    /// Counts `message` `times` more times.
+    /// Counts `message` `times` more times; one longer than any of ours is cut.
     pub fn add(&mut self, message: &str, times: u64) {
+        let message = &*message::bounded(message);
         if let Some(count) = self.counts.get_mut(message) {
             *count = count.saturating_add(times);
             return;
@@ -381,14 +383,13 @@ impl ShardStats {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::table::message;
 
     fn sample() -> ShardStats {
         let mut stats =
             ShardStats { start_time: 1_700_000_000.25, end_time: 1_700_000_003.5, ..ShardStats::default() };
         stats.record(None);
         stats.record(None);
-        stats.record(Some(&Failure::new(FailureClass::Http4xx, message::http_error(404, None))));
+        stats.record(Some(&Failure::new(FailureClass::Http4xx, message::http_error(404))));
         stats.record(Some(&Failure::new(FailureClass::TooSmall, message::IMAGE_TOO_SMALL)));
         stats.fetch_ms = FetchMs::of(&mut [30.0, 10.0, 20.0, 40.0]);
         stats.fetched_bytes = Some(123);
@@ -494,6 +495,20 @@ mod tests {
         }
         assert!(dict.len() <= MAX_STATUS_MESSAGES);
         assert_eq!(dict.get("often"), 5);
+    }
+
+    #[test]
+    fn f03_no_number_of_long_messages_makes_stats_that_are_refused() {
+        // Characters that JSON escapes to three times their length.
+        let mut stats = ShardStats { end_time: 1.0, ..ShardStats::default() };
+        for i in 0..MAX_STATUS_MESSAGES {
+            let message = format!("{i}{}", "é".repeat(500));
+            stats.record(Some(&Failure::new(FailureClass::Redirect, message)));
+        }
+        let text = stats.to_json();
+        assert!(text.len() as u64 <= MAX_STATS_BYTES, "{} bytes", text.len());
+        let back = ShardStats::parse(Path::new("x"), text.as_bytes()).unwrap();
+        assert_eq!(back.status_dict, stats.status_dict);
     }
 
     #[test]

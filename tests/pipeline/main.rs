@@ -11,5 +11,6 @@ mod faults;
 mod formats;
 mod imagenet;
 mod panics;
+mod recipes;
 mod shared;
 mod tokens;

@@ -116,7 +116,7 @@ impl Account {
 fn flaws(oddities: Oddities) -> impl Iterator<Item = String> {
     let Oddities { ragged_rows, invalid_utf8, multi_line_rows, malformed_rows } = oddities;
     [
-        (ragged_rows, "rows have more or fewer fields than the header: missing ones are null, surplus ones dropped."),
+        (ragged_rows, "rows have more or fewer fields than the header: they failed as bad_url; fields that hold the delimiter must be quoted."),
         (invalid_utf8, "cells are not UTF-8: what does not decode became U+FFFD."),
         (multi_line_rows, "rows run over several lines inside quotes; if that is wrong, quotes in captions are to blame: give --quoting false."),
         (malformed_rows, "records are no JSON: they failed as bad_url."),

@@ -14,6 +14,7 @@ use clap::Args;
 use self::pick::pick;
 use super::output::Output;
 use crate::atomic::write_atomic;
+use crate::printable::printable;
 use crate::spec::ShardSpec;
 
 /// Arguments of `contact-sheet`.
@@ -35,7 +36,7 @@ pub struct ContactSheetArgs {
     #[arg(long, value_name = "N", default_value_t = 0)]
     seed: u64,
     /// Pictures in a row (png)
-    #[arg(long, value_name = "N", default_value_t = 6)]
+    #[arg(long, value_name = "N", default_value_t = 6, value_parser = clap::value_parser!(u32).range(1..=100))]
     columns: u32,
     /// Heading; by default the first argument
     #[arg(long, value_name = "TEXT")]
@@ -117,5 +118,5 @@ pub fn contact_sheet(args: &ContactSheetArgs, out: &mut Output) -> anyhow::Resul
         title: args.title.as_deref().unwrap_or(&named),
     })?;
     let path = std::path::absolute(&args.out).with_context(|| format!("{}", args.out.display()))?;
-    Ok(writeln!(out, "{}", path.display())?)
+    Ok(writeln!(out, "{}", printable(&path.to_string_lossy()))?)
 }
