@@ -108,7 +108,10 @@ fn described(info: &panic::PanicHookInfo<'_>) -> Panic {
         || "unknown place".to_owned(),
         |at| format!("{}:{}", within_crate(&at.file().replace('\\', "/")), at.line()),
     );
-    let message = info.payload_as_str().unwrap_or("a value that is not text");
+    let payload = info.payload();
+    let text = payload.downcast_ref::<&str>().copied();
+    let text = text.or_else(|| payload.downcast_ref::<String>().map(String::as_str));
+    let message = text.unwrap_or("a value that is not text");
     let message = message.chars().map(|c| if c.is_control() { ' ' } else { c });
     Panic { place, message: message.take(MAX_MESSAGE_CHARS).collect() }
 }

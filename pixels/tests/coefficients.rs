@@ -127,3 +127,13 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn f05_what_follows_the_scan_is_judged_alike_on_both_ways() {
+    let plain = jpeg(&scene(97, 65, 4), 97, 65, 3, Subsamp::Sub2x2, |_| {});
+    let end = plain.len() - 2;
+    for (marker, is_whole) in [(&[0xFF, 0xD9][..], true), (&[], true), (&[0xFF, 0x02], false)] {
+        let (small, full) = both(&[&plain[..end], marker].concat(), ResizeMode::KeepRatio, 16);
+        assert_eq!((small.is_ok(), full.is_ok()), (is_whole, is_whole), "{marker:?}");
+    }
+}
