@@ -3,7 +3,38 @@
 
 /// Runs a step that calls codecs. What it worked on must be made anew after [`PixelError::Panicked`].
 pub(crate) fn walled<T>(step: impl FnOnce() -> Result<T, PixelError>) -> Result<T, PixelError> {
-    pairmill_guard::caught(step).unwrap_or_else(|panic| Err(PixelError::Panicked(panic.place)))
+    let result = pairmill_guard::caught(|| {
+        trap::spring();
+        step()
+    });
+    result.unwrap_or_else(|panic| Err(PixelError::Panicked(panic.place)))
+}
+
+#[cfg(not(test))]
+pub(crate) mod trap {
+    /// Nothing outside of tests.
+    pub fn spring() {}
+}
+
+/// A panic on demand: no file is known that makes a codec of today panic, and the wall is for those of tomorrow.
+#[cfg(test)]
+pub(crate) mod trap {
+    use std::cell::Cell;
+
+    thread_local! {
+        static IS_SET: Cell<bool> = const { Cell::new(false) };
+    }
+
+    /// The next codec call of this thread panics.
+    pub fn set() {
+        IS_SET.set(true);
+    }
+
+    pub fn spring() {
+        if IS_SET.replace(false) {
+            panic!("the trap");
+        }
+    }
 }
 
 /// A failure of one image. The caller maps it to its row status; the message names the numbers that decided.
@@ -69,4 +100,61 @@ pub enum PixelError {
     /// The finished pixels could not be encoded (too long a side for the format, say).
     #[error("cannot encode the image: {0}")]
     Encode(String),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        CropConfig, Cropper, ExifFault, Interpolation, Limits, Placement, Rgb8, TransformConfig, Transformer,
+        View, decode_rgb, perceptual_hash, probe, resize_rgb, thumbnail,
+    };
+
+    const IMAGE: &[u8] = include_bytes!("../tests/reference/restart.jpg");
+
+    /// Runs a step over a trap, and again without: it must fail by the trap's place, then succeed.
+    fn survives<T: PartialEq + std::fmt::Debug>(mut step: impl FnMut() -> Result<T, PixelError>) {
+        let before = step().unwrap();
+        for _ in 0..2 {
+            trap::set();
+            let result = step();
+            let place = file!();
+            assert!(matches!(&result, Err(PixelError::Panicked(at)) if at.starts_with(place)), "{result:?}");
+            assert_eq!(step().unwrap(), before);
+        }
+    }
+
+    #[test]
+    fn f01_a_panic_in_a_codec_costs_its_image_only() {
+        let limits = Limits::default();
+        let mut transformer = Transformer::new(&TransformConfig::default()).unwrap();
+        survives(|| transformer.transform(IMAGE));
+        let mut cropper = Cropper::new(&CropConfig { side: 32, ..CropConfig::default() }).unwrap();
+        let placement = Placement { view: View::Centre, mirrored: false };
+        survives(|| cropper.decode_rgb(IMAGE));
+        let picture = cropper.decode_rgb(IMAGE).unwrap();
+        survives(|| {
+            let mut out = vec![0; cropper.out_bytes()];
+            cropper.write(IMAGE, |_, _| placement, &mut out).map(|()| out)
+        });
+        survives(|| {
+            let mut out = vec![0; cropper.out_bytes()];
+            let Rgb8 { width, height, data } = &picture;
+            cropper.write_rgb(data, *width, *height, placement, &mut out).map(|()| out)
+        });
+        survives(|| probe(IMAGE));
+        survives(|| decode_rgb(IMAGE, &limits));
+        survives(|| perceptual_hash(IMAGE, &limits));
+        survives(|| thumbnail(IMAGE, &limits, 20));
+        survives(|| resize_rgb(&picture, 20, 20, Interpolation::Lanczos));
+    }
+
+    #[test]
+    fn f01_a_panic_in_the_exif_library_costs_the_tags_only() {
+        let exif = b"II*\0\x08\0\0\0\x01\0\x12\x01\x03\0\x01\0\0\0\x06\0\0\0\0\0\0\0";
+        trap::set();
+        let result = crate::exif::to_json(Some(exif));
+        assert!(matches!(&result, Err(ExifFault::Panicked(at)) if at.starts_with(file!())), "{result:?}");
+        assert!(crate::exif::to_json(Some(exif)).is_ok_and(|json| json.is_some()));
+    }
 }

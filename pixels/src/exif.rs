@@ -58,6 +58,7 @@ pub(crate) fn to_json(raw: Option<&[u8]>) -> Result<Option<String>, ExifFault> {
 }
 
 fn printed(compact: Vec<u8>) -> Result<Option<String>, ExifFault> {
+    crate::error::trap::spring();
     let Some(exif) = parse(compact) else { return Ok(None) };
     let mut json = String::from("{");
     for field in exif.fields() {

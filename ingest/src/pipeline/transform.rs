@@ -190,3 +190,35 @@ fn failure(error: &PixelError) -> Failure {
     };
     Failure::new(class, message::default_message(class))
 }
+
+#[cfg(test)]
+mod tests {
+    use pairmill_shards::stats::ShardStats;
+
+    use super::*;
+
+    #[test]
+    fn f01_a_panic_is_a_corrupt_row_and_its_place_stands_in_the_stats() {
+        let result = Err(PixelError::Panicked("tiff-0.11.3/src/decoder/image.rs:919".to_owned()));
+        let (panic, exif_dropped) = faults(&result);
+        assert!(!exif_dropped);
+        let failure = failure(&result.unwrap_err());
+        assert_eq!(
+            (failure.class, failure.message.as_str()),
+            (FailureClass::Corrupt, message::DECODER_PANICKED)
+        );
+        let mut stats = ShardStats::default();
+        stats.record(Some(&failure));
+        stats.record_panic(&panic.unwrap(), 1);
+        let json = stats.to_json();
+        assert!(json.contains("\"tiff-0.11.3/src/decoder/image.rs:919\": 1"), "{json}");
+        assert!(json.contains("\"image decoder panicked\": 1"), "{json}");
+        let mut account = crate::progress::Account::default();
+        account.add(&stats);
+        let notes = account.notes().join("\n");
+        assert!(
+            notes.contains("1 rows made a decoder panic at tiff-0.11.3/src/decoder/image.rs:919"),
+            "{notes}"
+        );
+    }
+}

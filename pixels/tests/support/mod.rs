@@ -175,7 +175,7 @@ pub fn tiff_of_jpeg(width: u32, height: u32, jpeg: &[u8]) -> Vec<u8> {
     tiff(&tags, (273, 279), &[jpeg])
 }
 
-/// A TIFF of 24×24 pixels in three planes of four tiles, which makes tiff 0.11 panic.
+/// A TIFF of 24×24 pixels in three planes of four tiles, on which tiff 0.11 panics.
 pub fn planar_tiled_tiff() -> Vec<u8> {
     let tags: [(u16, &[u32]); 9] = [
         (256, &[24]),
