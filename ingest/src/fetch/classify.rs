@@ -43,9 +43,7 @@ pub(super) fn no_answer(error: &reqwest::Error) -> (AttemptFailure, bool) {
         return match resolve {
             ResolveError::NotFound => (AttemptFailure::lasting(Dns, message::NAME_NOT_KNOWN), false),
             ResolveError::NoAddress => (AttemptFailure::lasting(Dns, message::NAME_WITHOUT_ADDRESS), false),
-            ResolveError::Temporary => {
-                (AttemptFailure::passing(Dns, message::NAME_RESOLUTION_FAILED), true)
-            }
+            ResolveError::Temporary => (AttemptFailure::passing(Dns, message::NAME_RESOLUTION_FAILED), true),
             ResolveError::Private => {
                 (AttemptFailure::lasting(PrivateAddress, message::PRIVATE_ADDRESS), false)
             }

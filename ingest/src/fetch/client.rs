@@ -66,10 +66,7 @@ pub(super) fn tls(ignore_errors: bool) -> Result<ClientConfig, FetchError> {
         .with_safe_default_protocol_versions()
         .map_err(|e| FetchError::Client(e.to_string()))?;
     let mut config = if ignore_errors {
-        builder
-            .dangerous()
-            .with_custom_certificate_verifier(Arc::new(AcceptAnyone))
-            .with_no_client_auth()
+        builder.dangerous().with_custom_certificate_verifier(Arc::new(AcceptAnyone)).with_no_client_auth()
     } else {
         let roots = RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
         builder.with_root_certificates(roots).with_no_client_auth()

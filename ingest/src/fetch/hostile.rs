@@ -73,7 +73,9 @@ impl Stage {
             let fetcher = super::build_fetcher(&config, Arc::new(FetchCounters::default()))?;
             let mut listeners = Vec::new();
             for last in 1..=ADDRESSES {
-                let listener = TcpListener::bind((Ipv4Addr::new(127, 0, 0, last), 0)).await.map_err(FetchError::Start)?;
+                let listener = TcpListener::bind((Ipv4Addr::new(127, 0, 0, last), 0))
+                    .await
+                    .map_err(FetchError::Start)?;
                 listeners.push(Arc::new(listener));
             }
             Ok::<_, FetchError>((fetcher, listeners))
@@ -115,7 +117,8 @@ impl Stage {
                 }
             };
             let fetched = job.into_fetched(result);
-            if let Some(problem) = fetched.final_url.as_deref().and_then(|url| final_url::problem(url, false)) {
+            if let Some(problem) = fetched.final_url.as_deref().and_then(|url| final_url::problem(url, false))
+            {
                 return Err(format!("final_url is {problem}"));
             }
             return match fetched.result {
@@ -126,7 +129,9 @@ impl Stage {
                 Err(failure) if !message::is_listed(failure.class, &failure.message) => {
                     Err(format!("`{}` is not a message of {}", failure.message, failure.class))
                 }
-                Err(failure) if failure.class == FailureClass::Timeout => Err("a script that hangs".to_owned()),
+                Err(failure) if failure.class == FailureClass::Timeout => {
+                    Err("a script that hangs".to_owned())
+                }
                 Err(failure) => Ok(Ending::Failed(failure.class)),
             };
         }

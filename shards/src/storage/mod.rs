@@ -80,7 +80,8 @@ impl StorageConfig {
             ("storage.parts", self.parts as u64, 1_024, "must be at most 1024"),
             ("storage.lease_s", self.lease_s, 86_400, "must be at most 86400 (a day)"),
         ];
-        if let Some((setting, value, _, rule)) = bounded.into_iter().find(|(_, value, most, _)| value > most) {
+        if let Some((setting, value, _, rule)) = bounded.into_iter().find(|(_, value, most, _)| value > most)
+        {
             return Some((setting, value.to_string(), rule));
         }
         let range = MIN_PART_BYTES..=(5 << 30);
