@@ -522,3 +522,39 @@ fn f29_a_subset_of_everything_says_so() {
         "{once}{note}"
     );
 }
+
+#[test]
+fn f13_f25_f26_the_same_holds_in_a_bucket() {
+    let (dir, s3) = (dataset("webdataset"), pairmill_bucket::S3::start());
+    let put = |name: &str| s3.put(&format!("set/{name}"), &fs::read(dir.path().join(name)).unwrap());
+    for entry in fs::read_dir(dir.path()).unwrap() {
+        put(entry.unwrap().file_name().to_str().unwrap());
+    }
+    let by_url = |args: &[&str], code: i32| {
+        let Output { status, stdout, stderr } = command(args).envs(s3.env()).output().unwrap();
+        let (out, err) = (String::from_utf8(stdout).unwrap(), String::from_utf8(stderr).unwrap());
+        assert_eq!(status.code(), Some(code), "{args:?}\n{out}\n{err}");
+        (out, err)
+    };
+    let (set, first) = (s3.url("set"), s3.url("set/00000.tar"));
+    // Single objects and patterns are counted by the tables beside them.
+    let rows = |target: &str| -> u64 {
+        let json: serde_json::Value = serde_json::from_str(&by_url(&["stat", target, "--json"], 0).0).unwrap();
+        json["rows"].as_u64().unwrap()
+    };
+    assert_eq!((rows(&set), rows(&s3.url("set/{00000..00001}.tar"))), (14, 14));
+    assert_eq!(rows(&first) + rows(&s3.url("set/00001.tar")), 14);
+
+    s3.put("set/_pairmill/runs/00000.toml", b"");
+    s3.put("set/_pairmill/runs/00000.done", b"shards = 3\n");
+    assert!(by_url(&["verify", &set], 1).0.contains("R27: shard 00002 is missing"));
+    assert!(by_url(&["stat", &set, "--json"], 0).0.contains("\"missing_shards\": 1"));
+
+    set_version(&dir.path().join("00000.parquet"), "2");
+    put("00000.parquet");
+    for args in [&["head", &first][..], &["cat", &first], &["index", &first], &["stat", &first], &["stat", &set]] {
+        let (_, error) = by_url(args, 2);
+        assert!(error.contains("00000.parquet: written in format version `2`"), "{args:?}: {error}");
+    }
+    assert!(by_url(&["verify", &set], 1).0.contains("R25"));
+}

@@ -1,14 +1,13 @@
 //! The version of the format, which stands in the file metadata of each table. Every reader stops at a newer one than it
 //! knows (FORMAT.md): what it takes for a column may mean something else there.
 
-use std::fs::File;
 use std::path::Path;
 
-use parquet::file::metadata::{KeyValue, ParquetMetaDataReader};
+use parquet::file::metadata::KeyValue;
 
 use super::TableError;
 use crate::FORMAT_VERSION;
-use crate::guard;
+use crate::parquet_file::{ParquetFile, ParquetInput};
 
 /// Key of the file metadata that names the version.
 pub const VERSION_KEY: &str = "pairmill.format_version";
@@ -18,7 +17,7 @@ pub const VERSION_KEY: &str = "pairmill.format_version";
 pub(crate) const FOOTER_END_BYTES: u64 = 8;
 /// A footer longer than this is not read for a version's sake.
 #[cfg(feature = "storage")]
-const MAX_FOOTER_BYTES: u64 = 64 << 20;
+const MAX_FOOTER_BYTES: u64 = 32 << 20;
 
 /// Holds the file metadata of the table at `path` against the versions this program knows. Tables of other tools have
 /// none, and pass.
@@ -39,11 +38,7 @@ pub fn check_version(path: &Path, metadata: Option<&Vec<KeyValue>>) -> Result<()
 /// # Errors
 /// When the version is newer.
 pub fn check_version_of(path: &Path) -> Result<(), TableError> {
-    let Ok(file) = File::open(path) else { return Ok(()) };
-    match guard::guarded(|| ParquetMetaDataReader::new().parse_and_finish(&file)) {
-        Ok(Ok(metadata)) => check_version(path, metadata.file_metadata().key_value_metadata()),
-        _ => Ok(()),
-    }
+    ParquetInput::open(path).map_or(Ok(()), |input| check_version_within(path, input))
 }
 
 /// The same for the table beside the tar at `tar`, if there is one: a tar itself names no version.
@@ -63,15 +58,18 @@ pub(crate) fn footer_bytes(end: &[u8]) -> Option<u64> {
     (magic == b"PAR1" && length <= MAX_FOOTER_BYTES).then_some(length)
 }
 
-/// As [`check_version_of`] by the footer alone.
+/// As [`check_version_of`] by the footer alone, end included.
 ///
 /// # Errors
 /// When the version is newer.
 #[cfg(feature = "storage")]
 pub(crate) fn check_version_in(path: &Path, footer: &[u8]) -> Result<(), TableError> {
-    let Some((thrift, _)) = footer.split_last_chunk::<{ FOOTER_END_BYTES as usize }>() else { return Ok(()) };
-    match guard::guarded(|| ParquetMetaDataReader::decode_metadata(thrift)) {
-        Ok(Ok(metadata)) => check_version(path, metadata.file_metadata().key_value_metadata()),
-        _ => Ok(()),
+    check_version_within(path, ParquetInput::memory([b"PAR1", footer].concat()))
+}
+
+fn check_version_within(path: &Path, input: ParquetInput) -> Result<(), TableError> {
+    match ParquetFile::open(input) {
+        Ok(file) => check_version(path, file.metadata().file_metadata().key_value_metadata()),
+        Err(_) => Ok(()),
     }
 }
