@@ -196,6 +196,9 @@ fn run_table(
     if let Some(source) = config.source.name {
         note(source.manners().licence);
     }
+    if let Some(text) = pipeline::files_note(config, folder) {
+        note(&text);
+    }
     if config.subset.rows.is_some() {
         note("the table is read twice: first to draw the subset, then for its rows");
     }

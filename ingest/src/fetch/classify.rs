@@ -43,6 +43,8 @@ pub(super) fn no_answer(error: &reqwest::Error) -> (AttemptFailure, bool) {
             ResolveError::NotFound => (AttemptFailure::lasting(Dns, wording::DNS_NOT_FOUND), false),
             ResolveError::NoAddress => (AttemptFailure::lasting(Dns, wording::DNS_NO_ADDRESS), false),
             ResolveError::Temporary => (AttemptFailure::passing(Dns, wording::DNS_TEMPORARY), true),
+            // Waited for, so this is not how a row ends.
+            ResolveError::Shortage => (AttemptFailure::passing(Dns, wording::DNS_TEMPORARY), false),
             ResolveError::Private(address) => {
                 (AttemptFailure::lasting(PrivateAddress, wording::private_address(*address)), false)
             }
@@ -78,12 +80,12 @@ pub(super) fn broken_body(error: &reqwest::Error, read: u64, expected: Option<u6
 }
 
 /// What the operating system said, if it is to blame; other I/O errors are only wrappers.
-fn find_os_error<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a io::Error> {
+pub(super) fn find_os_error<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a io::Error> {
     find_where(error, |io: &io::Error| io.raw_os_error().is_some())
 }
 
 /// The first error of type `T` in the chain from `error` inwards.
-fn find<'a, T: Error + 'static>(error: &'a (dyn Error + 'static)) -> Option<&'a T> {
+pub(super) fn find<'a, T: Error + 'static>(error: &'a (dyn Error + 'static)) -> Option<&'a T> {
     find_where(error, |_| true)
 }
 

@@ -17,6 +17,8 @@ pub(super) struct Job {
     pub hops: Vec<Url>,
     /// Attempts begun.
     pub attempts: u32,
+    /// Whether the next request repeats one that is counted already, whose body was put off.
+    pub is_repeat: bool,
     /// Time the current attempt has been active.
     pub spent: Duration,
     /// Time all attempts have been active.
@@ -38,9 +40,27 @@ impl Job {
             target,
             hops: Vec::new(),
             attempts: 0,
+            is_repeat: false,
             spent: Duration::ZERO,
             total: Duration::ZERO,
         })
+    }
+
+    /// A request is about to be made.
+    pub fn count_attempt(&mut self) {
+        let is_repeat = std::mem::take(&mut self.is_repeat);
+        if self.hops.is_empty() && !is_repeat {
+            self.attempts += 1;
+        }
+    }
+
+    /// Counts as if the host had been asked, once or (`all`) until no attempt was left. What its host does to a row
+    /// must not show when in the run its turn came.
+    pub fn count_unasked(&mut self, all: bool, retries: u32) {
+        self.count_attempt();
+        if all {
+            self.attempts = self.attempts.max(retries.saturating_add(1));
+        }
     }
 
     /// Goes on to where a redirect points.

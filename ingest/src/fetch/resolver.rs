@@ -22,6 +22,7 @@ use super::FetchError;
 use super::address::AddressGuard;
 use super::config::DnsConfig;
 use super::counters::{FetchCounters, add};
+use super::shortage::is_shortage;
 
 /// Why a name gave no address to connect to.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -32,6 +33,8 @@ pub(super) enum ResolveError {
     NoAddress,
     #[error("the name servers did not answer")]
     Temporary,
+    #[error("this machine has no socket left to ask the name servers")]
+    Shortage,
     #[error("{0} is not a public address")]
     Private(IpAddr),
 }
@@ -179,11 +182,13 @@ impl Shared {
             }
             Ok(Err(error)) => {
                 let (error, promised_s) = absent_or_unanswered(&error);
-                let ttl = if error == ResolveError::Temporary {
-                    Duration::from_millis(self.config.failure_ttl_ms)
-                } else {
-                    let longest_s = self.config.negative_ttl_s;
-                    seconds(promised_s.map_or(longest_s, |s| u64::from(s).min(longest_s)))
+                let ttl = match error {
+                    ResolveError::Shortage => Duration::ZERO,
+                    ResolveError::Temporary => Duration::from_millis(self.config.failure_ttl_ms),
+                    _ => {
+                        let longest_s = self.config.negative_ttl_s;
+                        seconds(promised_s.map_or(longest_s, |s| u64::from(s).min(longest_s)))
+                    }
                 };
                 (Err(error), ttl)
             }
@@ -207,6 +212,7 @@ fn absent_or_unanswered(error: &NetError) -> (ResolveError, Option<u32>) {
         NetError::Dns(DnsError::ResponseCode(ResponseCode::NXDomain)) => (ResolveError::NotFound, None),
         // The host part of the URL is no DNS name at all (a label above 63 bytes, say).
         NetError::Proto(_) => (ResolveError::NotFound, None),
+        NetError::Io(error) if is_shortage(error) => (ResolveError::Shortage, None),
         _ => (ResolveError::Temporary, None),
     }
 }

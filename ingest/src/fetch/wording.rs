@@ -105,7 +105,3 @@ pub(super) fn certificate(reason: impl Display) -> String {
 pub(super) fn tls(reason: impl Display) -> String {
     format!("<urlopen error [SSL] {reason}>")
 }
-
-pub(super) fn host_down(last: &str) -> String {
-    format!("host does not answer: {last}")
-}

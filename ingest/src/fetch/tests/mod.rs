@@ -3,6 +3,7 @@
 mod answers;
 mod dns_stub;
 mod limits;
+mod memory;
 mod names;
 mod politeness;
 mod server;

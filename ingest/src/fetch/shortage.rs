@@ -1,0 +1,98 @@
+//! When the machine has no handle, port or buffer left for a connection. That is no fault of the row's: it waits until
+//! others give theirs back, at no cost to it. When nothing at all gets through for long, the run ends and says why,
+//! since rows that wait for ever help nobody.
+
+use std::io;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::Notify;
+use tokio::time::{Instant, sleep};
+
+use super::FetchError;
+use super::classify::{find, find_os_error};
+use super::resolver::ResolveError;
+use super::wording::os_error;
+
+const FIRST_PAUSE: Duration = Duration::from_millis(20);
+const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+/// Longer than closed connections keep their ports (a minute on Linux).
+const ENDS_RUN_AFTER: Duration = Duration::from_secs(180);
+
+/// What the hops have met.
+#[derive(Debug, Default)]
+pub(super) struct Shortage {
+    /// Since when nothing has got through, and what was lacking.
+    state: Mutex<Option<(Instant, String)>>,
+    /// Told when it has lasted too long.
+    pub lasts: Notify,
+}
+
+/// Whether an error of the operating system says that it has run out of something.
+#[cfg(unix)]
+pub(super) fn is_shortage(error: &io::Error) -> bool {
+    use rustix::io::Errno;
+    error.raw_os_error().map(Errno::from_raw_os_error).is_some_and(|code| {
+        [Errno::MFILE, Errno::NFILE, Errno::NOBUFS, Errno::NOMEM].contains(&code)
+    })
+}
+
+#[cfg(not(unix))]
+pub(super) fn is_shortage(_error: &io::Error) -> bool {
+    false
+}
+
+impl Shortage {
+    /// Whether a request failed for want of something of this machine's. Ports run out only after tens of thousands of
+    /// connections to one host, so where a host has never answered, "no address to connect from" is about the host's.
+    pub fn is_cause_of(error: &reqwest::Error, host_has_answered: bool) -> bool {
+        if let Some(ResolveError::Shortage) = find::<ResolveError>(error) {
+            return true;
+        }
+        find_os_error(error).is_some_and(|io| {
+            is_shortage(io) || (host_has_answered && io.kind() == io::ErrorKind::AddrNotAvailable)
+        })
+    }
+
+    /// The waits of one hop.
+    pub fn pauses(&self) -> Pauses<'_> {
+        Pauses { shortage: self, next: FIRST_PAUSE }
+    }
+
+    /// A request got through.
+    pub fn is_over(&self) {
+        self.lock().take();
+    }
+
+    /// What is lacking, and for how long.
+    pub fn describe(&self) -> FetchError {
+        let (since, what) = self.lock().clone().unwrap_or_else(|| (Instant::now(), String::new()));
+        FetchError::Shortage { seconds: since.elapsed().as_secs(), what }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<(Instant, String)>> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// See [`Shortage::pauses`].
+pub(super) struct Pauses<'a> {
+    shortage: &'a Shortage,
+    next: Duration,
+}
+
+impl Pauses<'_> {
+    /// Waits a little longer than last time. When the run is to end, it does not return.
+    pub async fn wait(&mut self, error: &reqwest::Error) {
+        let since = {
+            let what = || find_os_error(error).map_or_else(|| "files for name lookups".to_owned(), os_error);
+            self.shortage.lock().get_or_insert_with(|| (Instant::now(), what())).0
+        };
+        if since.elapsed() > ENDS_RUN_AFTER {
+            self.shortage.lasts.notify_one();
+            return std::future::pending().await;
+        }
+        sleep(self.next).await;
+        self.next = (self.next * 2).min(LONGEST_PAUSE);
+    }
+}
