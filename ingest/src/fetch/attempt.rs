@@ -16,7 +16,7 @@ use super::address::AddressGuard;
 use super::body::{BodyLimits, NoBody, read_body};
 use super::classify::{AttemptFailure, find, no_answer};
 use super::client::Clients;
-use super::counters::{FetchCounters, add};
+use super::counters::{FetchCounters, add, sub};
 use super::job::{Job, is_http};
 use super::memory::{BodyMemory, Held};
 use super::retry::retry_after;
@@ -173,6 +173,8 @@ impl Fetcher {
                 Err(Some(error))
                     if Shortage::is_cause_of(&error, facts.has_answered.load(Ordering::Relaxed)) =>
                 {
+                    // It did not get as far as a request.
+                    sub(&self.counters.requests, 1);
                     let asleep = Instant::now();
                     pauses.wait(&error).await;
                     clock.forgive(asleep.elapsed());

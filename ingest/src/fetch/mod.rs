@@ -255,18 +255,13 @@ fn spawn<T: Send + 'static>(
 }
 
 fn build_runtime(threads: usize) -> io::Result<Runtime> {
-    // Where the system gives no thread, tokio panics.
-    panic::catch_unwind(|| try_build_runtime(threads))
-        .unwrap_or_else(|_| Err(io::Error::other("the system gives no more threads")))
-}
-
-fn try_build_runtime(threads: usize) -> io::Result<Runtime> {
-    let mut builder = if threads <= 1 {
-        tokio::runtime::Builder::new_current_thread()
-    } else {
-        tokio::runtime::Builder::new_multi_thread()
-    };
-    builder.worker_threads(threads.max(1)).thread_name("fetch-io").enable_all().build()
+    use tokio::runtime::Builder;
+    let several = || Builder::new_multi_thread().worker_threads(threads).thread_name("fetch-io").enable_all().build();
+    // Where the system gives no thread, tokio panics. This stage's own thread can do the work of all.
+    match (threads > 1).then(|| panic::catch_unwind(several)) {
+        Some(Ok(built)) => built,
+        None | Some(Err(_)) => Builder::new_current_thread().enable_all().build(),
+    }
 }
 
 fn build_fetcher(

@@ -21,12 +21,14 @@ use rustls::{ClientConfig, RootCertStore};
 
 use super::StorageConfig;
 use super::error::{StorageError, credentials_advice};
+use super::patience::{FIRST_PAUSE, LONGEST_PAUSE};
 use super::url::{BucketUrl, Scheme};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-/// First pause before a request is tried again; it doubles, with a random share, up to the longest.
-const FIRST_PAUSE: Duration = Duration::from_millis(100);
-const LONGEST_PAUSE: Duration = Duration::from_secs(15);
+/// A pause before a request is tried again is drawn between the first one and this many times the one before. With a
+/// factor of 2, pauses do not grow (the logarithm of the drawn share is below 0 on average), and ten retries are spent
+/// in two seconds.
+const PAUSE_FACTOR: f64 = 4.0;
 /// How long a machine of Amazon's may take to say that it is one.
 const METADATA_TIMEOUT: Duration = Duration::from_secs(1);
 /// Where such a machine has its credentials from.
@@ -34,8 +36,13 @@ const METADATA_ADDRESS: &str = "169.254.169.254:80";
 
 pub(super) fn connect(url: &BucketUrl, config: &StorageConfig) -> Result<Arc<dyn ObjectStore>, StorageError> {
     let retry = RetryConfig {
-        backoff: BackoffConfig { init_backoff: FIRST_PAUSE, max_backoff: LONGEST_PAUSE, base: 2.0 },
-        max_retries: config.retries,
+        backoff: BackoffConfig {
+            init_backoff: FIRST_PAUSE,
+            max_backoff: LONGEST_PAUSE,
+            base: PAUSE_FACTOR,
+        },
+        // An outage is a matter of time, however many requests are refused in it.
+        max_retries: config.retries.unwrap_or(usize::MAX),
         retry_timeout: Duration::from_secs(config.retry_s),
     };
     let connector = Connector { stall: Duration::from_secs(config.stall_s), tls: Arc::new(tls(url)?) };

@@ -2,6 +2,7 @@
 
 mod answers;
 mod dns_stub;
+mod files;
 mod limits;
 mod memory;
 mod names;
