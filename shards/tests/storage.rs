@@ -18,11 +18,16 @@ const LARGE: usize = 17 << 20;
 /// Runs the ignored test `name` with the environment of `s3`.
 #[track_caller]
 fn run(name: &str, s3: &S3) {
+    run_with(name, s3.env());
+}
+
+#[track_caller]
+fn run_with(name: &str, environment: Vec<(&'static str, String)>) {
     let mut command = Command::new(std::env::current_exe().unwrap());
     for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("AWS_")) {
         command.env_remove(name);
     }
-    command.envs(s3.env()).env(MARK, "1").args(["--exact", name, "--ignored", "--nocapture"]);
+    command.envs(environment).env(MARK, "1").args(["--exact", name, "--ignored", "--nocapture"]);
     let output = command.output().unwrap();
     let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     assert!(output.status.success() && out.contains("1 passed"), "{out}\n{err}");
@@ -235,6 +240,29 @@ fn wait_for_the_store() {
     assert!(fs::read(&path).unwrap() == large());
     // And a lease, whose puts the client does not repeat.
     Lease::take(&bucket, "lock", None).unwrap().unwrap().check().unwrap();
+}
+
+#[test]
+fn f09_an_endpoint_where_nothing_listens_is_named_soon() {
+    let mut environment = S3::start().env();
+    for (name, value) in &mut environment {
+        if *name == "AWS_ENDPOINT_URL" {
+            *value = "http://127.0.0.1:1".to_owned();
+        }
+    }
+    run_with("connect_to_nobody", environment);
+}
+
+#[test]
+#[ignore = "run by f09_an_endpoint_where_nothing_listens_is_named_soon"]
+fn connect_to_nobody() {
+    if std::env::var_os(MARK).is_none() {
+        return;
+    }
+    let config = StorageConfig { retry_s: 1, ..StorageConfig::default() };
+    let url = Location::parse("s3://bucket/set").unwrap().bucket().unwrap();
+    let error = Bucket::connect(&url, &config).unwrap_err().to_string();
+    assert!(error.contains("no answer from the store (127.0.0.1:1: ") && error.contains("endpoint"), "{error}");
 }
 
 #[test]
