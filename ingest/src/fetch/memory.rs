@@ -146,8 +146,19 @@ impl Held {
         let (_, answer) = self.pending.insert((bytes, answer));
         // Somebody may have given bytes back between the two locks.
         self.memory.lock().grant();
-        let _ = timeout(longest, answer).await;
+        if let Ok(Ok(grant)) = timeout(longest, answer).await {
+            self.pending = None;
+            self.note(grant, bytes);
+            return true;
+        }
         self.note_answer()
+    }
+
+    fn note(&mut self, grant: Grant, bytes: u64) {
+        match grant {
+            Grant::Budget => self.of_budget += bytes,
+            Grant::Finisher => self.is_finisher = true,
+        }
     }
 
     /// Takes note of the answer to a question that is over, whether or not it has come. Says whether it was yes.
@@ -155,8 +166,7 @@ impl Held {
         let Some((bytes, mut answer)) = self.pending.take() else { return false };
         answer.close();
         match answer.try_recv() {
-            Ok(Grant::Budget) => self.of_budget += bytes,
-            Ok(Grant::Finisher) => self.is_finisher = true,
+            Ok(grant) => self.note(grant, bytes),
             Err(_) => {
                 let mut state = self.memory.lock();
                 state.waiting.retain(|waiting| !waiting.granted.is_closed());

@@ -22,7 +22,7 @@ use super::FetchError;
 use super::address::AddressGuard;
 use super::config::DnsConfig;
 use super::counters::{FetchCounters, add};
-use super::shortage::is_shortage;
+use super::shortage::{is_shortage, no_socket_left};
 
 /// Why a name gave no address to connect to.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -166,7 +166,17 @@ impl Shared {
         // hickory keeps its own deadlines; this one holds whatever it does.
         let longest =
             Duration::from_millis(self.config.timeout_ms.saturating_mul(self.config.retries as u64 + 2));
-        let found = tokio::time::timeout(longest, self.hickory.lookup_ip(full_name)).await;
+        let lookup = || tokio::time::timeout(longest, self.hickory.lookup_ip(full_name.as_str()));
+        let asked = Instant::now();
+        let mut found = lookup().await;
+        // Too soon for a name server's silence: the question was not sent. hickory does not say why.
+        let is_silence = asked.elapsed() >= Duration::from_millis(self.config.timeout_ms / 2);
+        if found.as_ref().is_ok_and(|found| found.as_ref().is_err_and(is_unsent)) && !is_silence {
+            if no_socket_left() {
+                return (Err(ResolveError::Shortage), asked);
+            }
+            found = lookup().await;
+        }
         let now = Instant::now();
         let seconds = Duration::from_secs;
         let (answer, ttl) = match found {
@@ -199,6 +209,10 @@ impl Shared {
         }
         (answer, now + ttl)
     }
+}
+
+fn is_unsent(error: &NetError) -> bool {
+    matches!(error, NetError::Io(_) | NetError::NoConnections | NetError::Timeout | NetError::Busy)
 }
 
 /// What a failed lookup means, and for how many seconds its zone promised that.

@@ -3,6 +3,7 @@
 //! since rows that wait for ever help nobody.
 
 use std::io;
+use std::net::{Ipv4Addr, UdpSocket};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -40,6 +41,11 @@ pub(super) fn is_shortage(error: &io::Error) -> bool {
 #[cfg(not(unix))]
 pub(super) fn is_shortage(_error: &io::Error) -> bool {
     false
+}
+
+/// Whether the system gives no socket now.
+pub(super) fn no_socket_left() -> bool {
+    UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)).is_err_and(|error| is_shortage(&error))
 }
 
 impl Shortage {

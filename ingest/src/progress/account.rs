@@ -271,7 +271,7 @@ retry later or use another.
             let mut account = Account::default();
             account.add(&stats);
             let notes = account.notes();
-            assert!(notes[0].starts_with("16% of rows failed to connect. "), "{notes:?}");
+            assert!(notes[0].starts_with("16.0% of rows failed to connect. "), "{notes:?}");
             assert_eq!(notes.iter().filter(|note| note.contains("connect")).count(), 1, "said once: {notes:?}");
             notes[0].clone()
         };

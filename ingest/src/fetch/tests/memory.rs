@@ -1,6 +1,7 @@
 //! Large bodies: the memory they hold together, waiting for it, and that nobody else waits for them.
 
 use std::io::Write;
+use std::net::TcpStream;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
@@ -30,7 +31,7 @@ impl Gate {
 }
 
 /// Sends the head and most of a body, then waits at the gate, then sends the rest.
-fn in_halves(stream: &mut std::net::TcpStream, size: usize, gate: &Gate, wanted: usize) -> std::io::Result<bool> {
+fn in_halves(stream: &mut TcpStream, size: usize, gate: &Gate, wanted: usize) -> io::Result<bool> {
     write!(stream, "HTTP/1.1 200 OK\r\nContent-Length: {size}\r\n\r\n")?;
     stream.write_all(&vec![7; size - 1_000])?;
     gate.pass(wanted);
