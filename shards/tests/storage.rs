@@ -36,8 +36,14 @@ fn run_with(name: &str, environment: Vec<(&'static str, String)>) {
 /// The bucket, if this is the process that [`run`] started.
 fn bucket() -> Option<Bucket> {
     std::env::var_os(MARK)?;
-    let config =
-        StorageConfig { retries: Some(4), retry_s: 20, stall_s: 2, part_bytes: 5 << 20, parts: 2, lease_s: 1 };
+    let config = StorageConfig {
+        retries: Some(4),
+        retry_s: 20,
+        stall_s: 2,
+        part_bytes: 5 << 20,
+        parts: 2,
+        lease_s: 1,
+    };
     let url = Location::parse("s3://bucket/set").unwrap().bucket().unwrap();
     Some(Bucket::connect(&url, &config).unwrap())
 }
@@ -262,7 +268,10 @@ fn connect_to_nobody() {
     let config = StorageConfig { retry_s: 1, ..StorageConfig::default() };
     let url = Location::parse("s3://bucket/set").unwrap().bucket().unwrap();
     let error = Bucket::connect(&url, &config).unwrap_err().to_string();
-    assert!(error.contains("no answer from the store (127.0.0.1:1: ") && error.contains("endpoint"), "{error}");
+    assert!(
+        error.contains("no answer from the store (127.0.0.1:1: ") && error.contains("endpoint"),
+        "{error}"
+    );
 }
 
 #[test]

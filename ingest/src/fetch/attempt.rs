@@ -210,12 +210,7 @@ impl Fetcher {
         }
     }
 
-    async fn judge(
-        &self,
-        job: &Job,
-        response: Response,
-        clock: &mut Clock,
-    ) -> Result<Outcome, NoBody> {
+    async fn judge(&self, job: &Job, response: Response, clock: &mut Clock) -> Result<Outcome, NoBody> {
         let status = response.status();
         match status.as_u16() {
             204 | 205 => {}

@@ -373,7 +373,10 @@ mod tests {
         }
         assert_eq!(host.gives_up_rows(now, &CONFIG), None);
         host.told_to_wait(hour, longest, now, &CONFIG);
-        assert_eq!(host.gives_up_rows(now, &CONFIG).map(|given| given.failure.class), Some(FailureClass::Http429));
+        assert_eq!(
+            host.gives_up_rows(now, &CONFIG).map(|given| given.failure.class),
+            Some(FailureClass::Http429)
+        );
         assert_eq!(host.gives_up_rows(now + hour, &CONFIG), None);
     }
 

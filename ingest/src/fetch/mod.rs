@@ -256,7 +256,8 @@ fn spawn<T: Send + 'static>(
 
 fn build_runtime(threads: usize) -> io::Result<Runtime> {
     use tokio::runtime::Builder;
-    let several = || Builder::new_multi_thread().worker_threads(threads).thread_name("fetch-io").enable_all().build();
+    let several =
+        || Builder::new_multi_thread().worker_threads(threads).thread_name("fetch-io").enable_all().build();
     // Where the system gives no thread, tokio panics. This stage's own thread can do the work of all.
     match (threads > 1).then(|| panic::catch_unwind(several)) {
         Some(Ok(built)) => built,
@@ -289,7 +290,10 @@ fn build_fetcher(
             window: Duration::from_millis(config.grace_ms),
             longest_wait: Duration::from_millis(config.timeout_ms),
         },
-        memory: Arc::new(BodyMemory::new(config.large_body_budget_bytes, waiting_places(sockets.concurrency))),
+        memory: Arc::new(BodyMemory::new(
+            config.large_body_budget_bytes,
+            waiting_places(sockets.concurrency),
+        )),
         shortage: Shortage::default(),
         counters,
     })

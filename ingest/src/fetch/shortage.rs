@@ -33,9 +33,10 @@ pub(super) struct Shortage {
 #[cfg(unix)]
 pub(super) fn is_shortage(error: &io::Error) -> bool {
     use rustix::io::Errno;
-    error.raw_os_error().map(Errno::from_raw_os_error).is_some_and(|code| {
-        [Errno::MFILE, Errno::NFILE, Errno::NOBUFS, Errno::NOMEM].contains(&code)
-    })
+    error
+        .raw_os_error()
+        .map(Errno::from_raw_os_error)
+        .is_some_and(|code| [Errno::MFILE, Errno::NFILE, Errno::NOBUFS, Errno::NOMEM].contains(&code))
 }
 
 #[cfg(not(unix))]
@@ -100,5 +101,21 @@ impl Pauses<'_> {
         }
         sleep(self.next).await;
         self.next = (self.next * 2).min(LONGEST_PAUSE);
+    }
+}
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn f14_what_the_machine_lacks_is_told_from_what_the_host_does() {
+        // EMFILE, ENFILE, ENOBUFS, ENOMEM; then ECONNREFUSED, EHOSTUNREACH, EADDRNOTAVAIL, which a host may be to blame for.
+        for (code, expected) in
+            [(24, true), (23, true), (105, true), (12, true), (111, false), (113, false), (99, false)]
+        {
+            assert_eq!(is_shortage(&io::Error::from_raw_os_error(code)), expected, "{code}");
+        }
+        assert!(!no_socket_left());
     }
 }

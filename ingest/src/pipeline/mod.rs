@@ -168,7 +168,10 @@ pub fn run(
             .collect::<Result<Vec<()>, _>>();
         let fed = join(feeder).and_then(|fed| fed);
         // The first cause in flow order from the back: a full disk explains everything before it.
-        Ok::<_, IngestError>((fed, committed.and_then(|n| assembled.map(|()| n)).and_then(|n| worked.map(|_| n))))
+        Ok::<_, IngestError>((
+            fed,
+            committed.and_then(|n| assembled.map(|()| n)).and_then(|n| worked.map(|_| n)),
+        ))
     })?;
     fetcher.join()?;
     let all_in = committed?;

@@ -265,14 +265,19 @@ retry later or use another.
     #[test]
     fn f25_many_failed_connections_name_the_likely_cause_and_what_to_do() {
         let noted = |text: &str| {
-            let mut stats = stats(3_000, 2_400, &[(FailureClass::Connect, 480), (FailureClass::Http4xx, 120)]);
+            let mut stats =
+                stats(3_000, 2_400, &[(FailureClass::Connect, 480), (FailureClass::Http4xx, 120)]);
             stats.status_dict.add(text, 400);
             stats.status_dict.add("<urlopen error [Errno 111] Connection refused>", 80);
             let mut account = Account::default();
             account.add(&stats);
             let notes = account.notes();
             assert!(notes[0].starts_with("16.0% of rows failed to connect. "), "{notes:?}");
-            assert_eq!(notes.iter().filter(|note| note.contains("connect")).count(), 1, "said once: {notes:?}");
+            assert_eq!(
+                notes.iter().filter(|note| note.contains("connect")).count(),
+                1,
+                "said once: {notes:?}"
+            );
             notes[0].clone()
         };
         assert!(noted(message::CONNECTION_CLOSED).contains("Most were cut off: too many connections"));

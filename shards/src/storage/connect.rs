@@ -39,11 +39,7 @@ const METADATA_ADDRESS: &str = "169.254.169.254:80";
 
 pub(super) fn connect(url: &BucketUrl, config: &StorageConfig) -> Result<Arc<dyn ObjectStore>, StorageError> {
     let retry = RetryConfig {
-        backoff: BackoffConfig {
-            init_backoff: FIRST_PAUSE,
-            max_backoff: LONGEST_PAUSE,
-            base: PAUSE_FACTOR,
-        },
+        backoff: BackoffConfig { init_backoff: FIRST_PAUSE, max_backoff: LONGEST_PAUSE, base: PAUSE_FACTOR },
         // An outage is a matter of time, however many requests are refused in it.
         max_retries: config.retries.unwrap_or(usize::MAX),
         retry_timeout: Duration::from_secs(config.retry_s),
@@ -112,11 +108,7 @@ fn check_s3(url: &BucketUrl, builder: &AmazonS3Builder) -> Result<Option<String>
 
 /// Whether anything listens at an endpoint that the environment names. A mistyped one would otherwise be waited for as
 /// long as a store that is away. Behind a proxy, nobody can tell.
-fn check_listening(
-    url: &BucketUrl,
-    endpoint: Option<&str>,
-    longest: Duration,
-) -> Result<(), StorageError> {
+fn check_listening(url: &BucketUrl, endpoint: Option<&str>, longest: Duration) -> Result<(), StorageError> {
     let proxies = ["HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"];
     let has_proxy = proxies.iter().any(|name| std::env::var_os(name).is_some_and(|value| !value.is_empty()));
     let Some((scheme, rest)) = endpoint.filter(|_| !has_proxy).and_then(|named| named.split_once("://"))

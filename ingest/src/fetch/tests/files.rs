@@ -65,7 +65,8 @@ fn f14_rows_wait_for_files_that_others_hold() {
     let here = [Say::Addresses(300, vec![std::net::Ipv4Addr::LOCALHOST])];
     let script: Vec<(&str, &[Say])> = names.iter().map(|name| (name.as_str(), &here[..])).collect();
     let stub = DnsStub::start(&script);
-    let urls: Vec<String> = names.iter().map(|name| format!("http://{name}:{}/", server.address.port())).collect();
+    let urls: Vec<String> =
+        names.iter().map(|name| format!("http://{name}:{}/", server.address.port())).collect();
     run("all_succeed_when_files_are_free_again", 64, &urls, &stub.address.to_string());
 }
 

@@ -63,7 +63,10 @@ fn f06_bodies_that_each_hold_a_part_and_want_more_all_end() {
             ..config()
         };
         let all = fetch_all(tight, &urls(&server, 24));
-        assert!(all.iter().all(|f| f.result.as_ref().is_ok_and(|body| body.bytes.len() == 2 * MIB)), "{budget}");
+        assert!(
+            all.iter().all(|f| f.result.as_ref().is_ok_and(|body| body.bytes.len() == 2 * MIB)),
+            "{budget}"
+        );
         assert!(all.iter().all(|f| f.attempts == 1), "a body that was put off is no further attempt");
     }
 }
