@@ -151,6 +151,11 @@ pub enum IngestError {
         /// The refusal, and what to do where we know.
         reason: String,
     },
+    /// The operating system gave no thread.
+    #[error(
+        "a thread of the run did not start: {0}; raise the limit on threads (ulimit -u) or lower --processes-count"
+    )]
+    Thread(#[source] io::Error),
     /// A thread ended that should not have.
     #[error("internal: {0}; please report this")]
     Internal(String),

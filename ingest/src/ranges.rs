@@ -174,7 +174,7 @@ mod tests {
         config.pixels.max_aspect_ratio = 3.0;
         config.runtime.uploads = 3;
         config.runtime.shards = Some((0, 7));
-        config.storage.retries = 11;
+        config.storage.retries = Some(11);
         config
     }
 

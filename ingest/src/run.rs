@@ -239,6 +239,11 @@ fn note_start(config: &Config, folder: &OutputFolder, note: &mut dyn FnMut(Note<
     if let Some(trust) = folder.on_trust() {
         note(Note::Warning(trust));
     }
+    if config.input.imagenet.is_none()
+        && let Some(text) = pipeline::files_note(config, folder)
+    {
+        note(Note::Info(&text));
+    }
 }
 
 /// The run over a table, once input and folder are accepted.

@@ -3,14 +3,17 @@
 
 use std::fs::File;
 use std::io::{self, BufWriter, Read, Seek, SeekFrom, Write};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use ureq::http::{Response, StatusCode, header};
 use ureq::{Agent, Body};
 
-/// Attempts in a row that bring nothing.
+/// Attempts in a row that bring nothing, at least, before a file is given up.
 pub const ATTEMPTS: u32 = 5;
-/// Longest wait that a server may ask for.
+/// How long a server may bring nothing: an outage is a matter of time, not of a number of attempts.
+pub const PATIENCE: Duration = Duration::from_secs(180);
+/// Longest wait between two attempts, and longest that a server may ask for.
+const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 const MAX_PAUSE: Duration = Duration::from_secs(60);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(15);
 /// Longest time without a byte.
@@ -50,7 +53,7 @@ pub enum HttpError {
     },
     /// It is no URL, or leads nowhere.
     Url(String),
-    /// As many attempts as are made have brought nothing.
+    /// For as long as is waited, no attempt has brought anything.
     Spent {
         /// Status of the last, if it had one.
         status: Option<u16>,
@@ -68,6 +71,7 @@ pub enum HttpError {
 pub struct Client {
     agent: Agent,
     pause: Duration,
+    patience: Duration,
 }
 
 /// Why one attempt failed.
@@ -84,8 +88,9 @@ impl Attempt {
 }
 
 impl Client {
-    /// `pause` is the wait before a second attempt; it doubles with each.
-    pub fn new(pause: Duration) -> Self {
+    /// `pause` is the wait before a second attempt; it doubles with each. A file is given up when for `patience` and
+    /// [`ATTEMPTS`] nothing of it has come.
+    pub fn new(pause: Duration, patience: Duration) -> Self {
         let config = Agent::config_builder()
             .http_status_as_error(false)
             .user_agent(concat!("pairmill/", env!("CARGO_PKG_VERSION")))
@@ -93,7 +98,7 @@ impl Client {
             .timeout_recv_response(Some(STALL_TIMEOUT))
             .timeout_per_read(Some(STALL_TIMEOUT))
             .build();
-        Self { agent: config.into(), pause }
+        Self { agent: config.into(), pause, patience }
     }
 
     /// Brings the whole of `url` into `sink`. Returns the bytes that came over the wire, in all attempts.
@@ -102,6 +107,7 @@ impl Client {
     /// [`HttpError`]; what came stays in the sink.
     pub fn fetch(&self, url: &str, sink: &mut dyn Sink) -> Result<u64, HttpError> {
         let (mut failures, mut pause, mut came) = (0, self.pause, 0);
+        let mut since = Instant::now();
         loop {
             let before = length(sink)?;
             match self.attempt(url, sink, &mut came) {
@@ -110,15 +116,15 @@ impl Client {
                 Err(Attempt::Again(status, problem, asked)) => {
                     // What came can be built upon only if the next attempt may go on behind it.
                     if length(sink)? > before && sink.version().is_some() {
-                        (failures, pause) = (0, self.pause);
+                        (failures, pause, since) = (0, self.pause, Instant::now());
                     }
                     failures += 1;
-                    if failures == ATTEMPTS {
-                        let problem = format!("{problem}, {ATTEMPTS} times in a row");
+                    if failures >= ATTEMPTS && since.elapsed() >= self.patience {
+                        let problem = format!("{problem}, {failures} times in a row");
                         return Err(HttpError::Spent { status, problem });
                     }
                     std::thread::sleep(asked.unwrap_or(pause).min(MAX_PAUSE));
-                    pause *= 2;
+                    pause = (pause * 2).min(LONGEST_PAUSE);
                 }
             }
         }

@@ -12,6 +12,7 @@ mod fetch;
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use pairmill_shards::index::sizes;
 use pairmill_shards::spec::ShardSpec;
@@ -23,6 +24,7 @@ use self::fetch::{Fetched, Fetcher};
 use crate::config::{Counts, DatasetConfig};
 use crate::dataset::ShardInfo;
 use crate::error::LoaderError;
+use crate::http::PATIENCE;
 use crate::shard::{self, OpenShard};
 
 /// Bytes the cache may hold.
@@ -44,12 +46,26 @@ pub struct RemoteConfig {
     pub cache_bytes: u64,
     /// Shards fetched at a time.
     pub connections: usize,
+    /// Seconds for which a web server may bring nothing before a shard is given up.
+    #[serde(skip_serializing_if = "is_default_patience")]
+    pub retry_s: u64,
 }
 
 impl Default for RemoteConfig {
     fn default() -> Self {
-        Self { cache: None, cache_bytes: DEFAULT_CACHE_BYTES, connections: DEFAULT_CONNECTIONS }
+        Self {
+            cache: None,
+            cache_bytes: DEFAULT_CACHE_BYTES,
+            connections: DEFAULT_CONNECTIONS,
+            retry_s: PATIENCE.as_secs(),
+        }
     }
+}
+
+/// A setting that says nothing changes no run's name.
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it")]
+fn is_default_patience(retry_s: &u64) -> bool {
+    *retry_s == PATIENCE.as_secs()
 }
 
 /// Samples per shard of a folder, `None` where it has no `sizes.json`.
@@ -127,7 +143,7 @@ impl Remote {
         }
         Ok(Self {
             cache: Cache::new(config.cache.as_deref(), config.cache_bytes)?,
-            fetcher: Fetcher::new(),
+            fetcher: Fetcher::new(Duration::from_secs(config.retry_s)),
             buckets: Buckets::default(),
             connections: config.connections,
             sizes: Mutex::default(),

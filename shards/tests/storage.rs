@@ -18,11 +18,16 @@ const LARGE: usize = 17 << 20;
 /// Runs the ignored test `name` with the environment of `s3`.
 #[track_caller]
 fn run(name: &str, s3: &S3) {
+    run_with(name, s3.env());
+}
+
+#[track_caller]
+fn run_with(name: &str, environment: Vec<(&'static str, String)>) {
     let mut command = Command::new(std::env::current_exe().unwrap());
     for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("AWS_")) {
         command.env_remove(name);
     }
-    command.envs(s3.env()).env(MARK, "1").args(["--exact", name, "--ignored", "--nocapture"]);
+    command.envs(environment).env(MARK, "1").args(["--exact", name, "--ignored", "--nocapture"]);
     let output = command.output().unwrap();
     let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     assert!(output.status.success() && out.contains("1 passed"), "{out}\n{err}");
@@ -31,8 +36,14 @@ fn run(name: &str, s3: &S3) {
 /// The bucket, if this is the process that [`run`] started.
 fn bucket() -> Option<Bucket> {
     std::env::var_os(MARK)?;
-    let config =
-        StorageConfig { retries: 4, retry_s: 20, stall_s: 2, part_bytes: 5 << 20, parts: 2, lease_s: 1 };
+    let config = StorageConfig {
+        retries: Some(4),
+        retry_s: 20,
+        stall_s: 2,
+        part_bytes: 5 << 20,
+        parts: 2,
+        lease_s: 1,
+    };
     let url = Location::parse("s3://bucket/set").unwrap().bucket().unwrap();
     Some(Bucket::connect(&url, &config).unwrap())
 }
@@ -170,6 +181,97 @@ fn fetch_large() {
     bucket.fetch("large", &path).unwrap();
     assert!(fs::read(&path).unwrap() == large());
     assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
+}
+
+/// A store that refuses everything it is asked for, in `faults` in turn, until `outage` is over.
+fn away(s3: &S3, outage: Duration, faults: &'static [Fault]) {
+    let mut since = None;
+    s3.fail(move |asked| {
+        let since = *since.get_or_insert_with(std::time::Instant::now);
+        (since.elapsed() < outage).then(|| faults[asked.number % faults.len()])
+    });
+}
+
+#[test]
+fn f09_a_store_that_is_away_for_a_while_is_waited_for() {
+    // So many refusals come within the outage that no fixed number of attempts outlasts it.
+    const FAULTS: [&[Fault]; 3] =
+        [&[Fault::Status(503)], &[Fault::Reset], &[Fault::CutBody, Fault::LoseAnswer, Fault::Reset]];
+    std::thread::scope(|scope| {
+        for faults in FAULTS {
+            scope.spawn(move || {
+                let s3 = S3::start();
+                s3.put("set/large", &large());
+                s3.put("set/small", b"small");
+                away(&s3, Duration::from_secs(4), faults);
+                run("wait_for_the_store", &s3);
+                assert!(s3.objects("set")["copy"] == large());
+                assert_eq!(s3.objects("set")["put"], b"put");
+                assert!(!s3.objects("set").contains_key("small"), "deleted");
+                assert_eq!(s3.open_parts(), 0);
+            });
+        }
+    });
+}
+
+#[test]
+#[ignore = "run by f09_a_store_that_is_away_for_a_while_is_waited_for"]
+fn wait_for_the_store() {
+    if std::env::var_os(MARK).is_none() {
+        return;
+    }
+    // What users have, but for the size of parts.
+    let config = StorageConfig { part_bytes: 5 << 20, ..StorageConfig::default() };
+    let url = Location::parse("s3://bucket/set").unwrap().bucket().unwrap();
+    let bucket = Bucket::connect(&url, &config).unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("large");
+    // All at once, so that each meets the outage.
+    std::thread::scope(|scope| {
+        let work: [Box<dyn Fn() + Send>; 6] = [
+            Box::new(|| assert_eq!(bucket.list().unwrap().iter().filter(|o| o.name == "large").count(), 1)),
+            Box::new(|| assert_eq!(bucket.head("large").unwrap().unwrap().bytes, LARGE as u64)),
+            Box::new(|| bucket.put("put", "put").unwrap()),
+            Box::new(|| drop(bucket.fetch("large", &path).unwrap())),
+            Box::new(|| {
+                let dir = tempfile::tempdir().unwrap();
+                bucket.upload(&write(dir.path(), &large()), "copy").unwrap();
+            }),
+            Box::new(|| bucket.delete(&["small".to_owned()]).unwrap()),
+        ];
+        for work in work {
+            scope.spawn(work);
+        }
+    });
+    assert!(fs::read(&path).unwrap() == large());
+    // And a lease, whose puts the client does not repeat.
+    Lease::take(&bucket, "lock", None).unwrap().unwrap().check().unwrap();
+}
+
+#[test]
+fn f09_an_endpoint_where_nothing_listens_is_named_soon() {
+    let mut environment = S3::start().env();
+    for (name, value) in &mut environment {
+        if *name == "AWS_ENDPOINT_URL" {
+            *value = "http://127.0.0.1:1".to_owned();
+        }
+    }
+    run_with("connect_to_nobody", environment);
+}
+
+#[test]
+#[ignore = "run by f09_an_endpoint_where_nothing_listens_is_named_soon"]
+fn connect_to_nobody() {
+    if std::env::var_os(MARK).is_none() {
+        return;
+    }
+    let config = StorageConfig { retry_s: 1, ..StorageConfig::default() };
+    let url = Location::parse("s3://bucket/set").unwrap().bucket().unwrap();
+    let error = Bucket::connect(&url, &config).unwrap_err().to_string();
+    assert!(
+        error.contains("no answer from the store (127.0.0.1:1: ") && error.contains("endpoint"),
+        "{error}"
+    );
 }
 
 #[test]

@@ -2,26 +2,30 @@
 //! the hop: the scheduler queues the row at the next host, so that one is asked no more often than its limit allows.
 
 use std::borrow::Cow;
+use std::error::Error;
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime};
 
 use pairmill_shards::status::FailureClass;
 use pairmill_shards::table::message;
 use reqwest::header::{CONNECTION, CONTENT_TYPE, HeaderValue, LOCATION};
 use reqwest::{Method, Response, StatusCode, Url};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, timeout_at};
 
 use super::Body;
 use super::address::AddressGuard;
-use super::body::{BodyLimits, read_body};
+use super::body::{BodyLimits, NoBody, read_body};
 use super::classify::{AttemptFailure, is_unreadable, no_answer};
-use super::counters::{FetchCounters, add};
+use super::client::Clients;
+use super::counters::{FetchCounters, add, sub};
 use super::job::{Job, MAX_URL_BYTES, is_http};
 use super::lenient::{LenientClient, percent_encode};
+use super::memory::{BodyMemory, Held};
 use super::retry::retry_after;
 use super::robots::RobotsPolicy;
+use super::shortage::Shortage;
 
 /// Error pages up to this size are read to keep their connection usable; longer ones cost more than a connection.
 const DRAINED_BYTES: u64 = 16 << 10;
@@ -29,8 +33,8 @@ const DRAINED_WITHIN: Duration = Duration::from_millis(250);
 
 /// What all hops share.
 pub(super) struct Fetcher {
-    pub client: reqwest::Client,
-    /// For answers that [`Fetcher::client`] cannot read.
+    pub clients: Clients,
+    /// For answers that [`Fetcher::clients`] cannot read.
     pub lenient: LenientClient,
     pub guard: AddressGuard,
     pub robots: RobotsPolicy,
@@ -39,17 +43,19 @@ pub(super) struct Fetcher {
     /// Ends of paths that stand for a picture that is gone.
     pub removed_images: Vec<String>,
     pub limits: BodyLimits,
-    pub large_bodies: Arc<Semaphore>,
+    pub memory: Arc<BodyMemory>,
+    pub shortage: Shortage,
     pub counters: Arc<FetchCounters>,
 }
 
 /// What the scheduler knows about the host a hop goes to.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(super) struct HostFacts {
-    /// No other row of the host is known: its connection need not be kept.
-    pub single_row: bool,
-    /// The host has answered before, so a connection to it may have been kept, and closed by it just now.
-    pub has_answered: bool,
+    /// Whether the connection may be a kept one, and may be kept.
+    pub keep: bool,
+    /// Whether the host has answered before, so that a connection to it may have been kept, and closed by it just now.
+    /// Shared by all hops, since one of them may leave its connection to another that is under way.
+    pub has_answered: Arc<AtomicBool>,
 }
 
 /// How a hop ended.
@@ -62,9 +68,11 @@ pub(super) struct HopEnd {
 /// What a hop brought.
 #[derive(Debug)]
 pub(super) enum Outcome {
-    /// The body, and the permit a large one holds until it is handed over.
-    Body(Body, Option<OwnedSemaphorePermit>),
+    /// The body, and the memory it holds until it is handed over.
+    Body(Body, Held),
     Redirect(Url),
+    /// There was no memory for the body; worth trying again when there are so many bytes.
+    PutOff(u64),
     Failed(AttemptFailure),
 }
 
@@ -90,6 +98,11 @@ impl Clock {
         Self { started, deadline: started + left, waited: Duration::ZERO }
     }
 
+    /// When the hop began.
+    pub fn started(&self) -> Instant {
+        self.started
+    }
+
     /// Gives back time that was not the network's.
     pub fn forgive(&mut self, wait: Duration) {
         self.deadline += wait;
@@ -105,13 +118,15 @@ impl Fetcher {
     /// Runs the next hop of `job` and charges it the time.
     pub async fn run_hop(&self, job: &mut Job, facts: HostFacts) -> HopEnd {
         let mut clock = Clock::start(self.timeout.saturating_sub(job.spent));
-        let end = self.hop(job, facts, &mut clock).await;
-        job.spent += clock.active();
+        let end = self.hop(job, &facts, &mut clock).await;
         job.total += clock.active();
+        if !matches!(end.outcome, Outcome::PutOff(_)) {
+            job.spent += clock.active();
+        }
         end
     }
 
-    async fn hop(&self, job: &Job, facts: HostFacts, clock: &mut Clock) -> HopEnd {
+    async fn hop(&self, job: &Job, facts: &HostFacts, clock: &mut Clock) -> HopEnd {
         // Names are checked by the resolver; a literal address never gets there.
         if let Some(address) = literal_address(&job.target)
             && !self.guard.permits(address)
@@ -121,9 +136,11 @@ impl Fetcher {
         }
         match self.send(&job.target, facts, clock).await {
             Ok(response) => {
+                facts.has_answered.store(true, Ordering::Relaxed);
                 let outcome = match self.judge(job, response, clock).await {
                     Ok(outcome) => outcome,
-                    Err(failure) => Outcome::Failed(failure),
+                    Err(NoBody::Failed(failure)) => Outcome::Failed(failure),
+                    Err(NoBody::PutOff(needs)) => Outcome::PutOff(needs),
                 };
                 HopEnd { outcome, host: HostSign::Answered }
             }
@@ -141,59 +158,74 @@ impl Fetcher {
     async fn send(
         &self,
         url: &Url,
-        facts: HostFacts,
-        clock: &Clock,
+        facts: &HostFacts,
+        clock: &mut Clock,
     ) -> Result<Response, (AttemptFailure, bool)> {
-        let first = self.send_once(url, facts, clock).await;
-        let answer = match first {
+        let mut pauses = self.shortage.pauses();
+        loop {
+            let mut answer = self.send_once(url, facts.keep, clock).await;
             // Most likely the host closed a kept connection just as we used it: no fault of anyone's, and a client
-            // without kept connections would not have seen it. Ask once more.
-            Err(Some(error)) if facts.has_answered && lost_unanswered(&error) => {
-                self.send_once(url, facts, clock).await
+            // without kept connections would not have seen it. Ask once more, on a connection that is new for sure.
+            if let Err(Some(error)) = &answer
+                && facts.keep
+                && facts.has_answered.load(Ordering::Relaxed)
+                && lost_unanswered(error)
+            {
+                answer = self.send_once(url, false, clock).await;
             }
-            other => other,
-        };
-        match answer {
-            // Not HTTP, or HTTP that browsers would take: the second look tells.
-            Err(Some(error)) if is_unreadable(&error) => {
-                add(&self.counters.requests, 1);
-                match timeout_at(clock.deadline, self.lenient.get(url)).await {
-                    Ok(answer) => answer.map_err(|_| Some(error)),
-                    Err(_) => Err(None),
+            let has_answered = facts.has_answered.load(Ordering::Relaxed);
+            let timed_out =
+                || (AttemptFailure::passing(FailureClass::Timeout, message::TIMED_OUT_CONNECTING), true);
+            let lacks: Box<dyn Error + Send + Sync> = match answer {
+                Ok(response) => {
+                    self.shortage.is_over();
+                    return Ok(response);
                 }
-            }
-            other => other,
+                Err(Some(error)) if Shortage::is_cause_of(&error, has_answered) => error.into(),
+                // Not HTTP, or HTTP that browsers would take: the second look tells.
+                Err(Some(error)) if is_unreadable(&error) => {
+                    add(&self.counters.requests, 1);
+                    match timeout_at(clock.deadline, self.lenient.get(url)).await {
+                        Ok(Ok(response)) => return Ok(response),
+                        Ok(Err(second)) if Shortage::is_cause_of(&*second, has_answered) => second,
+                        Ok(Err(_)) => return Err(no_answer(&error)),
+                        Err(_) => return Err(timed_out()),
+                    }
+                }
+                Err(Some(error)) => return Err(no_answer(&error)),
+                Err(None) => return Err(timed_out()),
+            };
+            // It did not get as far as a request.
+            sub(&self.counters.requests, 1);
+            let asleep = Instant::now();
+            pauses.wait(&*lacks).await;
+            clock.forgive(asleep.elapsed());
         }
-        .map_err(|error| match error {
-            Some(error) => no_answer(&error),
-            None => (AttemptFailure::passing(FailureClass::Timeout, message::TIMED_OUT_CONNECTING), true),
-        })
     }
 
-    /// `Err(None)` is the deadline.
+    /// Asks over a kept connection, if there is one and `keep` says so, or else over a new one. `Err(None)` is the
+    /// deadline.
     async fn send_once(
         &self,
         url: &Url,
-        facts: HostFacts,
+        keep: bool,
         clock: &Clock,
     ) -> Result<Response, Option<reqwest::Error>> {
         let mut request = reqwest::Request::new(Method::GET, url.clone());
-        if facts.single_row {
+        let client = if keep {
+            &self.clients.keeping
+        } else {
             request.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
-        }
+            &self.clients.single
+        };
         add(&self.counters.requests, 1);
-        match timeout_at(clock.deadline, self.client.execute(request)).await {
+        match timeout_at(clock.deadline, client.execute(request)).await {
             Ok(answer) => answer.map_err(Some),
             Err(_) => Err(None),
         }
     }
 
-    async fn judge(
-        &self,
-        job: &Job,
-        response: Response,
-        clock: &mut Clock,
-    ) -> Result<Outcome, AttemptFailure> {
+    async fn judge(&self, job: &Job, response: Response, clock: &mut Clock) -> Result<Outcome, NoBody> {
         let status = response.status();
         match status.as_u16() {
             204 | 205 => {}
@@ -201,24 +233,24 @@ impl Fetcher {
             301 | 302 | 303 | 307 | 308 => {
                 let target = self.redirect_target(job, &response);
                 drain(response, clock).await;
-                return target.map(Outcome::Redirect);
+                return Ok(Outcome::Redirect(target?));
             }
             _ => {}
         }
         let wait = retry_after(response.headers(), SystemTime::now());
         drain(response, clock).await;
-        Err(refusal(status, wait))
+        Err(refusal(status, wait).into())
     }
 
-    async fn take_body(&self, mut response: Response, clock: &mut Clock) -> Result<Outcome, AttemptFailure> {
+    async fn take_body(&self, mut response: Response, clock: &mut Clock) -> Result<Outcome, NoBody> {
         if self.robots.forbids(response.headers()) {
-            return Err(AttemptFailure::lasting(FailureClass::OptOut, message::OPT_OUT));
+            return Err(AttemptFailure::lasting(FailureClass::OptOut, message::OPT_OUT).into());
         }
         let content_type =
             response.headers().get(CONTENT_TYPE).and_then(|v| v.to_str().ok()).map(str::to_owned);
-        let (bytes, permit) =
-            read_body(&mut response, self.limits, clock, &self.large_bodies, &self.counters.bytes).await?;
-        Ok(Outcome::Body(Body { bytes, content_type }, permit))
+        let (bytes, held) =
+            read_body(&mut response, self.limits, clock, &self.memory, &self.counters.bytes).await?;
+        Ok(Outcome::Body(Body { bytes, content_type }, held))
     }
 
     fn redirect_target(&self, job: &Job, response: &Response) -> Result<Url, AttemptFailure> {

@@ -44,6 +44,8 @@ pub(super) fn no_answer(error: &reqwest::Error) -> (AttemptFailure, bool) {
             ResolveError::NotFound => (AttemptFailure::lasting(Dns, message::NAME_NOT_KNOWN), false),
             ResolveError::NoAddress => (AttemptFailure::lasting(Dns, message::NAME_WITHOUT_ADDRESS), false),
             ResolveError::Temporary => (AttemptFailure::passing(Dns, message::NAME_RESOLUTION_FAILED), true),
+            // Waited for, so this is not how a row ends.
+            ResolveError::Shortage => (AttemptFailure::passing(Dns, message::NAME_RESOLUTION_FAILED), false),
             ResolveError::Private => {
                 (AttemptFailure::lasting(PrivateAddress, message::PRIVATE_ADDRESS), false)
             }
@@ -119,12 +121,12 @@ fn tls_message(error: &rustls::Error) -> &'static str {
 }
 
 /// What the operating system said, if it is to blame; other I/O errors are only wrappers.
-fn find_os_error<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a io::Error> {
+pub(super) fn find_os_error<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a io::Error> {
     find_where(error, |io: &io::Error| io.raw_os_error().is_some())
 }
 
 /// The first error of type `T` in the chain from `error` inwards.
-fn find<'a, T: Error + 'static>(error: &'a (dyn Error + 'static)) -> Option<&'a T> {
+pub(super) fn find<'a, T: Error + 'static>(error: &'a (dyn Error + 'static)) -> Option<&'a T> {
     find_where(error, |_| true)
 }
 

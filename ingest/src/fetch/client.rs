@@ -1,5 +1,5 @@
-//! The HTTP client: one connection pool for the whole run, our resolver, our trust roots, no proxy, no redirects of
-//! its own.
+//! The HTTP clients: one with a pool of connections for the whole run and one without, our resolver, our trust roots,
+//! no proxy, no redirects of their own.
 //!
 //! Proxy variables of the environment are not read: a proxy resolves names itself, so the address guard could not
 //! hold. No `Accept-Encoding` is sent; pictures do not compress. A server that compresses all the same has its bytes
@@ -25,20 +25,40 @@ const TLS_SESSIONS: usize = 4_096;
 const HTTP2_STREAM_WINDOW: u32 = 1 << 20;
 const HTTP2_CONNECTION_WINDOW: u32 = 4 << 20;
 
+/// Two clients that differ in what becomes of their connections.
+pub(super) struct Clients {
+    /// Keeps connections and uses kept ones.
+    pub keeping: reqwest::Client,
+    /// Makes a connection for each request.
+    pub single: reqwest::Client,
+}
+
 pub(super) fn build(
     config: &FetchConfig,
-    resolver: CachingResolver,
+    resolver: &CachingResolver,
     idle_timeout: Duration,
+) -> Result<Clients, FetchError> {
+    let tls = tls(config.ignore_tls_errors)?;
+    let client = |max_idle| build_one(config, resolver.clone(), tls.clone(), idle_timeout, max_idle);
+    Ok(Clients { keeping: client(config.per_host.max(1))?, single: client(0)? })
+}
+
+fn build_one(
+    config: &FetchConfig,
+    resolver: CachingResolver,
+    tls: ClientConfig,
+    idle_timeout: Duration,
+    max_idle_per_host: usize,
 ) -> Result<reqwest::Client, FetchError> {
     reqwest::Client::builder()
         .user_agent(user_agent(config)?)
         .dns_resolver(resolver)
-        .tls_backend_preconfigured(tls(config.ignore_tls_errors)?)
+        .tls_backend_preconfigured(tls)
         .redirect(Policy::none())
         .referer(false)
         .no_proxy()
         .connect_timeout(Duration::from_millis(config.connect_timeout_ms.max(1)))
-        .pool_max_idle_per_host(config.per_host.max(1))
+        .pool_max_idle_per_host(max_idle_per_host)
         .pool_idle_timeout(idle_timeout)
         .tcp_nodelay(true)
         .http1_ignore_invalid_headers_in_responses(true)

@@ -26,7 +26,7 @@ pub const DEFAULT_BACKOFF_BASE_MS: u64 = 1_000;
 pub const DEFAULT_BACKOFF_MAX_MS: u64 = 30_000;
 /// Longest `Retry-After` that is waited for.
 pub const DEFAULT_MAX_RETRY_AFTER_MS: u64 = 60_000;
-/// Bytes of bodies above 1 MiB held at once.
+/// Bytes that bodies above 512 KiB hold at once.
 pub const DEFAULT_LARGE_BODY_BUDGET_BYTES: u64 = 128 << 20;
 /// `X-Robots-Tag` directives that forbid the use; img2dataset's list.
 pub const DEFAULT_DISALLOWED_HEADER_DIRECTIVES: [&str; 4] = ["noai", "noimageai", "noindex", "noimageindex"];
@@ -42,8 +42,8 @@ pub struct FetchConfig {
     pub concurrency: usize,
     /// Rows in flight at one host.
     pub per_host: usize,
-    /// Total deadline of one attempt: lookup, handshakes, redirects and body. Time a row waits for its turn, for a
-    /// large-body permit or for the next stage does not count.
+    /// Total deadline of one attempt: lookup, handshakes, redirects and body. Time a row waits for its turn, for
+    /// memory, for a free socket or for the next stage does not count. A body waits for memory no longer than this.
     pub timeout_ms: u64,
     /// Milliseconds between the starts of two requests to one host; 0 is no pause.
     pub host_interval_ms: u64,
@@ -54,7 +54,7 @@ pub struct FetchConfig {
     pub connect_timeout_ms: u64,
     /// Largest body taken.
     pub max_bytes: u64,
-    /// A body slower than this over any `grace_ms` is given up; 0 takes any speed.
+    /// A body slower than this over any `grace_ms` is given up; 0 takes any speed. Time before the answer counts.
     pub min_bytes_per_s: u64,
     /// Window of `min_bytes_per_s`.
     pub grace_ms: u64,
@@ -81,7 +81,7 @@ pub struct FetchConfig {
     pub user_agent_token: Option<String>,
     /// `X-Robots-Tag` directives that forbid the use; empty turns the check off.
     pub disallowed_header_directives: Vec<String>,
-    /// Bytes of bodies above 1 MiB held at once; at least one such body always fits.
+    /// Bytes that bodies above 512 KiB hold at once, counted as they come; beside it, one body of any size always fits.
     pub large_body_budget_bytes: u64,
     /// Whether certificates go unchecked. TLS 1.2 or 1.3 with ECDHE and AES-GCM or ChaCha20 is spoken all the same:
     /// a server that has only DHE, CBC or older versions cannot be reached.
@@ -131,7 +131,7 @@ pub const DEFAULT_BREAKER_OPEN_MS: u64 = 5_000;
 /// How long rows of a dead host wait for it to come back.
 pub const DEFAULT_BREAKER_PATIENCE_MS: u64 = 15_000;
 
-/// When a host that does not answer is left alone. Only refused or timed-out connections, lookups that failed for
+/// When a host that does not answer is left alone. What its rows end as does not tell which of them were tried. Only refused or timed-out connections, lookups that failed for
 /// now and missing answers count; any HTTP answer, a 404 or a 503 as well, shows that the host is there.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -141,7 +141,8 @@ pub struct BreakerConfig {
     pub failures: u32,
     /// After this long, one row probes the host.
     pub open_ms: u64,
-    /// Rows of a host that has been open for this long end as `host_down`, but for one probe every `open_ms`.
+    /// Rows of a host that has been open for this long end as the rows that were tried, but for one probe every
+    /// `open_ms`.
     pub patience_ms: u64,
 }
 

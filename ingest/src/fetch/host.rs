@@ -3,6 +3,7 @@
 use std::collections::{HashMap, VecDeque};
 use std::fmt::Write;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use pairmill_shards::status::{Failure, FailureClass};
@@ -19,6 +20,23 @@ use super::job::Job;
 /// unremarkable ones are forgotten; a few hundred bytes each.
 const IDLE_HOSTS: usize = 16_384;
 
+/// How a row ends whose host is not asked for it: as the rows did that were asked for. Which rows are asked for, and
+/// how often, is a matter of timing; what stands in the dataset must not be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct GivenUp {
+    pub failure: Failure,
+    /// Whether a row that is asked for has all its attempts, or one.
+    pub tried_again: bool,
+}
+
+/// Unused connections to one host, at most: the pool does not tell.
+#[derive(Debug, Default)]
+pub(super) struct Idle {
+    pub connections: usize,
+    /// When the pool has closed them all, if none is added.
+    pub until: Option<Instant>,
+}
+
 /// One scheme, name and port.
 pub(super) struct Host {
     name: Arc<str>,
@@ -27,7 +45,9 @@ pub(super) struct Host {
     /// Whether the scheduler's ring holds the host.
     pub in_ring: bool,
     pub rows_seen: u64,
-    pub has_answered: bool,
+    pub has_answered: Arc<AtomicBool>,
+    /// Unused connections to it that may be open.
+    pub idle: Idle,
     /// By a `Retry-After` worth waiting for.
     paused_until: Option<Instant>,
     /// By too many with a `Retry-After` not worth waiting for.
@@ -44,7 +64,8 @@ impl Host {
             in_flight: 0,
             in_ring: false,
             rows_seen: 0,
-            has_answered: false,
+            has_answered: Arc::default(),
+            idle: Idle::default(),
             paused_until: None,
             closed_until: None,
             long_refusals: 0,
@@ -60,14 +81,16 @@ impl Host {
             && self.breaker.permits(now)
     }
 
-    /// Why rows of this host should not wait any longer, if so.
-    pub fn gives_up_rows(&self, now: Instant, config: &BreakerConfig) -> Option<Failure> {
+    /// How rows of this host end that should not wait any longer, if so.
+    pub fn gives_up_rows(&self, now: Instant, config: &BreakerConfig) -> Option<GivenUp> {
         if self.closed_until.is_some_and(|until| until > now) {
-            return Some(Failure::new(FailureClass::Http429, message::http_error(429)));
+            let failure = Failure::new(FailureClass::Http429, message::http_error(429));
+            return Some(GivenUp { failure, tried_again: false });
         }
-        self.breaker
-            .is_out_of_patience(now, config)
-            .then(|| Failure::new(FailureClass::HostDown, message::HOST_DOWN))
+        if !self.breaker.is_out_of_patience(now, config) {
+            return None;
+        }
+        self.breaker.last_failure.clone().map(|failure| GivenUp { failure, tried_again: true })
     }
 
     /// Heeds a `Retry-After` of `wait`. Returns until when the host is left alone.
@@ -105,7 +128,7 @@ impl Host {
     }
 
     fn is_idle(&self) -> bool {
-        self.queue.is_empty() && self.in_flight == 0 && !self.in_ring
+        self.queue.is_empty() && self.in_flight == 0 && !self.in_ring && self.idle.connections == 0
     }
 
     fn is_unremarkable(&self, now: Instant) -> bool {
@@ -120,6 +143,7 @@ impl Host {
 pub(super) struct Breaker {
     failures: u32,
     open: Option<Opened>,
+    last_failure: Option<Failure>,
 }
 
 #[derive(Debug)]
@@ -173,6 +197,7 @@ impl Breaker {
         &mut self,
         ticket: u64,
         sign: HostSign,
+        failure: Option<&Failure>,
         now: Instant,
         config: &BreakerConfig,
     ) -> BreakerChange {
@@ -189,6 +214,7 @@ impl Breaker {
             }
             (HostSign::Silent, Some(open)) if open.probe == Some(ticket) => {
                 *open = Opened { since: open.since, probe_at: now + pause, probe: None };
+                self.last_failure = failure.cloned();
                 BreakerChange::Reopened
             }
             // Rows that were under way when it opened say nothing new.
@@ -200,6 +226,7 @@ impl Breaker {
                 if config.failures == 0 || self.failures < config.failures {
                     return BreakerChange::None;
                 }
+                self.last_failure = failure.cloned();
                 self.open = Some(Opened { since: now, probe_at: now + pause, probe: None });
                 BreakerChange::Opened
             }
@@ -299,7 +326,9 @@ mod tests {
     fn breaker_opens_probes_and_closes() {
         let start = Instant::now();
         let mut breaker = Breaker::default();
-        let end = |b: &mut Breaker, ticket, sign, ms| b.ended(ticket, sign, at(start, ms), &CONFIG);
+        let gone = Failure::new(FailureClass::Connect, "gone");
+        let end =
+            |b: &mut Breaker, ticket, sign, ms| b.ended(ticket, sign, Some(&gone), at(start, ms), &CONFIG);
         assert_eq!(end(&mut breaker, 1, HostSign::Silent, 0), BreakerChange::None);
         assert_eq!(end(&mut breaker, 2, HostSign::Silent, 0), BreakerChange::None);
         assert_eq!(
@@ -343,7 +372,10 @@ mod tests {
         }
         assert_eq!(host.gives_up_rows(now, &CONFIG), None);
         host.told_to_wait(hour, longest, now, &CONFIG);
-        assert_eq!(host.gives_up_rows(now, &CONFIG).map(|f| f.class), Some(FailureClass::Http429));
+        assert_eq!(
+            host.gives_up_rows(now, &CONFIG).map(|given| given.failure.class),
+            Some(FailureClass::Http429)
+        );
         assert_eq!(host.gives_up_rows(now + hour, &CONFIG), None);
     }
 
@@ -353,7 +385,7 @@ mod tests {
         let mut table = HostTable::new(Arc::default());
         let dead = table.of(&Url::parse("http://dead.test/").unwrap(), now);
         for ticket in 0..3 {
-            table.get(dead).unwrap().breaker.ended(ticket, HostSign::Silent, now, &CONFIG);
+            table.get(dead).unwrap().breaker.ended(ticket, HostSign::Silent, None, now, &CONFIG);
         }
         for i in 0..(IDLE_HOSTS + 100) {
             table.of(&Url::parse(&format!("http://h{i}.test/")).unwrap(), now);

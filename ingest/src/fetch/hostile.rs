@@ -21,7 +21,7 @@ use tokio::task::JoinSet;
 
 use super::attempt::{Fetcher, HostFacts, Outcome};
 use super::job::Job;
-use super::{FetchConfig, FetchCounters, FetchError, Request};
+use super::{FetchConfig, FetchCounters, FetchError, OpenFiles, Request};
 
 /// Addresses the scripts are played at in turn, so that no connection of the last script is asked again.
 const ADDRESSES: u8 = 16;
@@ -69,8 +69,9 @@ impl Stage {
             timeout_ms: 20_000,
             ..FetchConfig::default()
         };
+        let sockets = OpenFiles::raise().share(0, 1).sockets;
         let (fetcher, listeners) = runtime.block_on(async {
-            let fetcher = super::build_fetcher(&config, Arc::new(FetchCounters::default()))?;
+            let fetcher = super::build_fetcher(&config, sockets, Arc::new(FetchCounters::default()))?;
             let mut listeners = Vec::new();
             for last in 1..=ADDRESSES {
                 let listener = TcpListener::bind((Ipv4Addr::new(127, 0, 0, last), 0))
@@ -104,10 +105,11 @@ impl Stage {
         let request = Request { ticket: 0, url: url.to_owned() };
         let mut job = Job::new(&request, false).map_err(|failure| failure.message)?;
         for requests in 0..=MAX_REDIRECTS + 1 {
-            let facts = HostFacts { single_row: false, has_answered: requests > 0 };
+            let facts = HostFacts { keep: true, has_answered: Arc::new((requests > 0).into()) };
             let result = match self.fetcher.run_hop(&mut job, facts).await.outcome {
                 Outcome::Body(body, _) => Ok(body),
                 Outcome::Failed(failure) => Err(failure.failure),
+                Outcome::PutOff(_) => return Err("a small body was put off".to_owned()),
                 Outcome::Redirect(next) if next.origin() != job.target.origin() => {
                     return Ok(Ending::Elsewhere);
                 }

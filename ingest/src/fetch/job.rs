@@ -21,6 +21,8 @@ pub(super) struct Job {
     pub hops: Vec<Url>,
     /// Attempts begun.
     pub attempts: u32,
+    /// Whether the next request repeats one that is counted already, whose body was put off.
+    pub is_repeat: bool,
     /// Requests begun, those of redirects among them.
     pub requests: u32,
     /// Time the current attempt has been active.
@@ -56,11 +58,33 @@ impl Job {
             target,
             hops: Vec::new(),
             attempts: 0,
+            is_repeat: false,
             requests: 0,
             whole_final_url,
             spent: Duration::ZERO,
             total: Duration::ZERO,
         })
+    }
+
+    /// A request is about to be made.
+    pub fn count_request(&mut self) {
+        if std::mem::take(&mut self.is_repeat) {
+            return;
+        }
+        self.attempts += u32::from(self.hops.is_empty());
+        self.requests += 1;
+    }
+
+    /// Counts as if the host had been asked, once or (`all`) until no attempt was left, each by the same redirects. The
+    /// numbers of a row must not show when in the run its turn came.
+    pub fn count_unasked(&mut self, all: bool, retries: u32) {
+        self.count_request();
+        if all {
+            let left = retries.saturating_add(1).saturating_sub(self.attempts);
+            let each = u32::try_from(self.hops.len() + 1).unwrap_or(u32::MAX);
+            self.attempts += left;
+            self.requests = self.requests.saturating_add(left.saturating_mul(each));
+        }
     }
 
     /// Goes on to where a redirect points.

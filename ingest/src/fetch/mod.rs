@@ -4,13 +4,14 @@
 //! the runtime's threads are its own. Inside, in flow order: [`job`] parses the URL, [`schedule`] picks the next row
 //! over all hosts ([`host`]: limit, pause and breaker of each), [`attempt`] makes one request with the [`client`],
 //! whose [`resolver`] gives out only addresses that pass [`address`]; [`robots`] reads the opt-out, [`body`] takes
-//! the bytes under its limits, [`classify`] names what went wrong in the words of
-//! [`message`](pairmill_shards::table::message), and [`retry`] says when to try again. [`lenient`] asks for answers that
-//! hyper finds too crooked to read.
+//! the bytes under its limits and asks [`memory`] for the larger ones, [`classify`] names what went wrong in the words
+//! of [`message`](pairmill_shards::table::message), and [`retry`] says when to try again. [`lenient`] asks for answers
+//! that hyper finds too crooked to read. [`open_files`] says how many connections this process may have, and
+//! [`shortage`] waits when it may have none.
 //!
-//! Memory is bounded whatever the servers do: `concurrency` bodies of up to 1 MiB, plus larger ones up to
-//! `large_body_budget_bytes`, plus what the caller lets wait (it bounds the rows it sends before it has taken their
-//! results).
+//! Memory is bounded whatever the servers do: 512 KiB for each body in flight (`concurrency` and a quarter more), plus
+//! larger ones up to `large_body_budget_bytes` and one body of `max_bytes`, plus what the caller lets wait (it bounds
+//! the rows it sends before it has taken their results).
 
 mod address;
 mod attempt;
@@ -24,35 +25,40 @@ mod host;
 pub mod hostile;
 mod job;
 mod lenient;
+mod memory;
 mod open_files;
 mod resolver;
 mod retry;
 mod robots;
 mod schedule;
+mod shortage;
 #[cfg(test)]
 mod tests;
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
-use std::{io, thread};
+use std::{io, panic, thread};
 
 use crossbeam_channel::{Receiver, Sender, select};
 use pairmill_shards::status::Failure;
 use tokio::runtime::Runtime;
-use tokio::sync::{Semaphore, mpsc, watch};
+use tokio::sync::{mpsc, watch};
 
 pub use self::address::{Network, is_public};
 pub use self::config::{BreakerConfig, DEFAULT_USER_AGENT, DnsConfig, FetchConfig};
 pub use self::counters::{FetchCounters, FetchSnapshot};
+pub use self::open_files::{OpenFiles, Shares, Sockets};
 
 use self::address::AddressGuard;
 use self::attempt::Fetcher;
 use self::body::BodyLimits;
 use self::lenient::LenientClient;
+use self::memory::{BodyMemory, waiting_places};
 use self::resolver::CachingResolver;
 use self::robots::RobotsPolicy;
 use self::schedule::{Ends, Scheduler};
+use self::shortage::Shortage;
 
 /// Requests taken from the queue at once, and batches of them that may wait for the scheduler.
 const BATCH: usize = 64;
@@ -76,8 +82,8 @@ pub struct Fetched {
     pub ticket: u64,
     /// The body, or why there is none.
     pub result: Result<Body, Failure>,
-    /// Requests begun, those of redirects and of further attempts among them: 0 when the URL was bad or the host known
-    /// to be down.
+    /// Requests begun, those of redirects and of further attempts among them: 0 when the URL was bad. A row whose host
+    /// was given up has those of the rows that were tried.
     pub attempts: u32,
     /// Time the attempts were under way; waiting for the host's turn or for a retry not counted.
     pub fetch_ms: u32,
@@ -117,6 +123,16 @@ pub enum FetchError {
     /// The HTTP client could not be set up.
     #[error("the HTTP client did not start: {0}")]
     Client(String),
+    /// There was no handle, port or buffer for a connection, for minutes.
+    #[error(
+        "no connection could be opened for {seconds} s, because this machine has nothing left for one ({what}); raise the limit on open files (ulimit -n) or lower --thread-count, then give the same command again"
+    )]
+    Shortage {
+        /// For how long.
+        seconds: u64,
+        /// The operating system's word.
+        what: String,
+    },
     /// A thread of the stage ended that should not have.
     #[error("internal: thread `{0}` of the fetch stage stopped; please report this")]
     Stopped(&'static str),
@@ -133,8 +149,8 @@ impl FetchError {
 #[derive(Debug)]
 pub struct FetchHandle {
     cancel: Arc<Cancel>,
-    /// Each says whether it ended as it should.
-    threads: Vec<(&'static str, JoinHandle<bool>)>,
+    /// Each says how it ended.
+    threads: Vec<(&'static str, JoinHandle<Result<(), FetchError>>)>,
 }
 
 impl FetchHandle {
@@ -147,13 +163,12 @@ impl FetchHandle {
     /// Waits until the requests have ended and all results are handed over, or the stage is cancelled.
     ///
     /// # Errors
-    /// When a thread of the stage panicked.
+    /// When a thread of the stage panicked, or no connection could be opened for long.
     pub fn join(self) -> Result<(), FetchError> {
         let mut result = Ok(());
         for (name, thread) in self.threads {
-            if !thread.join().is_ok_and(|well| well) {
-                result = result.and(Err(FetchError::Stopped(name)));
-            }
+            let ended = thread.join().unwrap_or(Err(FetchError::Stopped(name)));
+            result = result.and(ended);
         }
         result
     }
@@ -178,7 +193,7 @@ impl Cancel {
 ///
 /// Takes [`Request`]s until that queue closes, and gives one [`Fetched`] for each, in the order they finish; then it
 /// closes `fetched`. When nobody takes results any more, it stops as if cancelled. The soft limit on open files is
-/// raised as far as the system lets it.
+/// raised as far as the system lets it, and fewer rows than `concurrency` are in flight where it allows no more.
 ///
 /// # Errors
 /// When a setting cannot be used, or threads cannot be started.
@@ -189,10 +204,26 @@ pub fn start(
     counters: Arc<FetchCounters>,
     runtime_threads: usize,
 ) -> Result<FetchHandle, FetchError> {
+    let sockets = OpenFiles::raise().share(0, config.concurrency).sockets;
+    start_within(config, sockets, requests, fetched, counters, runtime_threads)
+}
+
+/// As [`start`], where the caller has shared out the open files.
+///
+/// # Errors
+/// As [`start`].
+pub fn start_within(
+    config: FetchConfig,
+    sockets: Sockets,
+    requests: Receiver<Request>,
+    fetched: Sender<Fetched>,
+    counters: Arc<FetchCounters>,
+    runtime_threads: usize,
+) -> Result<FetchHandle, FetchError> {
     let runtime = build_runtime(runtime_threads).map_err(FetchError::Start)?;
     let fetcher = {
         let _context = runtime.enter();
-        build_fetcher(&config, counters.clone())?
+        build_fetcher(&config, sockets, counters.clone())?
     };
     let (batches, requests_in) = mpsc::channel(BATCHES);
     let (overflow, overflow_out) = mpsc::channel(1);
@@ -204,14 +235,14 @@ pub fn start(
         let woken = woken.clone();
         move || {
             pass_requests(&requests, &batches, &woken);
-            true
+            Ok(())
         }
     })?;
     let giver = spawn("fetch-out", {
         let fetched = fetched.clone();
         move || pass_overflow(overflow_out, &fetched, &woken)
     })?;
-    let scheduler = Scheduler::new(config, Arc::new(fetcher), counters);
+    let scheduler = Scheduler::new(config, sockets, Arc::new(fetcher), counters);
     let ends = Ends { requests: requests_in, fetched, overflow, cancelled };
     let worker = spawn("fetch", {
         let cancel = cancel.clone();
@@ -221,7 +252,8 @@ pub fn start(
             // The last results are still on their way through `fetch-out`; then nothing may block any more.
             let given = giver.join();
             cancel.cancel();
-            ended.is_ok() && given.is_ok()
+            given.map_err(|_| FetchError::Stopped("fetch-out"))?;
+            ended.unwrap_or(Err(FetchError::Stopped("fetch")))
         }
     })?;
     Ok(FetchHandle { cancel, threads: vec![("fetch", worker), ("fetch-in", taker)] })
@@ -235,15 +267,21 @@ fn spawn<T: Send + 'static>(
 }
 
 fn build_runtime(threads: usize) -> io::Result<Runtime> {
-    let mut builder = if threads <= 1 {
-        tokio::runtime::Builder::new_current_thread()
-    } else {
-        tokio::runtime::Builder::new_multi_thread()
-    };
-    builder.worker_threads(threads.max(1)).thread_name("fetch-io").enable_all().build()
+    use tokio::runtime::Builder;
+    let several =
+        || Builder::new_multi_thread().worker_threads(threads).thread_name("fetch-io").enable_all().build();
+    // Where the system gives no thread, tokio panics. This stage's own thread can do the work of all.
+    match (threads > 1).then(|| panic::catch_unwind(several)) {
+        Some(Ok(built)) => built,
+        None | Some(Err(_)) => Builder::new_current_thread().enable_all().build(),
+    }
 }
 
-fn build_fetcher(config: &FetchConfig, counters: Arc<FetchCounters>) -> Result<Fetcher, FetchError> {
+fn build_fetcher(
+    config: &FetchConfig,
+    sockets: Sockets,
+    counters: Arc<FetchCounters>,
+) -> Result<Fetcher, FetchError> {
     let allowed_networks = config
         .allowed_networks
         .iter()
@@ -251,10 +289,9 @@ fn build_fetcher(config: &FetchConfig, counters: Arc<FetchCounters>) -> Result<F
         .collect::<Result<_, _>>()?;
     let guard = AddressGuard { allow_private: config.allow_private_addresses, allowed_networks };
     let resolver = CachingResolver::new(&config.dns, guard.clone(), counters.clone())?;
-    let large_bodies = (config.large_body_budget_bytes / config.max_bytes.max(1)).max(1);
     Ok(Fetcher {
         lenient: LenientClient::new(config, resolver.clone())?,
-        client: client::build(config, resolver, open_files::raise_limit())?,
+        clients: client::build(config, &resolver, sockets.idle_timeout)?,
         guard,
         robots: RobotsPolicy::new(&config.disallowed_header_directives, config.user_agent_token.as_deref()),
         timeout: Duration::from_millis(config.timeout_ms),
@@ -264,8 +301,13 @@ fn build_fetcher(config: &FetchConfig, counters: Arc<FetchCounters>) -> Result<F
             max_bytes: config.max_bytes,
             min_bytes_per_s: config.min_bytes_per_s,
             window: Duration::from_millis(config.grace_ms),
+            longest_wait: Duration::from_millis(config.timeout_ms),
         },
-        large_bodies: Arc::new(Semaphore::new((large_bodies as usize).min(Semaphore::MAX_PERMITS))),
+        memory: Arc::new(BodyMemory::new(
+            config.large_body_budget_bytes,
+            waiting_places(sockets.concurrency),
+        )),
+        shortage: Shortage::default(),
         counters,
     })
 }

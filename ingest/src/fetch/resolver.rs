@@ -23,6 +23,7 @@ use super::FetchError;
 use super::address::AddressGuard;
 use super::config::DnsConfig;
 use super::counters::{FetchCounters, add};
+use super::shortage::{is_shortage, no_socket_left};
 
 /// Why a name gave no address to connect to.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -33,6 +34,8 @@ pub(super) enum ResolveError {
     NoAddress,
     #[error("the name servers did not answer")]
     Temporary,
+    #[error("this machine has no socket left to ask the name servers")]
+    Shortage,
     #[error("its address is not public")]
     Private,
 }
@@ -164,7 +167,17 @@ impl Shared {
         // hickory keeps its own deadlines; this one holds whatever it does.
         let longest =
             Duration::from_millis(self.config.timeout_ms.saturating_mul(self.config.retries as u64 + 2));
-        let found = tokio::time::timeout(longest, self.hickory.lookup_ip(full_name)).await;
+        let lookup = || tokio::time::timeout(longest, self.hickory.lookup_ip(full_name.clone()));
+        let asked = Instant::now();
+        let mut found = lookup().await;
+        // Too soon for a name server's silence: the question was not sent. hickory does not say why.
+        let is_silence = asked.elapsed() >= Duration::from_millis(self.config.timeout_ms / 2);
+        if found.as_ref().is_ok_and(|found| found.as_ref().is_err_and(is_unsent)) && !is_silence {
+            if no_socket_left() {
+                return (Err(ResolveError::Shortage), asked);
+            }
+            found = lookup().await;
+        }
         let now = Instant::now();
         let seconds = Duration::from_secs;
         let (answer, ttl) = match found {
@@ -180,11 +193,13 @@ impl Shared {
             }
             Ok(Err(error)) => {
                 let (error, promised_s) = absent_or_unanswered(&error);
-                let ttl = if error == ResolveError::Temporary {
-                    Duration::from_millis(self.config.failure_ttl_ms)
-                } else {
-                    let longest_s = self.config.negative_ttl_s;
-                    seconds(promised_s.map_or(longest_s, |s| u64::from(s).min(longest_s)))
+                let ttl = match error {
+                    ResolveError::Shortage => Duration::ZERO,
+                    ResolveError::Temporary => Duration::from_millis(self.config.failure_ttl_ms),
+                    _ => {
+                        let longest_s = self.config.negative_ttl_s;
+                        seconds(promised_s.map_or(longest_s, |s| u64::from(s).min(longest_s)))
+                    }
                 };
                 (Err(error), ttl)
             }
@@ -195,6 +210,10 @@ impl Shared {
         }
         (answer, now + ttl)
     }
+}
+
+fn is_unsent(error: &NetError) -> bool {
+    matches!(error, NetError::Io(_) | NetError::NoConnections | NetError::Timeout | NetError::Busy)
 }
 
 /// A URL's host as the name to ask for. The URL parser has applied the web's rules (letters to punycode, no blanks
@@ -218,6 +237,7 @@ fn absent_or_unanswered(error: &NetError) -> (ResolveError, Option<u32>) {
         NetError::Dns(DnsError::ResponseCode(ResponseCode::NXDomain)) => (ResolveError::NotFound, None),
         // Nothing that could be asked.
         NetError::Proto(_) => (ResolveError::NotFound, None),
+        NetError::Io(error) if is_shortage(error) => (ResolveError::Shortage, None),
         _ => (ResolveError::Temporary, None),
     }
 }

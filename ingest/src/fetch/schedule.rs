@@ -10,7 +10,7 @@ use std::time::Duration;
 use crossbeam_channel::TrySendError;
 use pairmill_shards::status::{Failure, FailureClass};
 use pairmill_shards::table::message;
-use tokio::sync::{OwnedSemaphorePermit, mpsc, watch};
+use tokio::sync::{mpsc, watch};
 use tokio::task::{Id, JoinError, JoinSet};
 use tokio::time::{Instant, sleep_until};
 
@@ -18,10 +18,12 @@ use super::attempt::{Fetcher, HopEnd, HostFacts, HostSign, Outcome};
 use super::classify::AttemptFailure;
 use super::config::FetchConfig;
 use super::counters::{FetchCounters, add, sub};
-use super::host::{BreakerChange, HostTable};
+use super::host::{BreakerChange, GivenUp, HostTable, Idle};
 use super::job::Job;
+use super::memory::Held;
+use super::open_files::Sockets;
 use super::retry::backoff;
-use super::{Fetched, Request};
+use super::{FetchError, Fetched, Request};
 
 /// The ends of the queues the scheduler stands between.
 pub(super) struct Ends {
@@ -32,22 +34,26 @@ pub(super) struct Ends {
     pub cancelled: watch::Receiver<bool>,
 }
 
-/// A row that is done, and the permit of its body, which ends when the row is handed over.
+/// A row that is done, and the memory its body holds until the row is handed over.
 struct Done {
     fetched: Fetched,
-    _permit: Option<OwnedSemaphorePermit>,
+    _held: Option<Held>,
 }
 
 /// A hop under way.
 struct Running {
     host: usize,
     ticket: u64,
+    /// Whether its connection is kept.
+    keep: bool,
 }
 
 /// What a timer does.
 enum Alarm {
     /// A host may have become ready, or out of patience.
     Host(usize),
+    /// The pool may have closed a host's unused connections.
+    Idle(usize),
     /// A row's back-off is over.
     Row(Box<Job>),
 }
@@ -87,6 +93,11 @@ pub(super) struct Scheduler {
     hops: JoinSet<(Box<Job>, HopEnd)>,
     running: HashMap<Id, Running>,
     done: VecDeque<Done>,
+    /// Rows whose bodies found no memory, and how much they want before they are asked for again.
+    put_off: VecDeque<(u64, Box<Job>)>,
+    sockets: Sockets,
+    /// Connections that are unused or will be.
+    num_kept: usize,
     /// Rows taken in and not yet done.
     num_open: usize,
 }
@@ -94,7 +105,12 @@ pub(super) struct Scheduler {
 type Ended = Result<(Id, (Box<Job>, HopEnd)), JoinError>;
 
 impl Scheduler {
-    pub fn new(config: FetchConfig, fetcher: Arc<Fetcher>, counters: Arc<FetchCounters>) -> Self {
+    pub fn new(
+        config: FetchConfig,
+        sockets: Sockets,
+        fetcher: Arc<Fetcher>,
+        counters: Arc<FetchCounters>,
+    ) -> Self {
         Self {
             config,
             fetcher,
@@ -106,26 +122,36 @@ impl Scheduler {
             hops: JoinSet::new(),
             running: HashMap::new(),
             done: VecDeque::new(),
+            put_off: VecDeque::new(),
+            sockets,
+            num_kept: 0,
             num_open: 0,
         }
     }
 
     /// Runs until the requests end and every row is handed over, or until cancelled. Dropping what is left stops
     /// the hops under way.
-    pub async fn run(mut self, mut ends: Ends) {
+    ///
+    /// # Errors
+    /// When this machine has nothing left to connect with, and that lasts.
+    pub async fn run(mut self, mut ends: Ends) -> Result<(), FetchError> {
+        let fetcher = self.fetcher.clone();
         let mut requests_end = false;
         // Results first: while the next stage takes none, none are added.
         while self.hand_over(&mut ends).await {
+            self.readmit();
             self.start_hops();
             if requests_end && self.num_open == 0 && self.done.is_empty() {
-                return;
+                return Ok(());
             }
             if !self.done.is_empty() {
                 continue;
             }
             let next_timer = self.timers.peek().map(|Reverse(timer)| timer.at);
             tokio::select! {
-                () = is_cancelled(&mut ends.cancelled) => return,
+                () = is_cancelled(&mut ends.cancelled) => return Ok(()),
+                () = fetcher.shortage.lasts.notified() => return Err(fetcher.shortage.describe()),
+                () = fetcher.memory.slot_given.notified() => {}
                 Some(ended) = self.hops.join_next_with_id() => {
                     self.hop_ended(ended);
                     while let Some(ended) = self.hops.try_join_next_with_id() {
@@ -139,11 +165,12 @@ impl Scheduler {
                 () = sleep_until(next_timer.unwrap_or_else(Instant::now)), if next_timer.is_some() => self.ring_alarms(),
             }
         }
+        Ok(())
     }
 
     /// Hands every finished row to the next stage. False when there is nobody to hand it to any more.
     async fn hand_over(&mut self, ends: &mut Ends) -> bool {
-        while let Some(Done { fetched, _permit }) = self.done.pop_front() {
+        while let Some(Done { fetched, _held }) = self.done.pop_front() {
             add(&self.counters.rows, 1);
             match ends.fetched.try_send(fetched) {
                 Ok(()) => {}
@@ -187,8 +214,8 @@ impl Scheduler {
         let id = self.hosts.of(&job.target, now);
         let Some(host) = self.hosts.get(id) else { return };
         host.rows_seen += 1;
-        if let Some(failure) = host.gives_up_rows(now, &self.config.breaker) {
-            return self.finish(job.into_fetched(Err(failure)), None);
+        if let Some(given_up) = host.gives_up_rows(now, &self.config.breaker) {
+            return self.give_up(job, &given_up);
         }
         match place {
             Place::Front => host.queue.push_front(job),
@@ -201,11 +228,11 @@ impl Scheduler {
     /// Puts the host into the ring if it may be asked, and ends its rows if they should not wait.
     fn look_at_host(&mut self, id: usize, now: Instant) {
         let Some(host) = self.hosts.get(id) else { return };
-        if let Some(failure) = host.gives_up_rows(now, &self.config.breaker) {
-            let given_up = std::mem::take(&mut host.queue);
-            sub(&self.counters.parked, given_up.len() as u64);
-            for job in given_up {
-                self.finish(job.into_fetched(Err(failure.clone())), None);
+        if let Some(given_up) = host.gives_up_rows(now, &self.config.breaker) {
+            let jobs = std::mem::take(&mut host.queue);
+            sub(&self.counters.parked, jobs.len() as u64);
+            for job in jobs {
+                self.give_up(job, &given_up);
             }
         } else if !host.in_ring && host.may_start(now, self.config.per_host.max(1)) {
             host.in_ring = true;
@@ -213,9 +240,36 @@ impl Scheduler {
         }
     }
 
+    /// Ends a row whose host is not asked for it.
+    fn give_up(&mut self, mut job: Box<Job>, given_up: &GivenUp) {
+        job.count_unasked(given_up.tried_again, self.config.retries);
+        self.finish(job.into_fetched(Err(given_up.failure.clone())), None);
+    }
+
+    /// Lets rows in again that were put off, as far as there is memory for them now.
+    fn readmit(&mut self) {
+        if self.put_off.is_empty() {
+            return;
+        }
+        let now = Instant::now();
+        let mut available = self.fetcher.memory.available();
+        while let Some((needs, job)) = self.put_off.pop_front() {
+            if needs > available {
+                self.put_off.push_front((needs, job));
+                return;
+            }
+            // Nothing is held yet, or others may count on the rest.
+            available = if available == u64::MAX { 0 } else { available - needs };
+            sub(&self.counters.parked, 1);
+            self.enqueue(job, Place::Front, now);
+        }
+    }
+
     fn start_hops(&mut self) {
         let now = Instant::now();
-        while self.running.len() < self.config.concurrency.max(1) {
+        while self.running.len().saturating_sub(self.fetcher.memory.without_slot())
+            < self.sockets.concurrency.max(1)
+        {
             let Some(id) = self.ring.pop_front() else { return };
             let Some(host) = self.hosts.get(id) else { continue };
             host.in_ring = false;
@@ -225,17 +279,24 @@ impl Scheduler {
             let Some(mut job) = host.queue.pop_front() else { continue };
             host.in_flight += 1;
             host.breaker.started(job.ticket);
-            let facts = HostFacts { single_row: host.rows_seen == 1, has_answered: host.has_answered };
+            // Without further rows, there is nothing to keep a connection for.
+            let keep = host.rows_seen > 1
+                && if host.idle.connections > 0 {
+                    host.idle.connections -= 1;
+                    true
+                } else {
+                    let has_room = self.num_kept < self.sockets.idle;
+                    self.num_kept += usize::from(has_room);
+                    has_room
+                };
+            let facts = HostFacts { keep, has_answered: host.has_answered.clone() };
             if self.config.host_interval_ms > 0 {
                 let until = now + Duration::from_millis(self.config.host_interval_ms);
                 host.pause_until(until);
                 self.set_timer(until, Alarm::Host(id));
             }
             self.look_at_host(id, now);
-            if job.hops.is_empty() {
-                job.attempts += 1;
-            }
-            job.requests += 1;
+            job.count_request();
             sub(&self.counters.parked, 1);
             add(&self.counters.in_flight, 1);
             let (fetcher, ticket) = (self.fetcher.clone(), job.ticket);
@@ -243,7 +304,7 @@ impl Scheduler {
                 let end = fetcher.run_hop(&mut job, facts).await;
                 (job, end)
             });
-            self.running.insert(task.id(), Running { host: id, ticket });
+            self.running.insert(task.id(), Running { host: id, ticket, keep });
         }
     }
 
@@ -253,7 +314,7 @@ impl Scheduler {
             Ok((task, _)) => *task,
             Err(error) => error.id(),
         };
-        let Some(Running { host: id, ticket }) = self.running.remove(&task) else { return };
+        let Some(Running { host: id, ticket, keep }) = self.running.remove(&task) else { return };
         sub(&self.counters.in_flight, 1);
         let sign = ended.as_ref().map_or(HostSign::Unknown, |(_, (_, end))| end.host);
         let failure = match &ended {
@@ -261,14 +322,23 @@ impl Scheduler {
             _ => None,
         };
         self.host_heard(id, ticket, sign, failure, now);
+        if keep {
+            self.keep_connection(id, sign == HostSign::Answered, now);
+        }
         match ended {
             Ok((_, (job, HopEnd { outcome, .. }))) => match outcome {
-                Outcome::Body(body, permit) => self.finish(job.into_fetched(Ok(body)), permit),
+                Outcome::Body(body, held) => self.finish(job.into_fetched(Ok(body)), Some(held)),
                 Outcome::Redirect(next) => {
                     add(&self.counters.redirects, 1);
                     let mut job = job;
                     job.follow(next);
                     self.enqueue(job, Place::Front, now);
+                }
+                Outcome::PutOff(needs) => {
+                    let mut job = job;
+                    job.is_repeat = true;
+                    add(&self.counters.parked, 1);
+                    self.put_off.push_back((needs, job));
                 }
                 Outcome::Failed(failure) => self.failed(job, failure, now),
             },
@@ -294,7 +364,6 @@ impl Scheduler {
     ) {
         let Some(host) = self.hosts.get(id) else { return };
         host.in_flight -= 1;
-        host.has_answered |= sign == HostSign::Answered;
         let mut wake_ups = [None; 2];
         match failure.and_then(|f| f.retry_after) {
             Some(wait) => {
@@ -304,7 +373,8 @@ impl Scheduler {
             None if sign == HostSign::Answered => host.welcomed(),
             None => {}
         }
-        let change = host.breaker.ended(ticket, sign, now, &self.config.breaker);
+        let failure = failure.map(|f| &f.failure);
+        let change = host.breaker.ended(ticket, sign, failure, now, &self.config.breaker);
         match change {
             BreakerChange::None => {}
             BreakerChange::Closed => sub(&self.counters.hosts_open, 1),
@@ -320,6 +390,31 @@ impl Scheduler {
         for at in wake_ups.into_iter().flatten() {
             self.set_timer(at, Alarm::Host(id));
         }
+    }
+
+    /// A hop over a connection to be kept has ended.
+    fn keep_connection(&mut self, id: usize, is_open: bool, now: Instant) {
+        let Some(host) = self.hosts.get(id) else { return };
+        if !is_open || host.idle.connections >= self.config.per_host.max(1) {
+            self.num_kept -= 1;
+            return;
+        }
+        host.idle.connections += 1;
+        // The pool looks once in every time-out for connections that are older than that.
+        let until = now + 2 * self.sockets.idle_timeout;
+        if host.idle.until.replace(until).is_none() {
+            self.set_timer(until, Alarm::Idle(id));
+        }
+    }
+
+    fn idle_is_over(&mut self, id: usize, now: Instant) {
+        let Some(host) = self.hosts.get(id) else { return };
+        let Some(until) = host.idle.until else { return };
+        if until > now {
+            return self.set_timer(until, Alarm::Idle(id));
+        }
+        self.num_kept -= host.idle.connections;
+        host.idle = Idle::default();
     }
 
     /// Tries a row again later, or ends it.
@@ -339,9 +434,9 @@ impl Scheduler {
         self.set_timer(now + wait, Alarm::Row(job));
     }
 
-    fn finish(&mut self, fetched: Fetched, permit: Option<OwnedSemaphorePermit>) {
+    fn finish(&mut self, fetched: Fetched, held: Option<Held>) {
         self.num_open -= 1;
-        self.done.push_back(Done { fetched, _permit: permit });
+        self.done.push_back(Done { fetched, _held: held });
     }
 
     fn set_timer(&mut self, at: Instant, alarm: Alarm) {
@@ -354,6 +449,7 @@ impl Scheduler {
         while self.timers.peek().is_some_and(|Reverse(timer)| timer.at <= now) {
             match self.timers.pop() {
                 Some(Reverse(Timer { alarm: Alarm::Host(id), .. })) => self.look_at_host(id, now),
+                Some(Reverse(Timer { alarm: Alarm::Idle(id), .. })) => self.idle_is_over(id, now),
                 Some(Reverse(Timer { alarm: Alarm::Row(job), .. })) => {
                     sub(&self.counters.parked, 1);
                     self.enqueue(job, Place::Back, now);

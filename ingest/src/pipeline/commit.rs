@@ -9,7 +9,7 @@ use crossbeam_channel::{Receiver, Sender, bounded};
 use pairmill_shards::key::ShardId;
 
 use super::assemble::Assembly;
-use super::join;
+use super::{join, spawn};
 use crate::error::IngestError;
 use crate::output::OutputFolder;
 use crate::progress::Counters;
@@ -39,12 +39,16 @@ impl CommitStage<'_> {
         let gave_out = &AtomicBool::new(false);
         let (to_publish, staged) = bounded(1);
         thread::scope(|scope| {
-            let publishers: Vec<_> = (0..self.uploads)
-                .map(|_| {
-                    let staged = staged.clone();
-                    scope.spawn(move || self.publish(&staged, gave_out, counters))
-                })
-                .collect();
+            let mut publishers = Vec::with_capacity(self.uploads);
+            for _ in 0..self.uploads {
+                let staged = staged.clone();
+                match spawn(scope, move || self.publish(&staged, gave_out, counters)) {
+                    Ok(publisher) => publishers.push(publisher),
+                    // Fewer take longer.
+                    Err(_) if !publishers.is_empty() => break,
+                    Err(error) => return Err(error),
+                }
+            }
             drop(staged);
             let all_staged = stage(complete, to_publish, gave_out);
             let published: Vec<_> =

@@ -40,7 +40,7 @@ use self::write::WriteStage;
 pub use self::write::write_sizes;
 use crate::config::{Config, OutputFormat};
 use crate::error::IngestError;
-use crate::fetch;
+use crate::fetch::{self, OpenFiles, Shares};
 use crate::filter::Funnel;
 use crate::output::OutputFolder;
 use crate::progress::Counters;
@@ -50,6 +50,13 @@ use crate::table::Oddities;
 const QUEUE_PER_WORKER: usize = 8;
 /// Requests that may wait for the fetcher, which keeps its own queues per host.
 const REQUEST_QUEUE: usize = 1024;
+
+/// Files of a shard that is being made: its images, its sidecar, and the rows that came early.
+const FILES_PER_SHARD: u64 = 3;
+/// Shards that are whole and not yet in place: one in the writer's hand, one waiting, one being renamed.
+const WHOLE_SHARDS: u64 = 3;
+/// Files and connections of one upload to a bucket, with its share of what the client keeps open.
+const FILES_PER_UPLOAD: u64 = 4;
 
 /// How late a stop is seen at most.
 const POLL: std::time::Duration = std::time::Duration::from_millis(20);
@@ -91,15 +98,22 @@ pub fn run(
     let workers = if config.runtime.workers == 0 { cores } else { config.runtime.workers };
     let fetch_threads =
         if config.runtime.fetch_threads == 0 { cores.div_ceil(4) } else { config.runtime.fetch_threads };
-    let open = OpenShards::new(config.runtime.window_rows);
+    let files = share_files(config, folder);
+    let open = OpenShards::new(config.runtime.window_rows, most_open_shards(files));
 
     let (requests, to_fetch) = bounded(REQUEST_QUEUE);
     let (to_transform, fetched) = bounded(workers * QUEUE_PER_WORKER);
     let (to_assemble, processed) = bounded(workers * QUEUE_PER_WORKER);
     let (to_commit, complete) = bounded::<Assembly>(1);
     let onward = Onward { requests, bodies: to_transform.clone() };
-    let fetcher =
-        fetch::start(config.fetch.clone(), to_fetch, to_transform, counters.fetch().clone(), fetch_threads)?;
+    let fetcher = fetch::start_within(
+        config.fetch.clone(),
+        files.sockets,
+        to_fetch,
+        to_transform,
+        counters.fetch().clone(),
+        fetch_threads,
+    )?;
 
     // Set by a stop from outside and by any stage that gives out, so that nobody waits for it for ever.
     let halt = AtomicBool::new(false);
@@ -107,22 +121,34 @@ pub fn run(
     let feed_stage = FeedStage { folder, layout, shards: config.runtime.shards, stop: &halt, max_bytes };
     let (open, write_stage, transform_stage) = (&open, &write_stage, &transform_stage);
     let (fed, committed) = thread::scope(|scope| {
-        let feeder = scope.spawn(move || feed_stage.feed(source, open, counters, onward));
-        let transformers: Vec<_> = (0..workers)
-            .map(|_| {
-                let (fetched, to_assemble) = (fetched.clone(), to_assemble.clone());
-                scope.spawn(move || transform_stage.work(open, counters, &fetched, &to_assemble))
-            })
-            .collect();
+        // Without one of its threads the line does not run; those that did start find their queues closed.
+        let stop_all = |_: &IngestError| {
+            halt.store(true, Ordering::Relaxed);
+            fetcher.cancel();
+        };
+        let feeder = spawn(scope, move || feed_stage.feed(source, open, counters, onward));
+        let feeder = feeder.inspect_err(stop_all)?;
+        let mut transformers = Vec::with_capacity(workers);
+        for _ in 0..workers {
+            let (fetched, to_assemble) = (fetched.clone(), to_assemble.clone());
+            match spawn(scope, move || transform_stage.work(open, counters, &fetched, &to_assemble)) {
+                Ok(transformer) => transformers.push(transformer),
+                // Fewer take longer.
+                Err(_) if !transformers.is_empty() => break,
+                Err(error) => return Err(error).inspect_err(stop_all),
+            }
+        }
         drop((fetched, to_assemble));
-        let assembler = scope.spawn(move || {
+        let assembler = spawn(scope, move || {
             assemble(&processed, &to_commit, write_stage, open, config.runtime.reorder_bytes, counters)
         });
+        let assembler = assembler.inspect_err(stop_all)?;
         let commit_stage = CommitStage { folder, uploads: config.runtime.uploads };
-        let committer = scope.spawn(move || {
+        let committer = spawn(scope, move || {
             commit_stage.commit(complete, counters)?;
             Ok(open.is_empty())
         });
+        let committer = committer.inspect_err(stop_all)?;
 
         // A stage that ends before the one ahead of it has given out; the stop flag can only be polled.
         while !feeder.is_finished() || !committer.is_finished() {
@@ -142,8 +168,11 @@ pub fn run(
             .collect::<Result<Vec<()>, _>>();
         let fed = join(feeder).and_then(|fed| fed);
         // The first cause in flow order from the back: a full disk explains everything before it.
-        (fed, committed.and_then(|n| assembled.map(|()| n)).and_then(|n| worked.map(|_| n)))
-    });
+        Ok::<_, IngestError>((
+            fed,
+            committed.and_then(|n| assembled.map(|()| n)).and_then(|n| worked.map(|_| n)),
+        ))
+    })?;
     fetcher.join()?;
     let all_in = committed?;
     let Fed { shards, complete, oddities, funnel } = fed?;
@@ -153,6 +182,30 @@ pub fn run(
         oddities,
         funnel: funnel.filter(|_| complete),
         complete: !stopped && (complete || config.runtime.shards.is_some()) && all_in,
+    })
+}
+
+/// How many files shards and connections may have open.
+fn share_files(config: &Config, folder: &OutputFolder) -> Shares {
+    let window = config.runtime.window_rows.div_ceil(config.output.number_sample_per_shard.max(1));
+    let shards = window.saturating_add(1 + WHOLE_SHARDS).saturating_mul(FILES_PER_SHARD);
+    let uploads = if folder.is_staged() { config.runtime.uploads as u64 * FILES_PER_UPLOAD } else { 0 };
+    OpenFiles::raise().share(shards.saturating_add(uploads), config.fetch.concurrency)
+}
+
+fn most_open_shards(files: Shares) -> u64 {
+    (files.shard_files / FILES_PER_SHARD).saturating_sub(WHOLE_SHARDS).max(1)
+}
+
+/// What a run of `config` does without, because this process may not open more files; `None` when it has all it wants.
+pub fn files_note(config: &Config, folder: &OutputFolder) -> Option<String> {
+    let rows = share_files(config, folder).sockets.concurrency;
+    (rows < config.fetch.concurrency).then(|| {
+        format!(
+            "only {rows} rows are fetched at a time instead of {}, because this process may open few files; \
+             raise the limit (ulimit -n 4096) to go faster",
+            config.fetch.concurrency
+        )
     })
 }
 
@@ -215,6 +268,14 @@ fn assemble(
         }
     }
     Ok(())
+}
+
+/// Starts a thread of the line.
+fn spawn<'scope, T: Send + 'scope>(
+    scope: &'scope thread::Scope<'scope, '_>,
+    work: impl FnOnce() -> T + Send + 'scope,
+) -> Result<thread::ScopedJoinHandle<'scope, T>, IngestError> {
+    thread::Builder::new().spawn_scoped(scope, work).map_err(IngestError::Thread)
 }
 
 fn join<T>(handle: thread::ScopedJoinHandle<'_, T>) -> Result<T, IngestError> {

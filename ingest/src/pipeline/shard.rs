@@ -100,26 +100,27 @@ pub fn split_ticket(ticket: u64) -> (u32, u32) {
     ((ticket >> 32) as u32, ticket as u32)
 }
 
-/// The open shards, and the bound on their rows.
+/// The open shards, and the bounds on their rows and on their number.
 #[derive(Debug)]
 pub struct OpenShards {
     by_slot: RwLock<HashMap<u32, Arc<OpenShard>>>,
     rows: Mutex<u64>,
     closed: Condvar,
     max_rows: u64,
+    max_shards: u64,
 }
 
 impl OpenShards {
-    /// At most `max_rows` rows open at once, but always one shard.
-    pub fn new(max_rows: u64) -> Self {
-        Self { by_slot: RwLock::default(), rows: Mutex::new(0), closed: Condvar::new(), max_rows }
+    /// At most `max_rows` rows and `max_shards` shards open at once, but always one shard. Each has files open.
+    pub fn new(max_rows: u64, max_shards: u64) -> Self {
+        Self { by_slot: RwLock::default(), rows: Mutex::new(0), closed: Condvar::new(), max_rows, max_shards }
     }
 
     /// Waits until the shard fits, then opens it. `false` when `stopped` says so first.
     pub fn open(&self, shard: Arc<OpenShard>, stopped: impl Fn() -> bool) -> bool {
         let needed = u64::from(shard.len());
         let mut rows = lock(&self.rows);
-        while *rows > 0 && *rows + needed > self.max_rows {
+        while *rows > 0 && (*rows + needed > self.max_rows || self.len() >= self.max_shards) {
             if stopped() {
                 return false;
             }
@@ -140,6 +141,10 @@ impl OpenShards {
     /// Whether no shard is open: after the line has drained, that every row came through.
     pub fn is_empty(&self) -> bool {
         self.by_slot.read().unwrap_or_else(PoisonError::into_inner).is_empty()
+    }
+
+    fn len(&self) -> u64 {
+        self.by_slot.read().unwrap_or_else(PoisonError::into_inner).len() as u64
     }
 
     /// Lets the next shard in.
@@ -173,7 +178,7 @@ mod tests {
 
     #[test]
     fn a_shard_waits_until_others_close_but_one_always_fits() {
-        let open = Arc::new(OpenShards::new(10));
+        let open = Arc::new(OpenShards::new(10, 9));
         assert!(open.open(shard(0, 50), || false), "larger than the window, yet the only one");
         let waiting = {
             let open = open.clone();
@@ -185,6 +190,15 @@ mod tests {
         assert!(waiting.join().unwrap());
         assert!(open.get(1).is_some() && open.get(0).is_none());
         assert!(!open.open(shard(2, 9), || true), "a stopped run opens nothing");
+    }
+
+    #[test]
+    fn f14_a_shard_waits_until_there_are_files_for_it() {
+        let open = Arc::new(OpenShards::new(1_000, 2));
+        assert!(open.open(shard(0, 1), || false) && open.open(shard(1, 1), || false));
+        assert!(!open.open(shard(2, 1), || true), "two have their files open");
+        open.close(0);
+        assert!(open.open(shard(3, 1), || false));
     }
 
     #[test]

@@ -30,8 +30,48 @@ pub struct Account {
     pub shards: u64,
     /// Flaws of the table that cost no row; of the rows that this run read.
     pub oddities: Oddities,
+    /// How connections failed.
+    lost: LostConnections,
     /// Unix seconds of the first start and the last end.
     span: Option<(f64, f64)>,
+}
+
+/// Failed connections by what the system or the peer did.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+struct LostConnections {
+    refused: u64,
+    unreachable: u64,
+    cut_off: u64,
+}
+
+impl LostConnections {
+    fn add(&mut self, stats: &ShardStats) {
+        for (text, count) in stats.status_dict.most_common() {
+            let has = |words: &[&str]| words.iter().any(|word| text.contains(word));
+            if has(&["[Errno 111]"]) {
+                self.refused += count;
+            } else if has(&["[Errno 113]", "[Errno 101]"]) {
+                self.unreachable += count;
+            } else if has(&["[Errno 104]", "[Errno 32]", message::CONNECTION_CLOSED]) {
+                self.cut_off += count;
+            }
+        }
+    }
+
+    /// What most likely is behind them, and what to do.
+    fn likely_cause(self) -> &'static str {
+        let Self { refused, unreachable, cut_off } = self;
+        if unreachable > refused && unreachable > cut_off {
+            "Most were unreachable: this machine's network or firewall does not let it out, or its IPv6 leads nowhere. \
+             Mend that, or set ipv6 = false in [fetch.dns], then retry."
+        } else if refused > cut_off {
+            "Most were refused: nothing listens there any more, or a firewall keeps this machine out. Try some of the \
+             URLs from another network; if they answer there, lower per_host in [fetch] and retry."
+        } else {
+            "Most were cut off: too many connections at a time for those servers or for something between, such as \
+             the router. Lower --thread-count, or per_host in [fetch], and retry."
+        }
+    }
 }
 
 impl Account {
@@ -46,6 +86,7 @@ impl Account {
             *self.panics.entry(place.clone()).or_insert(0) += rows;
         }
         self.shards += 1;
+        self.lost.add(stats);
         let (start, end) = self.span.unwrap_or((stats.start_time, stats.end_time));
         self.span = Some((start.min(stats.start_time), end.max(stats.end_time)));
     }
@@ -66,11 +107,26 @@ impl Account {
                 "No row succeeded: check the URL column and the network before running again.".to_owned(),
             );
         }
+        let connect = failures.iter().find(|(class, _)| **class == FailureClass::Connect);
+        let connect = connect.map_or(0, |(_, count)| *count);
+        let many_connect = connect >= MIN_FAILED && connect.saturating_mul(MANY_CONNECT) >= *rows;
+        if many_connect {
+            notes.push(format!(
+                "{} of rows failed to connect. {}",
+                percent(connect, *rows),
+                self.lost.likely_cause()
+            ));
+        }
         if let Some(&(class, count)) = by_count(failures).first()
             && failed >= MIN_FAILED
             && count * 2 > failed
+            && !(many_connect && class == FailureClass::Connect)
         {
-            let advice = advice(class).map_or_else(String::new, |advice| format!(" {advice}"));
+            let advice = match class {
+                FailureClass::Connect => Some(self.lost.likely_cause()),
+                _ => advice(class),
+            };
+            let advice = advice.map_or_else(String::new, |advice| format!(" {advice}"));
             notes.push(format!(
                 "{} of failures are {class}: {}.{advice}",
                 percent(count, failed),
@@ -129,6 +185,9 @@ fn flaws(oddities: Oddities) -> impl Iterator<Item = String> {
 /// Failed rows below which one class being most of them says nothing.
 const MIN_FAILED: u64 = 20;
 
+/// One row in so many without a connection is more than the web's dead hosts make.
+const MANY_CONNECT: u64 = 20;
+
 /// What to do when most failures are of `class`.
 fn advice(class: FailureClass) -> Option<&'static str> {
     match class {
@@ -136,7 +195,7 @@ fn advice(class: FailureClass) -> Option<&'static str> {
         FailureClass::Dns => {
             Some("If these hosts exist, the name server may be overloaded: retry later or use another.")
         }
-        FailureClass::Connect | FailureClass::Timeout | FailureClass::TooSlow => {
+        FailureClass::Timeout | FailureClass::TooSlow => {
             Some("The line may be full: try a smaller --thread-count or a longer --timeout.")
         }
         FailureClass::Http429 => Some("Retry later, with fewer requests at a time."),
@@ -224,6 +283,34 @@ retry later or use another.
             "rows       3    100%\n  success  3    100%\n  failed   0      0%\n\
              1 shard, 1.1 GB received, 210 MB of images kept, 1m 30s from first to last"
         );
+    }
+
+    #[test]
+    fn f25_many_failed_connections_name_the_likely_cause_and_what_to_do() {
+        let noted = |text: &str| {
+            let mut stats =
+                stats(3_000, 2_400, &[(FailureClass::Connect, 480), (FailureClass::Http4xx, 120)]);
+            stats.status_dict.add(text, 400);
+            stats.status_dict.add("<urlopen error [Errno 111] Connection refused>", 80);
+            let mut account = Account::default();
+            account.add(&stats);
+            let notes = account.notes();
+            assert!(notes[0].starts_with("16.0% of rows failed to connect. "), "{notes:?}");
+            assert_eq!(
+                notes.iter().filter(|note| note.contains("connect")).count(),
+                1,
+                "said once: {notes:?}"
+            );
+            notes[0].clone()
+        };
+        assert!(noted(message::CONNECTION_CLOSED).contains("Most were cut off: too many connections"));
+        assert!(noted("[Errno 104] Connection reset by peer").contains("Lower --thread-count"));
+        assert!(noted("<urlopen error [Errno 101] Network is unreachable>").contains("ipv6 = false"));
+        assert!(noted("<urlopen error [Errno 111] Connection refused> ").contains("nothing listens there"));
+
+        let mut few = Account::default();
+        few.add(&stats(3_000, 2_900, &[(FailureClass::Connect, 40), (FailureClass::Http4xx, 60)]));
+        assert!(!few.to_string().contains("failed to connect"), "{few}");
     }
 
     #[test]

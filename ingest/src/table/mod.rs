@@ -399,6 +399,12 @@ impl Inner {
     }
 
     fn records(&self, path: &Path, consumed: &Arc<AtomicU64>) -> Result<Option<Records>, TableError> {
-        Records::open(&TextSource::file(&path.into()), self.format, &self.dialect, &self.plan, consumed.clone())
+        Records::open(
+            &TextSource::file(&path.into()),
+            self.format,
+            &self.dialect,
+            &self.plan,
+            consumed.clone(),
+        )
     }
 }

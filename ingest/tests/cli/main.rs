@@ -11,6 +11,7 @@
 mod bad_input;
 mod bucket;
 mod disk;
+mod files;
 mod harness;
 mod identity;
 mod img2dataset;

@@ -58,8 +58,8 @@ impl Sink for Part {
 }
 
 impl Fetcher {
-    pub fn new() -> Self {
-        Self(Client::new(FIRST_PAUSE))
+    pub fn new(patience: Duration) -> Self {
+        Self(Client::new(FIRST_PAUSE, patience))
     }
 
     /// Fetches `url` to `path`, which is there whole or not at all.

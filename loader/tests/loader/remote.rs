@@ -2,12 +2,14 @@
 
 use std::collections::HashMap;
 use std::fs;
+use std::io;
 use std::io::{BufRead, BufReader, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
+use pairmill_loader::http::{Client, Sink};
 use pairmill_loader::{Counts, Dataset, DatasetConfig, LoaderConfig, LoaderError, RemoteConfig, SourceSpec};
 
 use crate::shards::{Folder, config, ids, run};
@@ -179,7 +181,9 @@ fn what_cannot_be_fetched_names_url_and_status_and_leaves_nothing() {
         other => panic!("{other}"),
     }
     server.fail("00000.tar", &[Fault::Status(502); 9]);
-    let message = open(&server, "00000.tar", &by_url(&cache)).unwrap_err().to_string();
+    let mut impatient = by_url(&cache);
+    impatient.remote.retry_s = 0;
+    let message = open(&server, "00000.tar", &impatient).unwrap_err().to_string();
     assert!(message.ends_with("00000.tar: the server says 502 Bad Gateway, 5 times in a row"), "{message}");
     fs::write(folder.path().join("sizes.json"), "[]").unwrap();
     let message = open(&server, "00000.tar", &by_url(&cache)).unwrap_err().to_string();
@@ -187,6 +191,38 @@ fn what_cannot_be_fetched_names_url_and_status_and_leaves_nothing() {
     assert_eq!(cached(&cache), ["sizes.json"]);
     let message = open(&server, "s3.zip", &by_url(&cache)).unwrap_err().to_string();
     assert!(message.contains("must name one .tar"), "{message}");
+}
+
+/// A file of this test's own.
+struct Plain(fs::File);
+
+impl Sink for Plain {
+    fn file(&self) -> &fs::File {
+        &self.0
+    }
+
+    fn version(&self) -> Option<String> {
+        None
+    }
+
+    fn keep_version(&mut self, _version: Option<String>) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn hear(&mut self, _at: u64, _promised: Option<u64>) -> Result<(), String> {
+        Ok(())
+    }
+}
+
+#[test]
+fn f09_a_server_that_is_away_for_a_while_is_waited_for_by_time_not_by_count() {
+    let folder = Folder::with_tars(&[2]);
+    let server = Server::new(folder.path());
+    server.fail("00000.tar", &[Fault::Status(503); 8]);
+    let mut part = Plain(tempfile::tempfile().unwrap());
+    let client = Client::new(Duration::from_millis(1), Duration::from_secs(60));
+    client.fetch(&server.url("00000.tar"), &mut part).unwrap();
+    assert_eq!(server.shards_asked().len(), 9);
 }
 
 #[test]

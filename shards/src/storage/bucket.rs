@@ -1,6 +1,7 @@
 //! What can be done at a URL. Every call blocks until it is done; behind it a small runtime of the process's own drives
 //! the connections, so it must not be called from async code.
 
+use std::collections::HashSet;
 use std::fs::File;
 use std::io::{self, Seek, SeekFrom, Write};
 use std::ops::Range;
@@ -20,13 +21,14 @@ use tokio::sync::Semaphore;
 use super::StorageConfig;
 use super::connect::connect;
 use super::error::StorageError;
+use super::patience::Patience;
 use super::url::{BucketUrl, Scheme};
 use crate::atomic::{AtomicFile, FileAction, FileError};
 use crate::table::{FOOTER_END_BYTES, TableError, check_version_in, footer_bytes};
 
 /// Threads that drive connections.
 const RUNTIME_THREADS: usize = 2;
-/// Transfers of one object from its beginning, where what came cannot be gone on from.
+/// Transfers of one object from its beginning, at least, where what came cannot be gone on from.
 const FETCHES: usize = 3;
 /// Small objects fetched at a time.
 const SIDE_BY_SIDE: usize = 16;
@@ -86,8 +88,10 @@ impl Bucket {
             return Err(StorageError::Web { url: self.url.to_string(), advice });
         }
         let prefix = self.path_of("")?;
-        let listed = block_on(&self.url, self.store.list_with_delimiter(Some(&prefix)))?;
-        let listed = listed.map_err(|error| StorageError::of(&self.url, &error))?;
+        let listed = self.patiently(|| {
+            let listed = block_on(&self.url, self.store.list_with_delimiter(Some(&prefix)))?;
+            listed.map_err(|error| StorageError::of(&self.url, &error))
+        })?;
         let mut objects: Vec<_> = listed.objects.into_iter().map(Object::of).collect();
         objects.sort_by(|a, b| a.name.cmp(&b.name));
         Ok(objects)
@@ -99,10 +103,10 @@ impl Bucket {
     /// When the store refuses.
     pub fn head(&self, name: &str) -> Result<Option<Object>, StorageError> {
         let path = self.path_of(name)?;
-        match block_on(&self.url, self.store.head(&path))? {
+        self.patiently(|| match block_on(&self.url, self.store.head(&path))? {
             Ok(meta) => Ok(Some(Object::of(meta))),
             Err(error) => self.missing_is_none(name, &error),
-        }
+        })
     }
 
     /// A small object; `None` when it is not there.
@@ -115,16 +119,16 @@ impl Bucket {
 
     pub(super) fn get_version(&self, name: &str) -> Result<Option<(Bytes, Version)>, StorageError> {
         let path = self.path_of(name)?;
-        let get = async {
+        let get = || async {
             let result = self.store.get(&path).await?;
             let meta = &result.meta;
             let version = UpdateVersion { e_tag: meta.e_tag.clone(), version: meta.version.clone() };
             Ok((result.bytes().await?, Version(version)))
         };
-        match block_on(&self.url, get)? {
+        self.patiently(|| match block_on(&self.url, get())? {
             Ok(found) => Ok(Some(found)),
             Err(error) => self.missing_is_none(name, &error),
-        }
+        })
     }
 
     /// Bytes `range` of an object.
@@ -133,8 +137,10 @@ impl Bucket {
     /// When the object is not there or ends before, or the store refuses.
     pub fn get_range(&self, name: &str, range: Range<u64>) -> Result<Bytes, StorageError> {
         let path = self.path_of(name)?;
-        let bytes = block_on(&self.url, self.store.get_range(&path, range))?;
-        bytes.map_err(|error| self.refused(name, &error))
+        self.patiently(|| {
+            let bytes = block_on(&self.url, self.store.get_range(&path, range.clone()))?;
+            bytes.map_err(|error| self.refused(name, &error))
+        })
     }
 
     /// Holds the table of this name, if there is one, against the versions of the format that this program knows; only
@@ -177,13 +183,23 @@ impl Bucket {
         name: &str,
         out: &mut (impl Write + Seek + Truncate),
     ) -> Result<Object, StorageError> {
-        let mut attempt = 0;
+        let mut patience = Patience::new(&self.config).with_least_attempts(FETCHES);
         loop {
-            attempt += 1;
             let failed = |e: io::Error| self.not_written(name, e);
             out.truncate().map_err(failed)?;
             match self.transfer(name, out) {
-                Err(StorageError::Unreachable { .. } | StorageError::Broken { .. }) if attempt < FETCHES => {}
+                Err(error) if patience.bears(&error) => {}
+                done => return done,
+            }
+        }
+    }
+
+    /// Tries `work` again for as long as the store is away.
+    fn patiently<T>(&self, mut work: impl FnMut() -> Result<T, StorageError>) -> Result<T, StorageError> {
+        let mut patience = Patience::new(&self.config);
+        loop {
+            match work() {
+                Err(error) if patience.bears(&error) => {}
                 done => return done,
             }
         }
@@ -225,14 +241,24 @@ impl Bucket {
                 Ok::<_, StorageError>((name, bytes))
             }
         };
-        block_on(&self.url, async {
-            let mut fetched = stream::iter(names.iter().map(get)).buffer_unordered(SIDE_BY_SIDE);
-            while let Some((name, bytes)) = fetched.try_next().await? {
-                let path = folder.join(&name);
-                std::fs::write(&path, &bytes).map_err(|e| FileError::new(path, FileAction::Write, e))?;
+        let mut patience = Patience::new(&self.config);
+        let mut missing: HashSet<&String> = names.iter().collect();
+        loop {
+            let done = block_on(&self.url, async {
+                let left: Vec<_> = names.iter().filter(|name| missing.contains(name)).collect();
+                let mut fetched = stream::iter(left.into_iter().map(get)).buffer_unordered(SIDE_BY_SIDE);
+                while let Some((name, bytes)) = fetched.try_next().await? {
+                    let path = folder.join(&name);
+                    std::fs::write(&path, &bytes).map_err(|e| FileError::new(path, FileAction::Write, e))?;
+                    missing.remove(&name);
+                }
+                Ok(())
+            })?;
+            match done {
+                Err(error) if patience.bears(&error) => {}
+                done => return done,
             }
-            Ok(())
-        })?
+        }
     }
 
     /// Stores a small object, whole at once, over whatever has its name.
@@ -242,8 +268,11 @@ impl Bucket {
     pub fn put(&self, name: &str, bytes: impl Into<Bytes>) -> Result<(), StorageError> {
         self.check_writable()?;
         let path = self.path_of(name)?;
-        let put = block_on(&self.url, self.store.put(&path, PutPayload::from(bytes.into())))?;
-        put.map(drop).map_err(|error| self.refused(name, &error))
+        let payload = PutPayload::from(bytes.into());
+        self.patiently(|| {
+            let put = block_on(&self.url, self.store.put(&path, payload.clone()))?;
+            put.map(drop).map_err(|error| self.refused(name, &error))
+        })
     }
 
     /// Stores an object only if `over` is what is there now (`None`: nothing); `None` when something else is.
@@ -289,17 +318,19 @@ impl Bucket {
     pub fn delete(&self, names: &[String]) -> Result<(), StorageError> {
         self.check_writable()?;
         let paths = names.iter().map(|name| self.path_of(name)).collect::<Result<Vec<_>, _>>()?;
-        let paths = stream::iter(paths.into_iter().map(Ok)).boxed();
-        block_on(&self.url, async {
-            let mut deleted = self.store.delete_stream(paths);
-            while let Some(result) = deleted.next().await {
-                match result {
-                    Ok(_) | Err(StoreError::NotFound { .. }) => {}
-                    Err(error) => return Err(StorageError::of(&self.url, &error)),
+        self.patiently(|| {
+            let paths = stream::iter(paths.clone().into_iter().map(Ok)).boxed();
+            block_on(&self.url, async {
+                let mut deleted = self.store.delete_stream(paths);
+                while let Some(result) = deleted.next().await {
+                    match result {
+                        Ok(_) | Err(StoreError::NotFound { .. }) => {}
+                        Err(error) => return Err(StorageError::of(&self.url, &error)),
+                    }
                 }
-            }
-            Ok(())
-        })?
+                Ok(())
+            })?
+        })
     }
 
     /// The URL of an object under the prefix, for people.
@@ -389,8 +420,12 @@ pub(super) fn block_on<T>(url: &BucketUrl, work: impl Future<Output = T>) -> Res
     let runtime = match RUNTIME.get() {
         Some(runtime) => runtime,
         None => {
-            let mut builder = tokio::runtime::Builder::new_multi_thread();
-            let built = builder.worker_threads(RUNTIME_THREADS).thread_name("storage").enable_all().build();
+            // Where the system gives no thread, tokio panics.
+            let built = std::panic::catch_unwind(|| {
+                let mut builder = tokio::runtime::Builder::new_multi_thread();
+                builder.worker_threads(RUNTIME_THREADS).thread_name("storage").enable_all().build()
+            });
+            let built = built.unwrap_or_else(|_| Err(io::Error::other("the system gives no more threads")));
             let built = built.map_err(|error| StorageError::Other {
                 url: url.to_string(),
                 detail: format!("cannot start the threads that connect to it: {error}"),

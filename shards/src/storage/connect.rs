@@ -4,10 +4,11 @@
 //! name further certificate authorities. Other servers than the stores' own are named by `AWS_ENDPOINT_URL`,
 //! `GOOGLE_BASE_URL` and `AZURE_STORAGE_ENDPOINT`, Azurite by `AZURE_STORAGE_USE_EMULATOR` and `AZURITE_BLOB_STORAGE_URL`.
 
+use std::io;
 use std::net::{TcpStream, ToSocketAddrs};
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use object_store::aws::{AmazonS3Builder, AmazonS3ConfigKey as S3Key};
 use object_store::azure::{AzureConfigKey as AzureKey, MicrosoftAzureBuilder};
@@ -21,12 +22,16 @@ use rustls::{ClientConfig, RootCertStore};
 
 use super::StorageConfig;
 use super::error::{StorageError, credentials_advice};
+use super::patience::{FIRST_PAUSE, LONGEST_PAUSE};
 use super::url::{BucketUrl, Scheme};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-/// First pause before a request is tried again; it doubles, with a random share, up to the longest.
-const FIRST_PAUSE: Duration = Duration::from_millis(100);
-const LONGEST_PAUSE: Duration = Duration::from_secs(15);
+/// How long a store may be away before anything is asked of it.
+const FIRST_CONTACT: Duration = Duration::from_secs(20);
+/// A pause before a request is tried again is drawn between the first one and this many times the one before. With a
+/// factor of 2, pauses do not grow (the logarithm of the drawn share is below 0 on average), and ten retries are spent
+/// in two seconds.
+const PAUSE_FACTOR: f64 = 4.0;
 /// How long a machine of Amazon's may take to say that it is one.
 const METADATA_TIMEOUT: Duration = Duration::from_secs(1);
 /// Where such a machine has its credentials from.
@@ -34,17 +39,20 @@ const METADATA_ADDRESS: &str = "169.254.169.254:80";
 
 pub(super) fn connect(url: &BucketUrl, config: &StorageConfig) -> Result<Arc<dyn ObjectStore>, StorageError> {
     let retry = RetryConfig {
-        backoff: BackoffConfig { init_backoff: FIRST_PAUSE, max_backoff: LONGEST_PAUSE, base: 2.0 },
-        max_retries: config.retries,
+        backoff: BackoffConfig { init_backoff: FIRST_PAUSE, max_backoff: LONGEST_PAUSE, base: PAUSE_FACTOR },
+        // An outage is a matter of time, however many requests are refused in it.
+        max_retries: config.retries.unwrap_or(usize::MAX),
         retry_timeout: Duration::from_secs(config.retry_s),
     };
+    let longest = FIRST_CONTACT.min(retry.retry_timeout);
     let connector = Connector { stall: Duration::from_secs(config.stall_s), tls: Arc::new(tls(url)?) };
     // Only the host and container; what lies within is said with each request.
     let root = url.root().to_owned();
     let built = match url.scheme() {
         Scheme::S3 => {
             let builder = AmazonS3Builder::from_env();
-            check_s3(url, &builder)?;
+            let endpoint = check_s3(url, &builder)?;
+            check_listening(url, endpoint.as_deref(), longest)?;
             let bucket = root.split_once("://").map_or("", |(_, bucket)| bucket);
             let builder = builder.with_bucket_name(bucket).with_retry(retry).with_http_connector(connector);
             builder.build().map(|store| Arc::new(store) as Arc<dyn ObjectStore>)
@@ -76,11 +84,11 @@ fn settings(url: &BucketUrl, problem: String) -> StorageError {
 }
 
 /// Finds at once what the client would only find out after many attempts.
-fn check_s3(url: &BucketUrl, builder: &AmazonS3Builder) -> Result<(), StorageError> {
+fn check_s3(url: &BucketUrl, builder: &AmazonS3Builder) -> Result<Option<String>, StorageError> {
     let set = |key: S3Key| builder.get_config_value(&key);
     let endpoint = set(S3Key::S3Endpoint).or_else(|| set(S3Key::Endpoint));
     let allows_http = set(S3Key::Client(ClientConfigKey::AllowHttp));
-    check_encrypted(url, endpoint, allows_http, "AWS_ALLOW_HTTP")?;
+    check_encrypted(url, endpoint.clone(), allows_http, "AWS_ALLOW_HTTP")?;
     let signs = !is_on(set(S3Key::SkipSignature));
     let has_source = [
         S3Key::AccessKeyId,
@@ -95,7 +103,43 @@ fn check_s3(url: &BucketUrl, builder: &AmazonS3Builder) -> Result<(), StorageErr
         let advice = credentials_advice(Scheme::S3);
         return Err(StorageError::NoCredentials { url: url.to_string(), advice });
     }
-    Ok(())
+    Ok(endpoint)
+}
+
+/// Whether anything listens at an endpoint that the environment names. A mistyped one would otherwise be waited for as
+/// long as a store that is away. Behind a proxy, nobody can tell.
+fn check_listening(url: &BucketUrl, endpoint: Option<&str>, longest: Duration) -> Result<(), StorageError> {
+    let proxies = ["HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"];
+    let has_proxy = proxies.iter().any(|name| std::env::var_os(name).is_some_and(|value| !value.is_empty()));
+    let Some((scheme, rest)) = endpoint.filter(|_| !has_proxy).and_then(|named| named.split_once("://"))
+    else {
+        return Ok(());
+    };
+    let host = rest.split(['/', '?']).next().unwrap_or_default();
+    let host = host.rsplit_once('@').map_or(host, |(_, host)| host);
+    let has_port = host.rsplit_once(':').is_some_and(|(_, port)| port.parse::<u16>().is_ok());
+    let address = match scheme {
+        _ if has_port => host.to_owned(),
+        "http" => format!("{host}:80"),
+        _ => format!("{host}:443"),
+    };
+    let until = Instant::now() + longest;
+    loop {
+        let found = address.to_socket_addrs().and_then(|mut addresses| {
+            let nowhere = || io::Error::new(io::ErrorKind::NotFound, "the name has no address");
+            let first = addresses.next().ok_or_else(nowhere)?;
+            let listening = |address| TcpStream::connect_timeout(&address, CONNECT_TIMEOUT);
+            listening(first).or_else(|error| addresses.find_map(|a| listening(a).ok()).ok_or(error))
+        });
+        match found {
+            Ok(_) => return Ok(()),
+            Err(error) if Instant::now() >= until => {
+                let detail = format!("{address}: {error}");
+                return Err(StorageError::Unreachable { url: url.to_string(), detail });
+            }
+            Err(_) => std::thread::sleep(Duration::from_millis(500)),
+        }
+    }
 }
 
 /// Says which variable to set where the client has only words of its own.

@@ -81,7 +81,7 @@ pub enum StorageError {
     },
     /// 5xx, 429 or `SlowDown` until the patience was spent.
     #[error(
-        "{url}: the store is failing or throttles ({detail}); give the same command again later, or raise [storage] retries and retry_s"
+        "{url}: the store is failing or throttles ({detail}); give the same command again later, or raise [storage] retry_s"
     )]
     Busy {
         /// The URL.

@@ -127,7 +127,7 @@ impl Lease {
         let mut over = None;
         for round in 1..=ROUNDS {
             match bucket.put_if(name, owner.to_json(), over.as_ref()) {
-                Ok(PutIf::Stored(version)) => return Ok(Some(Self::start(bucket, name, owner, version))),
+                Ok(PutIf::Stored(version)) => return Self::start(bucket, name, owner, version).map(Some),
                 Ok(PutIf::NotSupported) => return Ok(None),
                 Ok(PutIf::Changed) => {}
                 // The client does not repeat what must not be done twice; looking tells whether it was done.
@@ -136,7 +136,7 @@ impl Lease {
             }
             over = match look(bucket, name, &owner.token)? {
                 // The answer to our own put was lost.
-                Found::Ours(version) => return Ok(Some(Self::start(bucket, name, owner, version))),
+                Found::Ours(version) => return Self::start(bucket, name, owner, version).map(Some),
                 Found::Nothing => None,
                 Found::Theirs(theirs, version) if theirs.desk.is_some() && theirs.desk == owner.desk => {
                     Some(version)
@@ -158,14 +158,21 @@ impl Lease {
         Err(StorageError::Other { url: bucket.url_of(name), detail })
     }
 
-    fn start(bucket: &Bucket, name: &str, owner: Owner, version: Version) -> Self {
+    fn start(bucket: &Bucket, name: &str, owner: Owner, version: Version) -> Result<Self, StorageError> {
         let state = Mutex::new(State { owner, version, is_over: false, lost_to: None });
         let shared =
             Arc::new(Shared { bucket: bucket.clone(), name: name.to_owned(), state, wake: Condvar::new() });
-        let beating = shared.clone();
+        let lease = Self { shared: shared.clone(), is_kept: AtomicBool::new(false) };
         // Nobody waits for it: a put that is under way fails once the lease is gone.
-        std::thread::spawn(move || beating.beat());
-        Self { shared, is_kept: AtomicBool::new(false) }
+        let beat = std::thread::Builder::new().name("lease".to_owned()).spawn(move || shared.beat());
+        match beat {
+            Ok(_) => Ok(lease),
+            Err(error) => {
+                let detail =
+                    format!("no thread can be started that keeps it ({error}); raise the limit (ulimit -u)");
+                Err(StorageError::Other { url: bucket.url_of(name), detail })
+            }
+        }
     }
 
     /// Whether it is still ours, as far as the last sign of life has shown.

@@ -8,6 +8,7 @@
 //! bucket   list, head, get, fetch to a file, put, delete; blocks, whoever calls it
 //! upload   a file as one object, by parts, in bounded memory: completion is the commit
 //! lease    who may write under a prefix
+//! patience how long what the client leaves is tried again
 //! error    what a store's refusal means, and what to do
 //! ```
 //!
@@ -17,6 +18,7 @@ mod bucket;
 mod connect;
 mod error;
 mod lease;
+mod patience;
 mod upload;
 mod url;
 
@@ -36,9 +38,11 @@ pub const MAX_PARTS: u64 = 10_000;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct StorageConfig {
-    /// Further attempts at one request after 5xx, 429, a time-out or a broken connection.
-    pub retries: usize,
-    /// Seconds after which one request is not tried again.
+    /// Further attempts at one request after 5xx, 429, a time-out or a broken connection; without a number, as many as
+    /// `retry_s` has room for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub retries: Option<usize>,
+    /// Seconds for which a request is tried again: a store that is gone for less than that ends no run.
     pub retry_s: u64,
     /// Seconds without a byte after which an attempt has failed.
     pub stall_s: u64,
@@ -52,7 +56,7 @@ pub struct StorageConfig {
 
 impl Default for StorageConfig {
     fn default() -> Self {
-        Self { retries: 10, retry_s: 180, stall_s: 60, part_bytes: 8 << 20, parts: 4, lease_s: 15 }
+        Self { retries: None, retry_s: 180, stall_s: 60, part_bytes: 8 << 20, parts: 4, lease_s: 15 }
     }
 }
 
@@ -74,7 +78,7 @@ impl StorageConfig {
             return Some((setting, value.to_string(), "must be at least 1"));
         }
         let bounded = [
-            ("storage.retries", self.retries as u64, 1_000, "must be at most 1000"),
+            ("storage.retries", self.retries.unwrap_or_default() as u64, 1_000, "must be at most 1000"),
             ("storage.retry_s", self.retry_s, 604_800, "must be at most 604800 (a week)"),
             ("storage.stall_s", self.stall_s, 86_400, "must be at most 86400 (a day)"),
             ("storage.parts", self.parts as u64, 1_024, "must be at most 1024"),

@@ -14,6 +14,7 @@ use tokio::task::JoinSet;
 use super::MAX_PARTS;
 use super::bucket::{Bucket, block_on};
 use super::error::StorageError;
+use super::patience::Patience;
 use crate::atomic::{FileAction, FileError};
 
 /// Whole uploads tried. A second one is needed where the answer to the completion is lost: asked again, the store knows
@@ -48,9 +49,11 @@ impl Bucket {
             self.put(name, bytes)?;
             return Ok(size);
         }
+        let mut patience = Patience::new(&self.config);
         for attempt in 1.. {
             match block_on(self.url(), self.by_parts(from, size, name))? {
                 Err(Failed { error, may_be_there: true }) if attempt < UPLOADS && !is_outage(&error) => {}
+                Err(Failed { error, .. }) if patience.bears(&error) => {}
                 done => return done.map(|()| size).map_err(|failed| failed.error),
             }
         }

@@ -53,6 +53,9 @@ pub enum Fetched {
     Bytes(u64),
 }
 
+/// First pauses that a server may bring nothing for: three minutes of one second.
+const PATIENT_PAUSES: u32 = 180;
+
 /// Fetches files.
 #[derive(Debug)]
 pub struct Fetcher(Client);
@@ -64,9 +67,10 @@ impl Default for Fetcher {
 }
 
 impl Fetcher {
-    /// `pause` is the wait before a second attempt; it doubles with each.
+    /// `pause` is the wait before a second attempt; it doubles with each. A server that brings nothing for a few
+    /// hundred of them is given up.
     pub fn with_pause(pause: Duration) -> Self {
-        Self(Client::new(pause))
+        Self(Client::new(pause, PATIENT_PAUSES * pause))
     }
 
     /// Fetches `file` into the folder `out`; `progress` hears of bytes there and bytes in all.

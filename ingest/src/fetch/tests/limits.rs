@@ -6,8 +6,6 @@ use std::time::Duration;
 
 use super::server::{Server, drip, hang, ok, reply};
 use super::*;
-use crate::fetch::attempt::{HostFacts, Outcome};
-use crate::fetch::job::Job;
 
 const HEAD: &[u8] = b"HTTP/1.1 200 OK\r\n\r\n";
 
@@ -99,47 +97,6 @@ fn a_body_of_exactly_the_cap_is_taken() {
         assert_eq!(fetched.result.is_ok(), taken, "{cap}");
     }
 }
-
-#[test]
-fn large_bodies_wait_for_a_permit_at_no_cost_to_them() {
-    let server = Server::start(|_, stream| ok(stream, &vec![7; 3 << 20]));
-    let url = server.url("/");
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
-    runtime.block_on(async move {
-        let small_budget =
-            FetchConfig { timeout_ms: 400, grace_ms: 100, large_body_budget_bytes: 0, ..config() };
-        let fetcher = build_fetcher(&small_budget, Arc::default()).unwrap();
-        assert_eq!(fetcher.large_bodies.available_permits(), 1, "one large body always fits");
-        let held = fetcher.large_bodies.clone().acquire_owned().await.unwrap();
-        let mut job = Job::new(&Request { ticket: 0, url }, false).unwrap();
-        let facts = HostFacts { single_row: false, has_answered: false };
-        {
-            let mut hop = std::pin::pin!(fetcher.run_hop(&mut job, facts));
-            tokio::time::timeout(Duration::from_millis(800), hop.as_mut())
-                .await
-                .expect_err("waits for the permit");
-            drop(held);
-            let Outcome::Body(body, Some(_permit)) = hop.await.outcome else {
-                panic!("no body with a permit")
-            };
-            assert_eq!(body.bytes.len(), 3 << 20);
-        }
-        assert!(job.spent < Duration::from_millis(400), "{:?}", job.spent);
-        assert_eq!(fetcher.large_bodies.available_permits(), 1);
-    });
-}
-
-#[test]
-fn many_large_bodies_pass_a_small_budget() {
-    let server = Server::start(|_, stream| ok(stream, &vec![7; 2 << 20]));
-    let urls: Vec<String> = (0..12).map(|i| server.url(&format!("/{i}"))).collect();
-    let tight = FetchConfig { large_body_budget_bytes: 2 * DEFAULT_CAP, ..config() };
-    assert!(
-        fetch_all(tight, &urls).iter().all(|f| f.result.as_ref().is_ok_and(|b| b.bytes.len() == 2 << 20))
-    );
-}
-
-const DEFAULT_CAP: u64 = config::DEFAULT_MAX_BYTES;
 
 #[test]
 fn a_slow_consumer_is_not_a_slow_server() {

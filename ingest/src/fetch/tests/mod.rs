@@ -3,7 +3,9 @@
 mod answers;
 mod crooked;
 mod dns_stub;
+mod files;
 mod limits;
+mod memory;
 mod names;
 mod politeness;
 mod secrets;

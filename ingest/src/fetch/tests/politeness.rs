@@ -162,6 +162,33 @@ fn a_kept_connection_closed_under_us_costs_no_row() {
     assert!(all.iter().all(|f| f.attempts == 1));
 }
 
+#[test]
+fn f08_kept_connections_that_are_all_dead_cost_no_row() {
+    // Says nothing of closing, and answers one request on each connection: every kept one is dead when it is used.
+    let server = Server::start_with_turns(|_, turn, stream| match turn {
+        0 => ok(stream, b"pixels"),
+        _ => Ok(false),
+    });
+    let all = fetch_all(FetchConfig { per_host: 16, ..config() }, &rows(&server, 400));
+    assert_eq!(count(&all, None), 400);
+    assert!(all.iter().all(|f| f.attempts == 1), "a repeated request is no further attempt");
+    // Not vacuous: connections were kept, and lost.
+    assert!(server.num_asks() > 400, "{}", server.num_asks());
+}
+
+#[test]
+fn f08_a_host_that_closes_new_connections_too_is_reported() {
+    let asked = AtomicUsize::new(0);
+    let server = Server::start(move |_, stream| match asked.fetch_add(1, Ordering::SeqCst) {
+        0 => ok(stream, b"pixels"),
+        _ => Ok(false),
+    });
+    let all = fetch_all(FetchConfig { per_host: 1, ..config() }, &rows(&server, 10));
+    assert_eq!((count(&all, None), count(&all, Some(FailureClass::Connect))), (1, 9));
+    assert!(all.iter().all(|f| f.attempts == 1));
+    assert!(server.num_asks() <= 19, "one more request for each row at most");
+}
+
 /// Answers each path with `statuses` in turn, then 200.
 fn failing_first(statuses: &'static [&'static str], headers: &'static [&'static str]) -> Server {
     let seen: Mutex<HashMap<String, usize>> = Mutex::default();
@@ -251,14 +278,57 @@ fn a_dead_host_ends_its_rows_quickly_and_alone() {
     let alive = Server::start_at("127.0.0.2:0", |_, stream| ok(stream, b"pixels"));
     let breaker = BreakerConfig { failures: 3, open_ms: 100, patience_ms: 250 };
     let urls: Vec<String> = (0..100).map(|i| format!("http://{dead}/{i}")).chain(rows(&alive, 20)).collect();
-    let all = fetch_all(FetchConfig { per_host: 1, breaker, ..config() }, &urls);
-    assert!(all[100..].iter().all(|f| f.result.is_ok()));
-    let (tried, spared): (Vec<_>, Vec<_>) =
-        all[..100].iter().partition(|f| class(f) == Some(FailureClass::Connect));
-    assert!((3..=10).contains(&tried.len()), "{} rows were tried", tried.len());
-    for row in spared {
-        assert_eq!((class(row), row.attempts), (Some(FailureClass::HostDown), 0));
-        assert_eq!(message(row), "host is failing, not tried");
+    let counters = Arc::default();
+    let all = fetch_counted(FetchConfig { per_host: 1, breaker, ..config() }, &urls, &counters);
+    assert!(all.iter().all(|f| f.result.is_ok() == (f.ticket >= 100)));
+    let tried = counters.snapshot().requests - 20;
+    assert!((3..=10).contains(&tried), "{tried} rows were tried");
+}
+
+/// What a dataset tells of each row.
+fn told(all: &[Fetched]) -> std::collections::BTreeSet<(Option<FailureClass>, String, u32)> {
+    all.iter().map(|f| (class(f), message(f).to_owned(), f.attempts)).collect()
+}
+
+#[test]
+fn f12_rows_of_a_dead_host_end_alike_whenever_their_turn_comes() {
+    let dead = closed_address();
+    let urls: Vec<String> = (0..60).map(|i| format!("http://{dead}/{i}")).collect();
+    let refused = "<urlopen error [Errno 111] Connection refused>".to_owned();
+    for retries in [0, 2] {
+        let expected = [(Some(FailureClass::Connect), refused.clone(), retries + 1)].into();
+        // From a breaker that opens at once and has no patience to one that never opens.
+        for (failures, patience_ms) in [(1, 0), (3, 250), (0, 0)] {
+            for per_host in [1, 16] {
+                let breaker = BreakerConfig { failures, open_ms: 100, patience_ms };
+                let all = fetch_all(FetchConfig { per_host, breaker, retries, ..config() }, &urls);
+                assert_eq!(told(&all), expected, "{failures} failures, {per_host} at a time");
+            }
+        }
+    }
+}
+
+#[test]
+fn f12_rows_of_a_host_that_only_sends_away_end_alike() {
+    let server = Server::start(|_, stream| reply(stream, "429 Slow Down", &["Retry-After: 3600"], b""));
+    let breaker = BreakerConfig { failures: 4, ..BreakerConfig::default() };
+    let all = fetch_all(FetchConfig { per_host: 1, retries: 2, breaker, ..config() }, &rows(&server, 50));
+    let message = "HTTP Error 429: Too Many Requests".to_owned();
+    assert_eq!(told(&all), [(Some(FailureClass::Http429), message, 1)].into());
+    assert_eq!(server.num_asks(), 4);
+}
+
+#[test]
+fn f12_a_redirect_to_a_dead_host_ends_alike() {
+    let dead = closed_address();
+    let front = Server::start_at("127.0.0.2:0", move |ask, stream| {
+        reply(stream, "302 Found", &[&format!("Location: http://{dead}{}", ask.path)], b"")
+    });
+    for failures in [2, 0] {
+        let breaker = BreakerConfig { failures, open_ms: 60_000, patience_ms: 0 };
+        let all = fetch_all(FetchConfig { per_host: 1, breaker, ..config() }, &rows(&front, 20));
+        assert_eq!(told(&all).len(), 1, "{:?}", told(&all));
+        assert!(all.iter().all(|f| f.final_url == Some(format!("http://{dead}/{}", f.ticket))));
     }
 }
 

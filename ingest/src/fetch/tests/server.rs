@@ -43,6 +43,20 @@ impl Server {
         address: &str,
         answer: impl Fn(&Ask, &mut TcpStream) -> io::Result<bool> + Send + Sync + 'static,
     ) -> Self {
+        Self::serve(address, move |ask, _, stream| answer(ask, stream))
+    }
+
+    /// `answer` also hears the number of the request on its connection, from 0.
+    pub fn start_with_turns(
+        answer: impl Fn(&Ask, usize, &mut TcpStream) -> io::Result<bool> + Send + Sync + 'static,
+    ) -> Self {
+        Self::serve("127.0.0.1:0", answer)
+    }
+
+    fn serve(
+        address: &str,
+        answer: impl Fn(&Ask, usize, &mut TcpStream) -> io::Result<bool> + Send + Sync + 'static,
+    ) -> Self {
         let listener = TcpListener::bind(address).unwrap();
         let address = listener.local_addr().unwrap();
         let (seen, answer) = (Arc::new(Seen::default()), Arc::new(answer));
@@ -73,13 +87,14 @@ impl Server {
 fn serve(
     mut stream: TcpStream,
     seen: &Seen,
-    answer: &(dyn Fn(&Ask, &mut TcpStream) -> io::Result<bool> + Send + Sync),
+    answer: &(dyn Fn(&Ask, usize, &mut TcpStream) -> io::Result<bool> + Send + Sync),
 ) {
     // The replies are written in pieces on purpose.
     stream.set_nodelay(true).unwrap();
-    while let Some(ask) = read_ask(&stream) {
+    for turn in 0.. {
+        let Some(ask) = read_ask(&stream) else { return };
         seen.asks.lock().unwrap().push(ask.clone());
-        let keep = answer(&ask, &mut stream);
+        let keep = answer(&ask, turn, &mut stream);
         if !keep.is_ok_and(|keep| keep) {
             return;
         }
