@@ -9,14 +9,16 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fs;
 use std::path::Path;
 
+use arrow::array::Array;
+use arrow::datatypes::{DataType, Field};
 use serde::Serialize;
 
 use crate::atomic::FileError;
-use crate::folder::{DatasetFolder, ShardFile, ShardFiles};
+use crate::folder::{DatasetFolder, ShardFile, ShardFiles, beside};
 use crate::outcomes::Outcomes;
 use crate::stats::{ShardStats, StatsError, StatusDict};
 use crate::status::Status;
-use crate::table::{RowColumns, SidecarReader, SidecarRow, TableError, column};
+use crate::table::{RowColumns, SidecarReader, SidecarRow, TableError, column, text_column};
 use crate::tar::{EndMarker, MappedTar, TarError};
 
 /// Hosts and messages listed.
@@ -45,7 +47,7 @@ pub struct Account {
     /// Rows that stats count but no table lists: lost by the tool that wrote the shard (img2dataset drops a row when
     /// it raises). Part of `rows`.
     pub unlisted: u64,
-    /// Samples in shards that have no table (bare tars); not part of `rows`.
+    /// Samples in shards that say nothing of failed rows: bare tars, and Parquet of other tools; not part of `rows`.
     pub samples_without_table: u64,
     /// Bytes on disk by kind of file.
     pub bytes: BTreeMap<&'static str, u64>,
@@ -183,7 +185,13 @@ impl Account {
         // A folder of tars alone has no stats; there every numbered tar counts.
         let bare = folder.done().next().is_none();
         for shard in folder.shards.values() {
-            if shard.is_done()
+            let table = shard.get(ShardFile::Table).filter(|_| bare && shard.get(ShardFile::Tar).is_none());
+            if let Some(table) = table
+                && is_image_shard(table)?
+            {
+                ledger.account.shards += 1;
+                ledger.add_image_shard(table)?;
+            } else if shard.is_done()
                 || (bare && shard.get(ShardFile::Table).is_none() && shard.get(ShardFile::Tar).is_some())
             {
                 ledger.add_shard(shard)?;
@@ -192,8 +200,17 @@ impl Account {
             }
         }
         for tar in &folder.other_tars {
-            ledger.add_tar(tar)?;
+            // The tar of a shard that was counted by its table, compressed since.
+            let has_table = beside(tar, ShardFile::Stats).is_file() && beside(tar, ShardFile::Table).is_file();
+            if !has_table {
+                ledger.add_tar(tar)?;
+            }
             *ledger.account.bytes.entry("tar").or_insert(0) += file_bytes(tar);
+        }
+        for table in &folder.other_tables {
+            if bare && is_image_shard(table)? {
+                ledger.add_image_shard(table)?;
+            }
         }
         Ok(ledger.finish())
     }
@@ -233,6 +250,17 @@ pub fn host_of(url: &str) -> Option<String> {
         None => host.split(':').next().unwrap_or(host),
     };
     (!host.is_empty()).then(|| host.to_ascii_lowercase())
+}
+
+/// Whether a table has a column of images, as far as its types say.
+fn is_image_shard(path: &Path) -> Result<bool, TableError> {
+    let is_binary =
+        |kind: &DataType| matches!(kind, DataType::Binary | DataType::LargeBinary | DataType::BinaryView);
+    let holds_bytes = |field: &Field| match field.data_type() {
+        DataType::Struct(fields) => fields.iter().any(|inner| inner.name() == "bytes" && is_binary(inner.data_type())),
+        kind => is_binary(kind),
+    };
+    Ok(SidecarReader::open_any(path)?.schema().fields().iter().any(|field| holds_bytes(field)))
 }
 
 fn file_bytes(path: &Path) -> u64 {
@@ -369,6 +397,40 @@ impl Ledger {
                 self.caption_chars.add(if caption.trim().is_empty() { 0 } else { caption.chars().count() });
             }
         }
+        Ok(())
+    }
+
+    /// A Parquet shard with images in it and no statistics beside it: another tool's, or a converted bare tar.
+    fn add_image_shard(&mut self, path: &Path) -> Result<(), TableError> {
+        let reader = SidecarReader::open_any(path)?;
+        let caption = column::CAPTIONS.into_iter().find(|name| reader.has_column(name));
+        let mut samples = 0u64;
+        let columns: Vec<&str> = caption.into_iter().chain([column::STATUS]).collect();
+        for batch in reader.batches(Some(&columns))? {
+            let batch = batch?;
+            let statuses = text_column(path, &batch, column::STATUS)?;
+            let captions = caption.map(|name| text_column(path, &batch, name)).transpose().unwrap_or_default().flatten();
+            for row in 0..batch.num_rows() {
+                let is_sample = statuses.as_ref().is_none_or(|statuses| {
+                    statuses.is_valid(row) && statuses.value(row) == Status::Success.as_str()
+                });
+                if !is_sample {
+                    continue;
+                }
+                samples += 1;
+                if let Some(captions) = &captions {
+                    let caption = if captions.is_valid(row) { captions.value(row).trim() } else { "" };
+                    self.account.blank_captions += u64::from(caption.is_empty());
+                    self.caption_chars.add(caption.chars().count());
+                }
+            }
+        }
+        if !reader.has_column(column::STATUS) && caption.is_none() {
+            samples = reader.num_rows();
+        }
+        self.account.samples_without_table += samples;
+        self.samples_per_shard.add(samples);
+        *self.account.bytes.entry("parquet").or_insert(0) += file_bytes(path);
         Ok(())
     }
 

@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use crate::atomic::{FileAction, FileError, name_of_temp};
 use crate::key::{KeyLayout, ShardId};
 use crate::table::{RowColumns, SidecarReader, TableError};
+use crate::tar::{is_tar_name, shard_stem};
 
 /// Subfolder with what Pairmill keeps about a dataset; readers of shards never look inside.
 pub const PAIRMILL_FOLDER: &str = "_pairmill";
@@ -109,8 +110,10 @@ pub struct DatasetFolder {
     pub shards: BTreeMap<ShardId, ShardFiles>,
     /// Files of a shard that is there under another padding (`0001.tar` beside `00001.tar`).
     pub clashes: Vec<PathBuf>,
-    /// Tars that are not named by a number, sorted.
+    /// Tars that are not named by a number, or are compressed; sorted.
     pub other_tars: Vec<PathBuf>,
+    /// Parquet files that are not named by a number, sorted: a table of other tools.
+    pub other_tables: Vec<PathBuf>,
     /// Top-level `.json` files that are no stats, sorted: img2dataset raises on them or takes them for a done shard.
     pub foreign_json: Vec<PathBuf>,
     /// Temporary files and folders of a writer that was stopped, sorted; safe to delete when no run is going on.
@@ -201,8 +204,10 @@ impl DatasetFolder {
             self.stale.push(path);
         } else if is_dir {
             // Any other folder is the user's.
-        } else if name.ends_with(".tar") {
+        } else if is_tar_name(name) {
             self.other_tars.push(path);
+        } else if name.ends_with(ShardFile::Table.suffix()) {
+            self.other_tables.push(path);
         } else if name.ends_with(".json") {
             if name == SIZES_FILE {
                 self.sizes = Some(path.clone());
@@ -256,6 +261,12 @@ impl DatasetFolder {
         }
         Ok(Some(GuessedLayout { shard_digits, index_digits }))
     }
+}
+
+/// The file of this kind that belongs to the shard whose tar or Parquet file is `shard`.
+pub fn beside(shard: &Path, kind: ShardFile) -> PathBuf {
+    let name = shard.file_name().unwrap_or_default().to_string_lossy();
+    shard.with_file_name(kind.name(shard_stem(&name)))
 }
 
 /// The number in the name of a shard's file or folder; `None` for any other name.

@@ -9,6 +9,7 @@ pub mod atomic;
 pub mod cli;
 pub mod draw;
 pub mod folder;
+pub mod foreign;
 pub mod funnel;
 pub mod guard;
 pub mod hostile;

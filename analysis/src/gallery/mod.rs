@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use clap::Args;
 use pairmill_shards::atomic::{FileAction, FileError};
 use pairmill_shards::cli::contact_sheet::{SheetRequest, write_sheet};
+use pairmill_shards::tar::EndMarker;
 
 use crate::captions::CaptionsError;
 use crate::captions::source::{Input, resolve};
@@ -77,13 +78,15 @@ fn write_pages(args: &GalleryArgs) -> Result<String, GalleryError> {
                 seed: args.seed,
                 columns: args.columns,
                 title: &source.name,
+                tar: &EndMarker::Optional.into(),
             };
             let failed = |e: anyhow::Error| GalleryError::Sheet {
                 name: source.name.clone(),
                 reason: format!("{e:#}"),
             };
-            write_sheet(&request).map_err(failed)?;
-            text.push_str(&format!("{}\n", out.display()));
+            let skipped = write_sheet(&request).map_err(failed)?;
+            let skipped = if skipped.is_empty() { String::new() } else { format!("; {skipped}") };
+            text.push_str(&format!("{}{skipped}\n", out.display()));
         }
     }
     Ok(text)

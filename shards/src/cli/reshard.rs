@@ -10,7 +10,7 @@ use pairmill_pixels::{Limits, perceptual_hash};
 
 use super::ShardArgs;
 use super::carry::Carried;
-use super::output::{Output, complain};
+use super::output::{Output, after, complain};
 use crate::funnel::total;
 use crate::key::KeyLayout;
 use crate::rewrite::{
@@ -166,7 +166,7 @@ fn write_shards(
         threads: threads.map_or_else(cores, NonZeroUsize::get),
         shuffle: args.shuffle,
         bucket_bytes: args.memory << 20,
-        end_marker: args.shards.end_marker(),
+        tar: args.shards.tar_options(),
     };
     let shows = !args.quiet && io::stderr().is_terminal();
     let done = rewrite_by(&config, &carried, &mut |progress| {
@@ -179,7 +179,9 @@ fn write_shards(
         let _ = write!(io::stderr(), "\r\x1b[K");
     }
     let done = done.map_err(|error| carried.rename(error.into()))?;
-    let Rewritten { samples_in, samples_out, rules, unseen, shards, shards_found, without_tables } = done;
+    let Rewritten { samples_in, samples_out, rules, mut skipped, unseen, shards, shards_found, without_tables } =
+        done;
+    carried.add_skipped(&mut skipped);
     if let Some(reason) = without_tables {
         complain(&format!("the new shards have no sidecar tables: {reason}"));
     }
@@ -203,10 +205,11 @@ fn write_shards(
         if shards_found > 0 { format!(", {} of them found", grouped(shards_found)) } else { String::new() };
     writeln!(
         out,
-        "{} of {} samples in {} shards{found}",
+        "{} of {} samples in {} shards{found}{}",
         grouped(samples_out),
         grouped(samples_in),
-        grouped(shards)
+        grouped(shards),
+        after(&skipped)
     )?;
     Ok(())
 }

@@ -49,7 +49,8 @@ pub fn stat(args: &StatArgs, out: &mut Output) -> anyhow::Result<()> {
                     _ => copy.stand_in(path)?,
                 }
             }
-            folder.other_tars.iter().try_for_each(|tar| copy.bring(tar))?;
+            let others = folder.other_tars.iter().chain(&folder.other_tables);
+            others.into_iter().try_for_each(|shard| copy.bring(shard))?;
             account_of(&folder, &args.dir).map_err(|error| copy.rename(error))?
         }
     };
@@ -68,7 +69,7 @@ pub fn stat(args: &StatArgs, out: &mut Output) -> anyhow::Result<()> {
 }
 
 fn account_of(folder: &DatasetFolder, shown: &str) -> anyhow::Result<Account> {
-    if folder.is_empty() {
+    if folder.is_empty() && folder.other_tables.is_empty() {
         bail!("{shown}: no shards here; give the output folder of a run, or a folder of tars");
     }
     Ok(Account::of(folder)?)
@@ -139,7 +140,7 @@ fn set_lines(account: &Account) -> Vec<String> {
         row("fetches saved", account.fetches_saved, "rows of an earlier row's URL".to_owned());
     }
     if account.samples_without_table > 0 {
-        row("samples", account.samples_without_table, "in tars without a table".to_owned());
+        row("samples", account.samples_without_table, "in shards that say nothing of failed rows".to_owned());
     }
     if account.blank_captions > 0 {
         row(

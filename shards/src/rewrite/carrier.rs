@@ -10,7 +10,7 @@ use arrow::datatypes::SchemaRef;
 use super::RewriteError;
 use super::rows::sidecar_of;
 use crate::table::SidecarReader;
-use crate::tar::{EndMarker, MappedTar};
+use crate::tar::{MappedTar, TarOptions};
 
 /// Brings inputs and takes outputs. The methods are those of plain folders, for which there is nothing to do.
 pub trait Carrier {
@@ -69,7 +69,7 @@ impl Carrier for InPlace {}
 /// All inputs, for as many passes as are needed.
 pub(super) struct Inputs<'a> {
     pub paths: &'a [std::path::PathBuf],
-    pub end_marker: EndMarker,
+    pub options: &'a TarOptions,
     pub carrier: &'a dyn Carrier,
 }
 
@@ -81,7 +81,7 @@ impl Inputs<'_> {
     ) -> Result<(), RewriteError> {
         for path in self.paths {
             self.carrier.bring(path)?;
-            let tar = MappedTar::open_with(path, self.end_marker)?;
+            let tar = MappedTar::open_with(path, self.options)?;
             visit(&tar)?;
             drop(tar);
             self.carrier.discard(path);

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::{Carrier, Choice, RewriteConfig, RewriteError};
 use crate::atomic::{FileAction, FileError, write_atomic};
 use crate::folder::{DatasetFolder, PAIRMILL_FOLDER};
+use crate::tar::{BadSamples, Unsorted};
 
 /// In `_pairmill`.
 pub const RECORD_FILE: &str = "rewrite.json";
@@ -23,6 +24,11 @@ pub(super) struct Record {
     shuffle: Option<u64>,
     samples_per_shard: u64,
     oom_shard_count: u32,
+    /// How the inputs are read, where that is not the default.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    unsorted: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    bad_samples: Option<String>,
 }
 
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -48,6 +54,8 @@ impl Record {
             shuffle: config.shuffle,
             samples_per_shard: config.layout.samples_per_shard(),
             oom_shard_count: config.layout.oom_shard_count(),
+            unsorted: (config.tar.unsorted != Unsorted::Stop).then(|| config.tar.unsorted.to_string()),
+            bad_samples: (config.tar.bad_samples != BadSamples::Stop).then(|| config.tar.bad_samples.to_string()),
         }
     }
 

@@ -55,6 +55,10 @@ pub mod column {
     pub const URL: &str = "url";
     /// The image in a Parquet image shard of struct form.
     pub const IMAGE: &str = "image";
+    /// Where captions are looked for in tables of any tool; the first that is there counts.
+    pub const CAPTIONS: [&str; 4] = ["txt", CAPTION, "text", "TEXT"];
+    /// Where keys are.
+    pub const KEYS: [&str; 2] = [KEY, "__key__"];
 }
 
 /// Why a table cannot be written or read.
@@ -70,6 +74,14 @@ pub enum TableError {
         path: PathBuf,
         /// What the Parquet reader said.
         reason: String,
+    },
+    /// Another kind of file under the name of a table.
+    #[error("{}: not a Parquet file, but {what}", path.display())]
+    Foreign {
+        /// The file.
+        path: PathBuf,
+        /// What it is, and what to do.
+        what: &'static str,
     },
     /// A column holds something else than it must.
     #[error("{}: column `{column}` is {found}, not {expected}; was the table made by another tool?", path.display())]

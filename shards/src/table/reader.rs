@@ -17,6 +17,7 @@ use parquet::file::reader::{ChunkReader, Length};
 
 use super::{TableError, classify_message, column};
 use crate::atomic::{FileAction, FileError};
+use crate::foreign;
 use crate::guard;
 use crate::status::{FailureClass, Status};
 
@@ -86,6 +87,15 @@ impl Source {
     }
 }
 
+impl Source {
+    /// What it is instead of Parquet, as far as its first bytes say.
+    fn foreign(&self) -> Option<&'static str> {
+        let length = usize::try_from(self.len()).unwrap_or(usize::MAX).min(foreign::HEAD_BYTES);
+        let head = self.get_bytes(0, length).ok()?;
+        foreign::recognise(&head).filter(|_| !head.starts_with(b"PAR1"))
+    }
+}
+
 impl Length for Source {
     fn len(&self) -> u64 {
         match self {
@@ -127,6 +137,15 @@ impl SidecarReader {
     /// When it cannot be opened, is no Parquet, or lacks the columns `key` and `status`.
     pub fn open(path: &Path) -> Result<Self, TableError> {
         let file = File::open(path).map_err(|source| FileError::new(path, FileAction::Read, source))?;
+        Self::from_source(path, Source::File(file))?.checked()
+    }
+
+    /// Opens a Parquet image shard of anyone's, which need not have a sidecar's columns.
+    ///
+    /// # Errors
+    /// When it cannot be opened or is no Parquet.
+    pub fn open_any(path: &Path) -> Result<Self, TableError> {
+        let file = File::open(path).map_err(|source| FileError::new(path, FileAction::Read, source))?;
         Self::from_source(path, Source::File(file))
     }
 
@@ -135,18 +154,25 @@ impl SidecarReader {
     /// # Errors
     /// As [`SidecarReader::open`].
     pub fn from_bytes(path: &Path, bytes: Vec<u8>) -> Result<Self, TableError> {
-        Self::from_source(path, Source::Memory(Bytes::from(bytes)))
+        Self::from_source(path, Source::Memory(Bytes::from(bytes)))?.checked()
     }
 
     fn from_source(path: &Path, source: Source) -> Result<Self, TableError> {
-        let metadata = guarded(path, || ArrowReaderMetadata::load(&source, ArrowReaderOptions::new()))?;
-        let reader = Self { path: path.to_owned(), source, metadata };
-        for name in [column::KEY, column::STATUS] {
-            if !reader.has_column(name) {
-                return Err(TableError::MissingColumn { path: reader.path, column: name });
-            }
+        let metadata = guarded(path, || ArrowReaderMetadata::load(&source, ArrowReaderOptions::new()));
+        match metadata {
+            Ok(metadata) => Ok(Self { path: path.to_owned(), source, metadata }),
+            Err(error) => Err(source.foreign().map_or(error, |what| TableError::Foreign {
+                path: path.to_owned(),
+                what,
+            })),
         }
-        Ok(reader)
+    }
+
+    fn checked(self) -> Result<Self, TableError> {
+        match [column::KEY, column::STATUS].into_iter().find(|name| !self.has_column(name)) {
+            Some(column) => Err(TableError::MissingColumn { path: self.path, column }),
+            None => Ok(self),
+        }
     }
 
     /// The file.

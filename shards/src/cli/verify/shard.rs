@@ -14,7 +14,8 @@ use crate::sample::IMAGE_EXTS;
 use crate::stats::{MAX_STATUS_MESSAGES, ShardStats};
 use crate::status::Status;
 use crate::tar::{
-    BLOCK_BYTES, EndMarker, MAX_WRITTEN_NAME_BYTES, MappedSample, MappedTar, RECORD_BYTES, SampleSpan,
+    BLOCK_BYTES, BadSamples, MAX_WRITTEN_NAME_BYTES, MappedSample, MappedTar, RECORD_BYTES, SampleSpan,
+    TarOptions, Unsorted,
 };
 
 /// Checks a finished shard; returns the samples in its tar.
@@ -115,7 +116,10 @@ fn check_tar(
     findings: &mut Findings,
     keys: &mut KeySet,
 ) -> Option<u64> {
-    let tar = match MappedTar::open_with(path, EndMarker::Required) {
+    // Whatever differs from the format is a finding of its sample, not the end of the look at the tar.
+    let options =
+        TarOptions { unsorted: Unsorted::Split, bad_samples: BadSamples::Keep, ..TarOptions::default() };
+    let tar = match MappedTar::open_with(path, &options) {
         Ok(tar) => tar,
         Err(error) => {
             findings.add(Rule::TarReadable, path, Place::Offset(error.offset), &error.rule);
@@ -271,7 +275,9 @@ fn bare_problems(sample: &MappedSample<'_>, depth: Depth) -> Vec<(Rule, String)>
 }
 
 fn name_problems(span: &SampleSpan<'_>) -> Vec<String> {
-    let mut problems = Vec::new();
+    let mut problems: Vec<String> = span.problem().map(ToString::to_string).into_iter().collect();
+    let links = span.components().filter(|component| component.is_link && span.problem().is_none());
+    problems.extend(links.map(|link| format!("`{}` is a link; webdataset and others pass over it", link.name)));
     if span.key().contains('/') {
         problems.push("the name has a folder".to_owned());
     }
@@ -343,17 +349,25 @@ fn check_indexes(tar_path: &Path, tar: &MappedTar, findings: &mut Findings) {
     if path.is_file() {
         let problem = match dali::read(&path) {
             Err(error) => Some(error.to_string()),
-            Ok(lines) if lines.len() != tar.len() => {
-                Some(format!("lists {} samples, the tar has {}", lines.len(), tar.len()))
+            Ok(lines) if lines.promised() != tar.len() => {
+                Some(format!("lists {} samples, the tar has {}", lines.promised(), tar.len()))
             }
-            Ok(lines) => lines.iter().zip(tar.index().iter()).find_map(|(line, span)| {
-                let same = line.len() == span.components().len()
-                    && line
-                        .iter()
-                        .zip(span.components())
-                        .all(|(l, c)| (l.offset, l.size) == (c.offset, c.size) && l.ext == c.ext);
-                (!same).then(|| format!("line {} is not sample {}", span.number() + 2, span.key()))
-            }),
+            Ok(mut lines) => {
+                let differs = tar.index().iter().zip(lines.by_ref()).find_map(|(span, line)| {
+                    let line = match line {
+                        Ok(line) => line,
+                        Err(error) => return Some(error.to_string()),
+                    };
+                    let same = line.len() == span.components().len()
+                        && line
+                            .iter()
+                            .zip(span.components())
+                            .all(|(l, c)| (l.offset, l.size) == (c.offset, c.size) && l.ext == c.ext);
+                    (!same).then(|| format!("line {} is not sample {}", span.number() + 2, span.key()))
+                });
+                // One line too many or too few is an error that comes last.
+                differs.or_else(|| lines.find_map(|line| line.err().map(|error| error.to_string())))
+            }
         };
         if let Some(problem) = problem {
             findings.add(Rule::DaliIndex, &path, Place::File, problem);
