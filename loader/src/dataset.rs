@@ -117,7 +117,8 @@ impl Dataset {
         let shards: usize = self.sources().iter().map(|source| source.shards.len()).sum();
         let (samples, sources) = (self.num_samples(), self.sources().len());
         let from = if sources == 1 { String::new() } else { format!(" of {sources} sources") };
-        let packed = self.sources().iter().flat_map(|source| &source.shards).filter(|shard| shard.is_packed());
+        let packed =
+            self.sources().iter().flat_map(|source| &source.shards).filter(|shard| shard.is_packed());
         let packed = match packed.count() {
             0 => String::new(),
             count => format!(

@@ -201,7 +201,8 @@ impl Account {
         }
         for tar in &folder.other_tars {
             // The tar of a shard that was counted by its table, compressed since.
-            let has_table = beside(tar, ShardFile::Stats).is_file() && beside(tar, ShardFile::Table).is_file();
+            let has_table =
+                beside(tar, ShardFile::Stats).is_file() && beside(tar, ShardFile::Table).is_file();
             if !has_table {
                 ledger.add_tar(tar)?;
             }
@@ -257,7 +258,9 @@ fn is_image_shard(path: &Path) -> Result<bool, TableError> {
     let is_binary =
         |kind: &DataType| matches!(kind, DataType::Binary | DataType::LargeBinary | DataType::BinaryView);
     let holds_bytes = |field: &Field| match field.data_type() {
-        DataType::Struct(fields) => fields.iter().any(|inner| inner.name() == "bytes" && is_binary(inner.data_type())),
+        DataType::Struct(fields) => {
+            fields.iter().any(|inner| inner.name() == "bytes" && is_binary(inner.data_type()))
+        }
         kind => is_binary(kind),
     };
     Ok(SidecarReader::open_any(path)?.schema().fields().iter().any(|field| holds_bytes(field)))
@@ -409,7 +412,8 @@ impl Ledger {
         for batch in reader.batches(Some(&columns))? {
             let batch = batch?;
             let statuses = text_column(path, &batch, column::STATUS)?;
-            let captions = caption.map(|name| text_column(path, &batch, name)).transpose().unwrap_or_default().flatten();
+            let captions =
+                caption.map(|name| text_column(path, &batch, name)).transpose().unwrap_or_default().flatten();
             for row in 0..batch.num_rows() {
                 let is_sample = statuses.as_ref().is_none_or(|statuses| {
                     statuses.is_valid(row) && statuses.value(row) == Status::Success.as_str()

@@ -24,14 +24,17 @@ pub fn recognise(head: &[u8]) -> Option<&'static str> {
         return Some(what);
     }
     let text = head.strip_prefix(b"\xef\xbb\xbf").unwrap_or(head).trim_ascii_start();
-    let begins = |with: &str| text.get(..with.len()).is_some_and(|head| head.eq_ignore_ascii_case(with.as_bytes()));
+    let begins =
+        |with: &str| text.get(..with.len()).is_some_and(|head| head.eq_ignore_ascii_case(with.as_bytes()));
     if ["<!doctype html", "<html", "<head", "<!-"].into_iter().any(begins) {
         return Some(
             "an HTML page, such as a login or error page saved in place of the file; download it again, with its direct link",
         );
     }
     if ["<?xml", "<error"].into_iter().any(begins) {
-        return Some("an XML document, such as a store's error saved in place of the file; download it again");
+        return Some(
+            "an XML document, such as a store's error saved in place of the file; download it again",
+        );
     }
     None
 }

@@ -160,10 +160,7 @@ fn f10_halves_are_samples_where_that_is_asked_for() {
     let split = TarOptions { unsorted: Unsorted::Split, ..TarOptions::default() };
     assert_eq!(outline(&tar, split).len(), 8);
     let join = TarOptions { unsorted: Unsorted::Join, ..TarOptions::default() };
-    assert_eq!(
-        keys(&outline(&tar, &join)),
-        ["0000:jpg+txt", "0001:jpg+txt", "0002:jpg+txt", "0003:jpg+txt"]
-    );
+    assert_eq!(keys(&outline(&tar, &join)), ["0000:jpg+txt", "0001:jpg+txt", "0002:jpg+txt", "0003:jpg+txt"]);
     // Two whole samples of one key cannot be joined: that would lose one.
     Odd::new().file("a.jpg", b"1").file("b.jpg", b"2").file("a.jpg", b"3").write(&tar);
     let message = MappedTar::open_with(&tar, &join).unwrap_err().to_string();
@@ -192,7 +189,10 @@ fn f10_links_stand_for_what_they_lead_to() {
     let said = text(&["reshard", utf8(&tar), "--out", utf8(&out)]);
     assert_eq!(
         said,
-        format!("3 of 3 samples in 1 shards; skipped 1 member of no sample (for example {}: d/later)\n", utf8(&tar))
+        format!(
+            "3 of 3 samples in 1 shards; skipped 1 member of no sample (for example {}: d/later)\n",
+            utf8(&tar)
+        )
     );
     assert!(samples_of(&out.join("00000.tar")).iter().all(|sample| sample.get("jpg") == Some(&[1; 600])));
     assert_eq!(text(&["cat", utf8(&tar), "--ext", "txt"]), "one\ntwo\nthree\n");
@@ -447,7 +447,11 @@ fn f22_compressed_tars_are_read_like_plain_ones() {
         assert_eq!(text(&["cat", folder, "--ext", "txt"]).lines().count(), 20, "{name}");
         assert!(text(&["head", "-n", "1", folder]).contains("caption 0"), "{name}");
         assert_eq!(run(&["cat", folder, "--key", "0007", "--ext", "jpg"]).stdout, [7; 900], "{name}");
-        assert_eq!(text(&["convert", folder, utf8(&parquet)]), "converted 20 samples in 1 shards\n", "{name}");
+        assert_eq!(
+            text(&["convert", folder, utf8(&parquet)]),
+            "converted 20 samples in 1 shards\n",
+            "{name}"
+        );
         assert!(parquet.join("00000.parquet").is_file(), "{name}");
         let subset = ["subset", folder, "--size", "5", "--prefix", "--out", utf8(&tars)];
         assert_eq!(text(&subset), "5 of 20 samples in 1 shards\n", "{name}");
@@ -455,7 +459,10 @@ fn f22_compressed_tars_are_read_like_plain_ones() {
         let account = text(&["stat", folder]);
         assert!(account.contains("samples") && account.contains("20"), "{name}: {account}");
         let said = run(&["index", folder]);
-        assert!(said.status.success() && String::from_utf8_lossy(&said.stderr).contains("compressed"), "{name}");
+        assert!(
+            said.status.success() && String::from_utf8_lossy(&said.stderr).contains("compressed"),
+            "{name}"
+        );
         assert!(refusal(&["index", "--energon", folder]).contains("reshard"), "{name}");
     }
 }
@@ -477,7 +484,9 @@ fn f22_a_cut_compressed_tar_is_an_error() {
     let mut tar = TarWriter::new(Vec::new());
     tar.append("a", &[("jpg", &noise)]).unwrap();
     let plain = tar.finish().unwrap().0;
-    for (name, bytes) in [("a.tar.gz", gzip(&plain)), ("a.tar.bz2", bzip2(&plain)), ("a.tar.zst", zst(&plain))] {
+    for (name, bytes) in
+        [("a.tar.gz", gzip(&plain)), ("a.tar.bz2", bzip2(&plain)), ("a.tar.zst", zst(&plain))]
+    {
         let path = dir.path().join(name);
         fs::write(&path, &bytes[..bytes.len() / 2]).unwrap();
         for command in [&["cat", utf8(&path)][..], &["cat", utf8(&path), "--key", "a"]] {
@@ -501,7 +510,10 @@ fn f22_a_compression_bomb_is_an_error_before_it_fills_the_disk() {
         out.write_all(&zeros).unwrap();
     }
     out.finish().unwrap();
-    let read = MappedTar::open_with(&path, TarOptions { scratch: Some(dir.path().to_owned()), ..TarOptions::default() });
+    let read = MappedTar::open_with(
+        &path,
+        TarOptions { scratch: Some(dir.path().to_owned()), ..TarOptions::default() },
+    );
     assert_eq!(read.unwrap_err().rule.name(), "oversize");
     assert!(refusal(&["head", utf8(&path)]).contains("more than 200 times its size"));
 }
@@ -575,7 +587,10 @@ fn f22_hugging_faces_tables_are_shards() {
     assert_eq!(lines[1]["key"], "train-00000-of-00002-000001");
     assert_eq!(lines[1]["caption"], "two");
     assert_eq!(lines[1]["metadata"], serde_json::json!({"text": "two", "label": 8}));
-    assert!(lines[0]["members"].get("png").is_some() && lines[1]["members"].get("jpeg").is_some(), "{lines:?}");
+    assert!(
+        lines[0]["members"].get("png").is_some() && lines[1]["members"].get("jpeg").is_some(),
+        "{lines:?}"
+    );
     let key = ["cat", shown, "--key", "train-00001-of-00002-000000", "--ext", "png"];
     assert_eq!(run(&key).stdout, b"\x89PNG\r\n\x1a\n1");
     assert!(text(&["head", shown]).contains("two"));
@@ -671,7 +686,9 @@ fn set_with_failures(folder: &Path, image: &str) {
     use pairmill_shards::key::{KeyLayout, ShardId};
     use pairmill_shards::stats::ShardStats;
     use pairmill_shards::status::{Failure, FailureClass};
-    use pairmill_shards::table::{ImageSize, RowOutcome, SidecarOptions, SidecarSchema, SidecarWriter, sample_json};
+    use pairmill_shards::table::{
+        ImageSize, RowOutcome, SidecarOptions, SidecarSchema, SidecarWriter, sample_json,
+    };
     fs::create_dir(folder).unwrap();
     let fields: Fields =
         vec![Field::new("caption", DataType::Utf8, true), Field::new("url", DataType::Utf8, true)].into();
@@ -705,7 +722,8 @@ fn set_with_failures(folder: &Path, image: &str) {
         let mut tar = TarWriter::new(File::create(file(".tar")).unwrap());
         for (row, outcome) in outcomes.iter().enumerate().filter(|(_, outcome)| outcome.result.is_ok()) {
             let json = sample_json(&rows, row, outcome, &schema);
-            let members: [(&str, &[u8]); 3] = [(image, b"picture"), ("json", json.as_bytes()), ("txt", b"one")];
+            let members: [(&str, &[u8]); 3] =
+                [(image, b"picture"), ("json", json.as_bytes()), ("txt", b"one")];
             tar.append(outcome.key.as_str(), &members).unwrap();
         }
         tar.finish().unwrap();
@@ -734,7 +752,8 @@ fn f27_a_shard_without_successes_converts_and_converts_back() {
     for flags in [&[][..], &["--hf-images"]] {
         for image in ["webp", "jpg"] {
             let dir = tempfile::tempdir().unwrap();
-            let [tars, parquet, back]: [PathBuf; 3] = ["tars", "parquet", "back"].map(|name| dir.path().join(name));
+            let [tars, parquet, back]: [PathBuf; 3] =
+                ["tars", "parquet", "back"].map(|name| dir.path().join(name));
             set_with_failures(&tars, image);
             assert_eq!(text(&["verify", utf8(&tars)]), "2 shards: nothing found\n");
             let args: Vec<&str> =

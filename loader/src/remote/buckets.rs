@@ -34,7 +34,8 @@ impl Buckets {
             let shards = of_kind(paths, kind).into_iter();
             shards.map(|name| prefix.join(&name.to_string_lossy()).to_string()).collect::<Vec<_>>()
         };
-        let shards = Some(urls_of("tar")).filter(|tars| !tars.is_empty()).unwrap_or_else(|| urls_of("parquet"));
+        let shards =
+            Some(urls_of("tar")).filter(|tars| !tars.is_empty()).unwrap_or_else(|| urls_of("parquet"));
         if shards.is_empty() {
             let problem =
                 "holds no .tar and no .parquet; give a prefix, a shard or a pattern that does".to_owned();

@@ -20,6 +20,12 @@ fn stats_path(path: &Path) -> PathBuf {
     beside(path, ShardFile::Stats)
 }
 
+/// What is read of the statistics: the rest takes no memory.
+#[derive(serde::Deserialize)]
+struct Stats {
+    successes: u64,
+}
+
 /// The index of a compressed tar would be that of another tar of the same stem.
 fn may_have_indexes(path: &Path) -> bool {
     path.file_name().and_then(|name| name.to_str()).is_some_and(has_indexes)
@@ -53,10 +59,9 @@ pub(super) fn count(path: &Path) -> Result<Option<(usize, PathBuf)>, LoaderError
     let mut bytes = Vec::new();
     let open = std::fs::File::open(&file).map_err(|source| unreadable(&file, source))?;
     open.take(MAX_STATS_BYTES).read_to_end(&mut bytes).map_err(|source| unreadable(&file, source))?;
-    let stats: serde_json::Value = serde_json::from_slice(&bytes).unwrap_or_default();
-    match stats["successes"].as_u64() {
-        Some(successes) => Ok(Some((successes as usize, file))),
-        None => Err(LoaderError::Beside { path: file, problem: "it has no number `successes`".to_owned() }),
+    match serde_json::from_slice(&bytes) {
+        Ok(Stats { successes }) => Ok(Some((successes as usize, file))),
+        Err(_) => Err(LoaderError::Beside { path: file, problem: "it has no number `successes`".to_owned() }),
     }
 }
 

@@ -83,7 +83,10 @@ fn find(path: &Path, key: &str, options: &TarOptions) -> anyhow::Result<Option<S
     };
     // The keys alone are read first: images are most of a shard. Tables of other tools may have none.
     let there = !table.has_column(column::KEY)
-        || table.batches(Some(&[column::KEY]))?.map(|batch| has_key(batch?)).any(|found| found.unwrap_or(true));
+        || table
+            .batches(Some(&[column::KEY]))?
+            .map(|batch| has_key(batch?))
+            .any(|found| found.unwrap_or(true));
     let mut found = None;
     if there {
         each_sample(path, options, |sample| {

@@ -43,7 +43,8 @@ impl ForeignColumns {
     /// When none of them holds images.
     pub fn of(table: &SidecarReader) -> anyhow::Result<Self> {
         let columns = table.schema().fields();
-        let holds_bytes = |at: &usize| is_binary(columns[*at].data_type()) || is_image_struct(columns[*at].data_type());
+        let holds_bytes =
+            |at: &usize| is_binary(columns[*at].data_type()) || is_image_struct(columns[*at].data_type());
         let first = |names: &[&str], fits: &dyn Fn(&usize) -> bool| {
             let found = |name: &&str| columns.iter().position(|column| column.name() == *name).filter(fits);
             names.iter().find_map(found)
@@ -69,11 +70,15 @@ impl ForeignColumns {
         let json = first(&[METADATA_EXT], &|_| true);
         let label = first(&[LABEL_EXT], &is_number);
         let is_member = |at: usize| Some(at) == json || Some(at) == label || Some(at) == key;
-        let others = (0..columns.len()).filter(|at| *at != image && holds_bytes(at) && !is_member(*at)).collect();
+        let others =
+            (0..columns.len()).filter(|at| *at != image && holds_bytes(at) && !is_member(*at)).collect();
         // A caption called `txt` is a member; any other is a field too, as in shards of ours.
         let fields = (0..columns.len()).filter(|at| {
             let name = columns[*at].name().as_str();
-            !is_member(*at) && !name.starts_with("__") && name != CAPTION_EXT && !has_bytes(columns[*at].data_type())
+            !is_member(*at)
+                && !name.starts_with("__")
+                && name != CAPTION_EXT
+                && !has_bytes(columns[*at].data_type())
         });
         let fields = fields.collect();
         let stem = stem(table.path());
@@ -136,7 +141,8 @@ impl ForeignColumns {
                     // Nothing to add: the text stays as it is.
                     _ if self.fields.is_empty() => return Some(text),
                     Ok(serde_json::Value::Object(fields)) => {
-                        object = fields.iter().map(|(name, value)| (name.clone(), Json::from(value))).collect();
+                        object =
+                            fields.iter().map(|(name, value)| (name.clone(), Json::from(value))).collect();
                     }
                     _ => return Some(text),
                 }
@@ -164,7 +170,9 @@ fn text_of(cell: &ArrayRef, row: usize) -> Option<String> {
 /// Whether a column holds bytes somewhere, which no JSON should.
 fn has_bytes(data_type: &DataType) -> bool {
     match data_type {
-        DataType::List(item) | DataType::LargeList(item) | DataType::FixedSizeList(item, _) => has_bytes(item.data_type()),
+        DataType::List(item) | DataType::LargeList(item) | DataType::FixedSizeList(item, _) => {
+            has_bytes(item.data_type())
+        }
         DataType::Struct(fields) => fields.iter().any(|field| has_bytes(field.data_type())),
         other => is_binary(other) || matches!(other, DataType::FixedSizeBinary(_)),
     }

@@ -179,8 +179,16 @@ fn write_shards(
         let _ = write!(io::stderr(), "\r\x1b[K");
     }
     let done = done.map_err(|error| carried.rename(error.into()))?;
-    let Rewritten { samples_in, samples_out, rules, mut skipped, unseen, shards, shards_found, without_tables } =
-        done;
+    let Rewritten {
+        samples_in,
+        samples_out,
+        rules,
+        mut skipped,
+        unseen,
+        shards,
+        shards_found,
+        without_tables,
+    } = done;
     carried.add_skipped(&mut skipped);
     if let Some(reason) = without_tables {
         complain(&format!("the new shards have no sidecar tables: {reason}"));

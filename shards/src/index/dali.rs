@@ -61,8 +61,13 @@ pub fn write(index: &TarIndex, path: &Path) -> Result<(), IndexError> {
 /// goes.
 pub fn read(path: &Path) -> Result<DaliSamples, IndexError> {
     let file = File::open(path).map_err(|e| FileError::new(path, FileAction::Read, e))?;
-    let mut samples =
-        DaliSamples { path: path.to_owned(), input: BufReader::new(file), promised: 0, given: 0, done: false };
+    let mut samples = DaliSamples {
+        path: path.to_owned(),
+        input: BufReader::new(file),
+        promised: 0,
+        given: 0,
+        done: false,
+    };
     let line = samples.line()?;
     let head =
         line.as_deref().and_then(|line| line.split_once(' ')).filter(|(version, _)| *version == VERSION);
@@ -108,7 +113,8 @@ impl DaliSamples {
     fn sample(&mut self) -> Result<Option<Vec<DaliComponent>>, IndexError> {
         let Some(line) = self.line()? else {
             if self.given < self.promised {
-                let reason = format!("its first line promises {} samples, it has {}", self.promised, self.given);
+                let reason =
+                    format!("its first line promises {} samples, it has {}", self.promised, self.given);
                 return Err(malformed(&self.path, reason));
             }
             return Ok(None);

@@ -1,7 +1,7 @@
 //! What a folder of rewritten shards is made of, so that only the same command goes on in it.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
@@ -55,11 +55,13 @@ impl Record {
             samples_per_shard: config.layout.samples_per_shard(),
             oom_shard_count: config.layout.oom_shard_count(),
             unsorted: (config.tar.unsorted != Unsorted::Stop).then(|| config.tar.unsorted.to_string()),
-            bad_samples: (config.tar.bad_samples != BadSamples::Stop).then(|| config.tar.bad_samples.to_string()),
+            bad_samples: (config.tar.bad_samples != BadSamples::Stop)
+                .then(|| config.tar.bad_samples.to_string()),
         }
     }
 
-    /// Writes the record into an empty folder, or finds the same one there.
+    /// Writes the record into an empty folder, or finds the same one there. That of a run which made no shard, since its
+    /// input was refused, say, is replaced.
     pub(super) fn claim(&self, output: &Path, carrier: &dyn Carrier) -> Result<(), RewriteError> {
         let folder = output.join(PAIRMILL_FOLDER);
         fs::create_dir_all(&folder).map_err(|e| FileError::new(&folder, FileAction::Create, e))?;
@@ -68,13 +70,16 @@ impl Record {
             Ok(bytes) => {
                 let found: Self = serde_json::from_slice(&bytes)
                     .map_err(|e| RewriteError::Record { path: path.clone(), problem: e.to_string() })?;
-                if found != *self {
+                if found == *self {
+                    return Ok(());
+                }
+                if !DatasetFolder::scan(output)?.is_empty() {
                     return Err(RewriteError::Taken {
                         folder: output.to_owned(),
                         what: RewriteError::OTHER_RUN,
                     });
                 }
-                Ok(())
+                self.write(path, carrier)
             }
             Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
                 if !DatasetFolder::scan(output)?.is_empty() {
@@ -83,12 +88,16 @@ impl Record {
                         what: RewriteError::OTHER_SHARDS,
                     });
                 }
-                let text = serde_json::to_string_pretty(self)
-                    .map_err(|e| RewriteError::Record { path: path.clone(), problem: e.to_string() })?;
-                write_atomic(path, text.as_bytes())?;
-                carrier.publish(&format!("{PAIRMILL_FOLDER}/{RECORD_FILE}"))
+                self.write(path, carrier)
             }
             Err(e) => Err(FileError::new(path, FileAction::Read, e).into()),
         }
+    }
+
+    fn write(&self, path: PathBuf, carrier: &dyn Carrier) -> Result<(), RewriteError> {
+        let text = serde_json::to_string_pretty(self)
+            .map_err(|e| RewriteError::Record { path: path.clone(), problem: e.to_string() })?;
+        write_atomic(path, text.as_bytes())?;
+        carrier.publish(&format!("{PAIRMILL_FOLDER}/{RECORD_FILE}"))
     }
 }

@@ -161,10 +161,9 @@ impl SidecarReader {
         let metadata = guarded(path, || ArrowReaderMetadata::load(&source, ArrowReaderOptions::new()));
         match metadata {
             Ok(metadata) => Ok(Self { path: path.to_owned(), source, metadata }),
-            Err(error) => Err(source.foreign().map_or(error, |what| TableError::Foreign {
-                path: path.to_owned(),
-                what,
-            })),
+            Err(error) => Err(source
+                .foreign()
+                .map_or(error, |what| TableError::Foreign { path: path.to_owned(), what })),
         }
     }
 

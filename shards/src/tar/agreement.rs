@@ -27,7 +27,8 @@ pub fn check_readers_agree(bytes: &[u8]) -> Result<Option<usize>, Disagreement> 
         check(bytes, &TarOptions { bad_samples, unsorted: Unsorted::Split, ..TarOptions::default() })?;
     }
     // Joining has no counterpart in a stream; it must only survive.
-    let joined = TarOptions { unsorted: Unsorted::Join, bad_samples: BadSamples::Keep, ..TarOptions::default() };
+    let joined =
+        TarOptions { unsorted: Unsorted::Join, bad_samples: BadSamples::Keep, ..TarOptions::default() };
     let _ = scan(bytes, Path::new("bytes.tar"), &joined);
     check(bytes, &TarOptions::default())
 }

@@ -83,7 +83,11 @@ pub enum TarRule {
         key: String,
     },
     /// An extension comes twice in one sample.
-    #[error("sample `{}` has two members `.{}`; each sample of a tar needs a key of its own", shown(key), shown(ext))]
+    #[error(
+        "sample `{}` has two members `.{}`; each sample of a tar needs a key of its own",
+        shown(key),
+        shown(ext)
+    )]
     DuplicateMember {
         /// The sample.
         key: String,
@@ -169,7 +173,9 @@ pub enum TarRule {
         name: String,
     },
     /// A compressed tar that unpacks to far more than pictures do.
-    #[error("it unpacks to more than {MAX_RATIO} times its size, which no tar of pictures does; unpack it yourself if you trust it")]
+    #[error(
+        "it unpacks to more than {MAX_RATIO} times its size, which no tar of pictures does; unpack it yourself if you trust it"
+    )]
     Oversize,
     /// The folder for unpacking.
     #[error("cannot unpack it into {}: {source}; free space there, or point TMPDIR elsewhere", folder.display())]

@@ -131,7 +131,13 @@ impl TarIndex {
         let from = self.names.len();
         self.names.extend([key, ".", ext]);
         let to = self.names.len();
-        self.push_span(MemberSpan { name: (from, to), ext: (to - ext.len(), to), offset, size, is_link: false });
+        self.push_span(MemberSpan {
+            name: (from, to),
+            ext: (to - ext.len(), to),
+            offset,
+            size,
+            is_link: false,
+        });
     }
 
     /// Adds a member under its full name, whose key has `key_len` bytes, to the sample begun last.
@@ -153,7 +159,13 @@ impl TarIndex {
     }
 
     /// Gives member number `at`, which is of sample number `sample`, the data that its link leads to.
-    pub(super) fn set_link(&mut self, at: usize, sample: usize, offset: u64, size: u64) -> Result<(), TarRule> {
+    pub(super) fn set_link(
+        &mut self,
+        at: usize,
+        sample: usize,
+        offset: u64,
+        size: u64,
+    ) -> Result<(), TarRule> {
         let (member, run) = (&mut self.members[at], &mut self.samples[sample]);
         (member.offset, member.size) = (offset, size);
         run.bytes = run.bytes.saturating_add(size);

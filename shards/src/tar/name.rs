@@ -32,7 +32,8 @@ mod tests {
 
     #[test]
     fn the_files_of_a_shard_have_one_stem() {
-        for name in ["a.b.tar", "a.b.tar.gz", "a.b.tgz", "a.b.tar.zst", "a.b.tar.bz2", "a.b.parquet", "a.b.x"] {
+        for name in ["a.b.tar", "a.b.tar.gz", "a.b.tgz", "a.b.tar.zst", "a.b.tar.bz2", "a.b.parquet", "a.b.x"]
+        {
             assert_eq!(shard_stem(name), "a.b", "{name}");
         }
         assert_eq!((shard_stem("a"), shard_stem(".tar")), ("a", ".tar"));

@@ -48,7 +48,10 @@ pub fn pick(paths: &[PathBuf], num: usize, seed: u64, options: &TarOptions) -> a
         }
     }
     let mut all = Skipped::default();
-    paths.iter().zip(&skipped).for_each(|(path, skipped)| all.add_shard(&path.display().to_string(), skipped));
+    paths
+        .iter()
+        .zip(&skipped)
+        .for_each(|(path, skipped)| all.add_shard(&path.display().to_string(), skipped));
     Ok(Picks { samples, total, skipped: all })
 }
 

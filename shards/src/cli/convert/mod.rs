@@ -38,10 +38,12 @@ pub(super) const MEMBERS_KEY: &str = "pairmill.members";
 
 /// Arguments of `convert`.
 #[derive(Debug, Args)]
-#[command(after_help = "Tars may be compressed (.tar.gz, .tgz, .tar.bz2, .tar.zst), and Parquet anyone's with a column of images.\n\n\
+#[command(
+    after_help = "Tars may be compressed (.tar.gz, .tgz, .tar.bz2, .tar.zst), and Parquet anyone's with a column of images.\n\n\
     Examples:\n  \
     pairmill-shards convert laion laion-parquet\n  \
-    pairmill-shards convert 'laion-parquet/{00000..00012}.parquet' laion-again")]
+    pairmill-shards convert 'laion-parquet/{00000..00012}.parquet' laion-again"
+)]
 pub struct ConvertArgs {
     /// Tars, or Parquet image shards: a folder, file, glob, pattern or URL
     input: ShardSpec,

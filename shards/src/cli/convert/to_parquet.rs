@@ -215,7 +215,8 @@ fn from_members(
     let mut out = TableOutput::new(file, Arc::clone(&schema), images.column_path(), IMAGE_ROW_GROUP_ROWS)?;
     let mut all = Vec::with_capacity(tar.len());
     for sample in tar.iter() {
-        let bad = texts.iter().find(|(_, ext)| sample.get(ext).is_some_and(|text| str::from_utf8(text).is_err()));
+        let bad =
+            texts.iter().find(|(_, ext)| sample.get(ext).is_some_and(|text| str::from_utf8(text).is_err()));
         match bad {
             None => all.push(Some(sample)),
             Some((_, ext)) if bad_samples == BadSamples::Skip => {

@@ -277,7 +277,8 @@ fn bare_problems(sample: &MappedSample<'_>, depth: Depth) -> Vec<(Rule, String)>
 fn name_problems(span: &SampleSpan<'_>) -> Vec<String> {
     let mut problems: Vec<String> = span.problem().map(ToString::to_string).into_iter().collect();
     let links = span.components().filter(|component| component.is_link && span.problem().is_none());
-    problems.extend(links.map(|link| format!("`{}` is a link; webdataset and others pass over it", link.name)));
+    problems
+        .extend(links.map(|link| format!("`{}` is a link; webdataset and others pass over it", link.name)));
     if span.key().contains('/') {
         problems.push("the name has a folder".to_owned());
     }
