@@ -39,7 +39,7 @@ struct Input {
 
 impl Record {
     pub(super) fn of(config: &RewriteConfig, carrier: &dyn Carrier) -> Self {
-        let input = |path: &std::path::PathBuf| {
+        let input = |path: &PathBuf| {
             let (name, bytes) = carrier.named(path);
             Input { name, bytes }
         };

@@ -20,8 +20,8 @@ pub struct TarSamples {
 }
 
 enum Reading {
-    Streamed(TarReader<TarInput>),
-    Mapped(MappedTar),
+    Streamed(Box<TarReader<TarInput>>),
+    Mapped(Box<MappedTar>),
     Done,
 }
 
@@ -33,8 +33,8 @@ impl TarSamples {
     pub fn open(path: impl AsRef<Path>, options: impl Into<TarOptions>) -> Result<Self, TarError> {
         let (path, options) = (path.as_ref().to_owned(), options.into());
         let reading = match options.unsorted {
-            Unsorted::Join => Reading::Mapped(MappedTar::open_with(&path, &options)?),
-            _ => Reading::Streamed(TarReader::open(&path, &options)?),
+            Unsorted::Join => Reading::Mapped(Box::new(MappedTar::open_with(&path, &options)?)),
+            _ => Reading::Streamed(Box::new(TarReader::open(&path, &options)?)),
         };
         Ok(Self { path, options, reading, given: 0 })
     }
@@ -58,7 +58,7 @@ impl Iterator for TarSamples {
                 Some(Err(error)) if matches!(error.rule, TarRule::LinkInStream { .. }) => {
                     match MappedTar::open_with(&self.path, &self.options) {
                         // The samples of a tar are the same whichever way it is read.
-                        Ok(tar) => self.reading = Reading::Mapped(tar),
+                        Ok(tar) => self.reading = Reading::Mapped(Box::new(tar)),
                         Err(error) => {
                             self.reading = Reading::Done;
                             return Some(Err(error));
