@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use clap::Args;
 use pairmill_shards::atomic::{FileAction, FileError};
 use pairmill_shards::cli::contact_sheet::{SheetRequest, write_sheet};
+use pairmill_shards::printable::error_line;
 use pairmill_shards::tar::EndMarker;
 
 use crate::captions::CaptionsError;
@@ -82,7 +83,7 @@ fn write_pages(args: &GalleryArgs) -> Result<String, GalleryError> {
             };
             let failed = |e: anyhow::Error| GalleryError::Sheet {
                 name: source.name.clone(),
-                reason: format!("{e:#}"),
+                reason: error_line(&*e),
             };
             let skipped = write_sheet(&request).map_err(failed)?;
             let skipped = if skipped.is_empty() { String::new() } else { format!("; {skipped}") };

@@ -51,6 +51,7 @@ use columns::{Plan, Role};
 use delimited::Dialect;
 use infer::{Kind, Seen};
 use records::Records;
+use text::TextSource;
 
 /// Which table to read and which of its columns.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -288,7 +289,7 @@ fn names(files: &[InputFile], format: InputFormat, dialect: &Dialect) -> Result<
         } else {
             let nothing = Plan { columns: Vec::new() };
             let records =
-                Records::open(&file.path.as_path().into(), format, dialect, &nothing, Arc::default())?;
+                Records::open(&TextSource::file(&file.path.as_path().into()), format, dialect, &nothing, Arc::default())?;
             records.map_or_else(|| Ok(Vec::new()), Records::names)?
         };
         if !names.is_empty() {
@@ -379,6 +380,6 @@ impl Inner {
     }
 
     fn records(&self, path: &Path, consumed: &Arc<AtomicU64>) -> Result<Option<Records>, TableError> {
-        Records::open(&path.into(), self.format, &self.dialect, &self.plan, consumed.clone())
+        Records::open(&TextSource::file(&path.into()), self.format, &self.dialect, &self.plan, consumed.clone())
     }
 }

@@ -13,6 +13,8 @@ use super::{RewriteConfig, RewriteError, Rewritten};
 use crate::atomic::{AtomicFile, FileAction, FileError};
 use crate::folder::PAIRMILL_FOLDER;
 use crate::funnel::{CARD_FILE, CARD_FORMAT, CARD_TEXT_FILE, RuleCount, write_cards};
+use crate::markup;
+use crate::printable::printable;
 use crate::tar::MappedTar;
 use crate::words::{bytes, grouped};
 
@@ -102,7 +104,8 @@ fn markdown(title: &str, folders: &[Folder], duplicates: Option<&str>, done: &Re
     // Writing to a string does not fail.
     let _ = writeln!(
         text,
-        "\n## {title}\n\n| | samples |\n|---|---:|\n| in the shards | {} |",
+        "\n## {}\n\n| | samples |\n|---|---:|\n| in the shards | {} |",
+        markup::markdown(title),
         grouped(done.samples_in)
     );
     for rule in &done.rules {
@@ -130,7 +133,7 @@ fn markdown(title: &str, folders: &[Folder], duplicates: Option<&str>, done: &Re
         let _ = writeln!(
             text,
             "| {} | {} | {} |",
-            name.replace('|', "\\|"),
+            markup::markdown(name),
             grouped(*shards),
             bytes(*size as f64)
         );
@@ -174,11 +177,12 @@ impl<'a> DuplicatesList<'a> {
             let Some(repeat) = self.found.repeat(ordinal) else { continue };
             let Some((of_shard, of_key)) = self.names.get(&repeat.of) else { continue };
             let line = [
-                cell(&self.shards[shard]),
-                cell(sample.key()),
-                cell(&self.shards[*of_shard]),
-                cell(of_key),
-                repeat.distance.to_string(),
+                // Keys and paths are anyone's, and may hold what ends a cell.
+                printable(&self.shards[shard]),
+                printable(sample.key()),
+                printable(&self.shards[*of_shard]),
+                printable(of_key),
+                repeat.distance.to_string().into(),
             ];
             self.line(&line.join("\t"))?;
         }
@@ -201,9 +205,3 @@ impl<'a> DuplicatesList<'a> {
     }
 }
 
-/// Keys and paths are anyone's, and may hold what ends a cell.
-fn cell(text: &str) -> String {
-    text.chars()
-        .flat_map(|c| if c.is_control() { c.escape_default().collect::<Vec<_>>() } else { vec![c] })
-        .collect()
-}
