@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use pairmill_shards::tar::Unsorted;
 use serde::{Deserialize, Serialize};
 
 use crate::augment::ImageTransform;
@@ -106,7 +107,12 @@ pub struct DatasetConfig {
     pub counts: Counts,
     /// Accept tars that just stop, without closing zero blocks.
     pub lenient_end: bool,
-    /// Folder for the unpacked rows of Parquet shards, one window's worth; the system's temporary folder by default.
+    /// What becomes of a key that returns after other samples, in tars that are not sorted by name: the shard is an error,
+    /// all members of the key are one sample, or each run of them is one.
+    #[serde(skip_serializing_if = "is_default")]
+    pub unsorted: Unsorted,
+    /// Folder for what compressed tars and Parquet shards are unpacked into, one window's worth; the system's temporary
+    /// folder by default.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub scratch: Option<PathBuf>,
     /// How shards by URL are fetched and kept.
@@ -122,10 +128,16 @@ impl Default for DatasetConfig {
             blank_captions: BlankCaptions::default(),
             counts: Counts::default(),
             lenient_end: false,
+            unsorted: Unsorted::default(),
             scratch: None,
             remote: RemoteConfig::default(),
         }
     }
+}
+
+/// Settings that came later are written only where they are used, so that a configuration stays the same text.
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
 }
 
 /// In which order samples come.

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use pairmill_shards::spec::ShardSpec;
+use pairmill_shards::tar::{has_indexes, is_tar_name};
 use pairmill_shards::words::hex;
 use sha2::{Digest, Sha256};
 
@@ -116,7 +117,23 @@ impl Dataset {
         let shards: usize = self.sources().iter().map(|source| source.shards.len()).sum();
         let (samples, sources) = (self.num_samples(), self.sources().len());
         let from = if sources == 1 { String::new() } else { format!(" of {sources} sources") };
-        format!("{samples} samples in {shards} shards{from}, fingerprint {}", self.fingerprint())
+        let packed =
+            self.sources().iter().flat_map(|source| &source.shards).filter(|shard| shard.is_packed());
+        let packed = match packed.count() {
+            0 => String::new(),
+            count => format!(
+                "; {count} are compressed and unpacked each time they are opened, which `pairmill-shards reshard` saves"
+            ),
+        };
+        format!("{samples} samples in {shards} shards{from}, fingerprint {}{packed}", self.fingerprint())
+    }
+}
+
+impl ShardInfo {
+    /// Whether it is a compressed tar.
+    fn is_packed(&self) -> bool {
+        let name = self.path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+        is_tar_name(name) && !has_indexes(name)
     }
 }
 

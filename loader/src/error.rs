@@ -41,7 +41,7 @@ pub enum LoaderError {
         rule: &'static str,
     },
     /// A file that is neither a tar nor Parquet by its name.
-    #[error("{} is neither .tar nor .parquet", path.display())]
+    #[error("{} is neither .tar (also .tar.gz, .tgz, .tar.bz2, .tar.zst) nor .parquet", path.display())]
     Kind {
         /// The file.
         path: PathBuf,

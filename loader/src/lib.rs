@@ -61,6 +61,7 @@ pub use dataset::{Dataset, ShardInfo, Source};
 pub use error::LoaderError;
 pub use feed::Encode;
 pub use loader::Loader;
+pub use pairmill_shards::tar::Unsorted;
 pub use remote::{DEFAULT_CACHE_BYTES, DEFAULT_CONNECTIONS, RemoteConfig};
 pub use skipped::{BadReason, SkippedSample};
 pub use state::LoaderState;

@@ -16,6 +16,7 @@ use std::time::Duration;
 
 use pairmill_shards::index::sizes;
 use pairmill_shards::spec::ShardSpec;
+use pairmill_shards::tar::is_tar_name;
 use serde::{Deserialize, Serialize};
 
 use self::buckets::Buckets;
@@ -109,7 +110,7 @@ pub(crate) fn urls(spec: &ShardSpec) -> Result<Option<Vec<String>>, LoaderError>
     {
         return Err(url(
             glob,
-            "a URL must name one .tar or .parquet; servers list no folders, so write a range",
+            "a URL must name one .tar (also .tar.gz and the like) or .parquet; servers list no folders, so write a range",
         ));
     }
     Ok(Some(spec.names().to_vec()))
@@ -124,9 +125,9 @@ fn split(url: &str) -> (&str, &str) {
 /// The name, where it is that of a shard and of nothing outside the folder.
 fn file_name(url: &str) -> Option<&str> {
     let (folder, name) = split(url);
-    let stem = name.strip_suffix(".tar").or_else(|| name.strip_suffix(".parquet"))?;
+    let is_shard = is_tar_name(name) || name.ends_with(".parquet");
     let has_host = folder.split_once("://").is_some_and(|(_, host)| !host.is_empty());
-    (has_host && !stem.is_empty() && !name.starts_with('.')).then_some(name)
+    (has_host && is_shard && !name.starts_with('.')).then_some(name)
 }
 
 /// The URL of another file of the same folder, under the same `?query`.

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use pairmill_shards::sample::METADATA_EXT;
+use pairmill_shards::tar::BadMember;
 
 use crate::config::{BlankCaptions, CaptionFrom, DatasetConfig, LabelFrom};
 use crate::skipped::BadReason;
@@ -13,6 +14,8 @@ pub(crate) struct RawSample<'a> {
     pub key: Cow<'a, str>,
     /// Extension and bytes of every member.
     pub members: Vec<(&'a str, &'a [u8])>,
+    /// Why it cannot be used, if the shard's reader knows that already.
+    pub problem: Option<BadMember>,
 }
 
 /// What a batch needs of a sample.
@@ -39,6 +42,9 @@ impl<'a> RawSample<'a> {
 
     /// Picks image, caption and label.
     pub fn choose(&self, config: &DatasetConfig) -> Result<Chosen<'a>, BadReason> {
+        if let Some(problem) = &self.problem {
+            return Err(BadReason::Member(problem.clone()));
+        }
         let image = config
             .images
             .iter()
@@ -102,7 +108,7 @@ mod tests {
 
     fn sample<'a>(members: &[(&'a str, &'a str)]) -> RawSample<'a> {
         let members = members.iter().map(|(ext, text)| (*ext, text.as_bytes())).collect();
-        RawSample { key: Cow::Borrowed("0"), members }
+        RawSample { key: Cow::Borrowed("0"), members, problem: None }
     }
 
     #[test]

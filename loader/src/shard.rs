@@ -1,4 +1,5 @@
-//! A shard that is open for random access: a tar, mapped; or the rows of a Parquet shard, unpacked into an unnamed file.
+//! A shard that is open for random access: a tar, mapped; or a compressed tar, or the rows of a Parquet shard, unpacked
+//! into an unnamed file.
 
 mod beside;
 mod rows;
@@ -6,7 +7,7 @@ mod rows;
 use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 
-use pairmill_shards::tar::{EndMarker, MappedTar};
+use pairmill_shards::tar::{BadSamples, EndMarker, MappedTar, TarOptions, is_tar_name};
 
 pub(crate) use self::beside::names as beside_names;
 use self::rows::Rows;
@@ -24,9 +25,9 @@ pub(crate) enum Kind {
 
 impl Kind {
     pub fn of(path: &Path) -> Result<Self, LoaderError> {
-        match path.extension().and_then(|ext| ext.to_str()) {
-            Some("tar") => Ok(Self::Tar),
-            Some("parquet") => Ok(Self::Parquet),
+        match path.file_name().and_then(|name| name.to_str()) {
+            Some(name) if is_tar_name(name) => Ok(Self::Tar),
+            Some(name) if name.ends_with(".parquet") => Ok(Self::Parquet),
             _ => Err(LoaderError::Kind { path: path.to_owned() }),
         }
     }
@@ -60,8 +61,14 @@ pub(crate) fn count(path: &Path, config: &DatasetConfig) -> Result<(usize, Strin
 }
 
 fn open_tar(path: &Path, config: &DatasetConfig) -> Result<MappedTar, LoaderError> {
-    let end = if config.lenient_end { EndMarker::Optional } else { EndMarker::Required };
-    Ok(MappedTar::open_with(path, end)?)
+    let options = TarOptions {
+        end_marker: if config.lenient_end { EndMarker::Optional } else { EndMarker::Required },
+        unsorted: config.unsorted,
+        // A bad sample has its place in the order like any other, and is replaced there.
+        bad_samples: BadSamples::Keep,
+        scratch: config.scratch.clone(),
+    };
+    Ok(MappedTar::open_with(path, options)?)
 }
 
 impl OpenShard {
@@ -85,7 +92,8 @@ impl OpenShard {
         match &self.content {
             Content::Tar(tar) => {
                 let sample = tar.sample(at).ok_or_else(|| BadReason::Read(format!("no sample {at}")))?;
-                Ok(RawSample { key: Cow::Borrowed(sample.key()), members: sample.members().collect() })
+                let (key, problem) = (Cow::Borrowed(sample.key()), sample.problem().cloned());
+                Ok(RawSample { key, members: sample.members().collect(), problem })
             }
             Content::Rows(rows) => rows.read(at, scratch),
         }

@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::path::PathBuf;
 
+use pairmill_shards::tar::BadMember;
+
 /// Bad samples remembered one by one; beyond, they are only counted.
 pub(crate) const MAX_REMEMBERED: usize = 1_000;
 
@@ -29,6 +31,9 @@ pub enum BadReason {
     /// The caption is empty and blank captions are dropped.
     #[error("blank caption")]
     BlankCaption,
+    /// A member that cannot be read: its name is not UTF-8, or it is a link to nothing.
+    #[error(transparent)]
+    Member(#[from] BadMember),
     /// The caption or metadata is no UTF-8.
     #[error("`{0}` is not UTF-8")]
     NotUtf8(String),
@@ -62,6 +67,8 @@ impl BadReason {
             Self::NoImage { .. } => "no_image",
             Self::NoCaption { .. } => "no_caption",
             Self::BlankCaption => "blank_caption",
+            Self::Member(BadMember::Link { .. }) => "link",
+            Self::Member(_) => "member_name",
             Self::NotUtf8(_) => "not_utf8",
             Self::Json(_) => "json",
             Self::Label { .. } => "label",

@@ -5,8 +5,8 @@
 Needs nothing but Python. The files are checked in; run this only to add one.
 """
 
-import gzip
 import json
+import lzma
 import os
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -62,7 +62,8 @@ GOOD = member("0.jpg") + member("0.txt", b"good")
 BIG = 1 << 40
 
 attack("empty.tar", "no_end_marker", "an empty file is a download that never began", b"")
-attack("gzip.tar", "not_a_tar", "tar.gz under the wrong name", gzip.compress(GOOD + END, mtime=0).ljust(600, b"\0"))
+attack("xz.tar", "not_a_tar", "tar.xz under the wrong name", lzma.compress(GOOD + END).ljust(600, b"\0"))
+attack("lfs.tar", "not_a_tar", "a Git-LFS pointer in place of the file", b"version https://git-lfs.github.com/spec/v1\noid sha256:%064d\nsize 123\n" % 0)
 attack("html.tar", "not_a_tar", "an error page saved as a shard", b"<!DOCTYPE html><title>404</title>".ljust(1024))
 attack("text.tar", "number", "any text", b"this is no tar at all\n" * 50)
 attack("checksum.tar", "checksum", "one bit of a name flipped", GOOD[:1024] + b"1" + GOOD[1025:] + END)

@@ -9,16 +9,17 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fs;
 use std::path::Path;
 
+use arrow::datatypes::{DataType, Field};
 use serde::Serialize;
 
 use crate::atomic::FileError;
-use crate::folder::{DatasetFolder, ShardFile, ShardFiles, shard_of};
+use crate::folder::{DatasetFolder, ShardFile, ShardFiles, beside, shard_of};
 use crate::index::sizes;
 use crate::key::ShardId;
 use crate::outcomes::Outcomes;
 use crate::stats::{ShardStats, StatsError, StatusDict};
 use crate::status::Status;
-use crate::table::{RowColumns, SidecarReader, SidecarRow, TableError, column};
+use crate::table::{RowColumns, SidecarReader, SidecarRow, TableError, column, text_column};
 use crate::tar::{EndMarker, MappedTar, TarError};
 
 /// Hosts and messages listed.
@@ -51,7 +52,7 @@ pub struct Account {
     /// Rows that stats count but no table lists: lost by the tool that wrote the shard (img2dataset drops a row when
     /// it raises). Part of `rows`.
     pub unlisted: u64,
-    /// Samples in shards that have no table (bare tars); not part of `rows`.
+    /// Samples in shards that say nothing of failed rows: bare tars, and Parquet of other tools; not part of `rows`.
     pub samples_without_table: u64,
     /// Bytes on disk by kind of file.
     pub bytes: BTreeMap<&'static str, u64>,
@@ -244,6 +245,19 @@ pub fn host_of(url: &str) -> Option<String> {
     (!host.is_empty()).then(|| host.to_ascii_lowercase())
 }
 
+/// Whether a table is another tool's image shard, as far as its columns say: images, and no word of failed rows.
+fn is_foreign(table: &SidecarReader) -> bool {
+    let is_binary =
+        |kind: &DataType| matches!(kind, DataType::Binary | DataType::LargeBinary | DataType::BinaryView);
+    let holds_bytes = |field: &Field| match field.data_type() {
+        DataType::Struct(fields) => {
+            fields.iter().any(|inner| inner.name() == "bytes" && is_binary(inner.data_type()))
+        }
+        kind => is_binary(kind),
+    };
+    !table.has_column(column::STATUS) && table.schema().fields().iter().any(|field| holds_bytes(field))
+}
+
 /// Whether the table at `path` was made from a tar that had none. Damage is told by whoever reads it.
 fn is_of_members(path: &Path) -> bool {
     SidecarReader::open(path).is_ok_and(|table| table.is_of_members())
@@ -260,14 +274,20 @@ impl Ledger {
         for shard in folder.shards.values() {
             let table = shard.get(ShardFile::Table);
             let is_bare_tar = bare && table.is_none() && shard.get(ShardFile::Tar).is_some();
-            if shard.is_done() || is_bare_tar || folder.is_part || table.is_some_and(is_of_members) {
+            let is_foreign = |path: &Path| SidecarReader::open_any(path).is_ok_and(|table| is_foreign(&table));
+            let is_bare_table = table.is_some_and(|path| is_of_members(path) || bare && is_foreign(path));
+            if shard.is_done() || is_bare_tar || folder.is_part || is_bare_table {
                 self.add_shard(shard)?;
             } else {
                 self.account.unfinished_shards += 1;
             }
         }
         for tar in &folder.other_tars {
-            self.add_tar(tar)?;
+            // The tar of a shard that is counted by its table may have been compressed since.
+            let has_table = beside(tar, ShardFile::Stats).is_file() && beside(tar, ShardFile::Table).is_file();
+            if !has_table {
+                self.add_tar(tar)?;
+            }
             *self.account.bytes.entry("tar").or_insert(0) += file_bytes(tar);
         }
         for table in &folder.other_tables {
@@ -354,6 +374,11 @@ impl Ledger {
 
     fn add_table(&mut self, path: &Path) -> Result<(u64, u64), TableError> {
         let (mut num_rows, mut num_images) = (0, 0);
+        let reader = SidecarReader::open_any(path)?;
+        if is_foreign(&reader) {
+            let samples = self.add_foreign_table(&reader)?;
+            return Ok((samples, samples));
+        }
         let reader = SidecarReader::open(path)?;
         let has_caption = reader.has_column(column::CAPTION);
         for row in reader.rows(RowColumns::All)? {
@@ -443,6 +468,25 @@ impl Ledger {
             }
         }
         Ok(())
+    }
+
+    /// The rows of another tool's image shard. Which of them have an image would take reading all.
+    fn add_foreign_table(&mut self, reader: &SidecarReader) -> Result<u64, TableError> {
+        let samples = reader.num_rows();
+        self.account.samples_without_table += samples;
+        let Some(name) = column::CAPTIONS.into_iter().find(|name| reader.has_column(name)) else {
+            return Ok(samples);
+        };
+        for batch in reader.batches(Some(&[name]))? {
+            // A caption that is a list has no length here.
+            let Ok(Some(captions)) = text_column(reader.path(), &batch?, name) else { break };
+            for caption in captions.iter() {
+                let caption = caption.unwrap_or_default().trim();
+                self.account.blank_captions += u64::from(caption.is_empty());
+                self.caption_chars.add(caption.chars().count());
+            }
+        }
+        Ok(samples)
     }
 
     fn finish(mut self) -> Account {

@@ -12,6 +12,7 @@ use crate::atomic::{FileAction, FileError};
 use crate::key::{KeyLayout, ShardId};
 use crate::leftover::name_of_temp;
 use crate::table::{RowColumns, SidecarReader, TableError};
+use crate::tar::{is_tar_name, shard_stem};
 
 /// Subfolder with what Pairmill keeps about a dataset; readers of shards never look inside.
 pub const PAIRMILL_FOLDER: &str = "_pairmill";
@@ -127,7 +128,7 @@ pub struct DatasetFolder {
     pub shards: BTreeMap<ShardId, ShardFiles>,
     /// Files of a shard that is there under another padding (`0001.tar` beside `00001.tar`).
     pub clashes: Vec<PathBuf>,
-    /// Tars that are not named by a number, sorted.
+    /// Tars that are not named by a number, or are compressed; sorted.
     pub other_tars: Vec<PathBuf>,
     /// Top-level `.json` files that are no stats, sorted: img2dataset raises on them or takes them for a done shard.
     pub foreign_json: Vec<PathBuf>,
@@ -231,7 +232,7 @@ impl DatasetFolder {
             self.stale.push(path);
         } else if is_dir {
             // Any other folder is the user's.
-        } else if name.ends_with(".tar") {
+        } else if is_tar_name(name) {
             self.other_tars.push(path);
         } else if name.ends_with(".json") {
             if name == SIZES_FILE {
@@ -350,6 +351,12 @@ impl DatasetFolder {
         }
         Ok(Some(GuessedLayout { shard_digits, index_digits }))
     }
+}
+
+/// The file of this kind that belongs to the shard whose tar or Parquet file is `shard`.
+pub fn beside(shard: &Path, kind: ShardFile) -> PathBuf {
+    let name = shard.file_name().unwrap_or_default().to_string_lossy();
+    shard.with_file_name(kind.name(shard_stem(&name)))
 }
 
 /// What a `.done` says: `shards = 8`.

@@ -1,4 +1,4 @@
-//! What lies under a table's name instead of the table: a pointer of Git LFS, a saved web page, a store's error. Told
+//! What lies under the name of a table or shard instead of it: a pointer of Git LFS, a saved web page, a store's error. Told
 //! from the first bytes, so that the error says what the file is and what to do, not which parser it failed in.
 
 use std::fmt;
@@ -62,12 +62,12 @@ impl fmt::Display for Lookalike {
                 f.write_str("this is a Git LFS pointer, not the file; fetch the file with `git lfs pull`")
             }
             Self::Html => f.write_str(
-                "this is an HTML page, such as a login, consent or error page saved under the table's name; download \
-                 the table again",
+                "this is an HTML page, such as a login, consent or error page saved under the file's name; download \
+                 the file again",
             ),
             Self::Xml => f.write_str(
-                "this is an XML document, such as a store's error message saved under the table's name; download the \
-                 table again",
+                "this is an XML document, such as a store's error message saved under the file's name; download the \
+                 file again",
             ),
             Self::Zip => f.write_str(
                 "this is a ZIP archive (or a spreadsheet); unpack it, or save the sheet as CSV",

@@ -1,12 +1,17 @@
 //! How a user names shards: `data/{00000..01243}.tar`, `a/{00,07}.tar::b/*.tar`, or a folder. Brace ranges and
 //! `::` mean what they mean in webdataset, so one string works in both; globs and folders are ours.
 
+use std::collections::{BTreeSet, HashSet};
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
+use crate::tar::{has_indexes, is_tar_name, shard_stem};
+
 /// Names a specification may stand for, so that a mistyped range cannot fill the memory.
 pub const MAX_SHARDS: usize = 1_000_000;
+/// Kind of file that may also be compressed.
+const TAR: &str = "tar";
 /// Braces inside braces, at most.
 const MAX_BRACE_DEPTH: usize = 8;
 
@@ -87,7 +92,8 @@ impl ShardSpec {
     }
 
     /// The files the specification stands for, in the order written; a folder stands for its `*.{folder_ext}`
-    /// files, a glob for its matches, both sorted by name. Hidden files are never matched.
+    /// files (of `tar` also the compressed ones, `.tar.gz` and the like), a glob for its matches, both sorted by name.
+    /// Hidden files are never matched.
     ///
     /// # Errors
     /// When a file is missing, a folder or glob holds none, or a name is a URL.
@@ -145,11 +151,39 @@ fn list_folder(folder: &Path, ext: &str) -> Result<Vec<PathBuf>, SpecError> {
     for entry in std::fs::read_dir(folder).map_err(list)? {
         let path = entry.map_err(list)?.path();
         let hidden = path.file_name().is_some_and(|n| n.as_encoded_bytes().starts_with(b"."));
-        if !hidden && path.extension().is_some_and(|e| e == ext) && path.is_file() {
+        if !hidden && path.is_file() {
             found.push(path);
         }
     }
-    Ok(found)
+    Ok(of_kind(found, ext).into_iter().collect())
+}
+
+/// Of the files of a folder, those of one kind, such as `tar` or `parquet`: of `tar` also the compressed ones, unless the
+/// same shard lies there plain too.
+pub fn of_kind(files: Vec<PathBuf>, ext: &str) -> BTreeSet<PathBuf> {
+    let mut found: BTreeSet<PathBuf> = files.into_iter().filter(|path| is_kind(path, ext)).collect();
+    if ext == TAR {
+        drop_packed_copies(&mut found);
+    }
+    found
+}
+
+/// Whether a file's name is one of this kind; tars may be compressed.
+fn is_kind(path: &Path, ext: &str) -> bool {
+    match path.file_name().and_then(|name| name.to_str()) {
+        Some(name) if ext == TAR => is_tar_name(name),
+        _ => path.extension().is_some_and(|found| found == ext),
+    }
+}
+
+/// A shard that lies there both plain and compressed is one shard.
+fn drop_packed_copies(found: &mut BTreeSet<PathBuf>) {
+    let name = |path: &Path| path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let plain: HashSet<String> = (found.iter().map(|path| name(path)))
+        .filter(|name| has_indexes(name))
+        .map(|name| shard_stem(&name).to_owned())
+        .collect();
+    found.retain(|path| has_indexes(&name(path)) || !plain.contains(shard_stem(&name(path))));
 }
 
 fn list_glob(name: &str) -> Result<Vec<PathBuf>, SpecError> {

@@ -11,7 +11,7 @@ use pairmill_shards::account::Account;
 use pairmill_shards::folder::DatasetFolder;
 use pairmill_shards::key::KeyLayout;
 use pairmill_shards::rewrite::{Choice, RewriteConfig, RewriteError, Rewritten, rewrite};
-use pairmill_shards::tar::{EndMarker, MappedTar, TarWriter};
+use pairmill_shards::tar::{MappedTar, TarOptions, TarWriter};
 use proptest::prelude::*;
 
 /// Tars of `counts` samples each in `folder`; captions are `{name}{number}`.
@@ -46,7 +46,7 @@ fn config(inputs: &[PathBuf], output: &Path, choice: Choice) -> RewriteConfig {
         threads: 1,
         shuffle: None,
         bucket_bytes: 1 << 30,
-        end_marker: EndMarker::Required,
+        tar: TarOptions::default(),
     }
 }
 

@@ -7,7 +7,9 @@ use std::path::{Path, PathBuf};
 
 use pairmill_shards::index::{dali, energon, sizes};
 use pairmill_shards::sample::Sample;
-use pairmill_shards::tar::{EndMarker, MappedTar, TarReader, check_readers_agree};
+use pairmill_shards::tar::{
+    BadSamples, EndMarker, MappedTar, TarOptions, TarReader, Unsorted, check_readers_agree,
+};
 use serde::Deserialize;
 
 fn root() -> PathBuf {
@@ -41,9 +43,41 @@ fn outline(sample: &Sample) -> FixtureSample {
     FixtureSample { key: sample.key.clone(), members }
 }
 
+/// A tar with links and a key that returns, which webdataset passes over and takes for two samples.
+const UNTIDY: &str = "skipped_members.tar";
+
+fn tidy_fixtures() -> impl Iterator<Item = Fixture> {
+    list::<Fixture>(&fixtures()).into_iter().filter(|fixture| fixture.file != UNTIDY)
+}
+
+#[test]
+fn an_untidy_tar_is_an_error_and_can_be_read_as_webdataset_does() {
+    let path = fixtures().join(UNTIDY);
+    // The first thing wrong, whichever it is: its key returns, and a hard link leads nowhere.
+    assert_eq!(MappedTar::open(&path).unwrap_err().rule.name(), "returning_key");
+    let options = |unsorted, bad_samples| TarOptions { unsorted, bad_samples, ..TarOptions::default() };
+    let split = options(Unsorted::Split, BadSamples::Stop);
+    assert_eq!(MappedTar::open_with(&path, split).unwrap_err().rule.name(), "link");
+    let tar = MappedTar::open_with(&path, options(Unsorted::Split, BadSamples::Keep)).unwrap();
+    assert_eq!(tar.skipped().to_string(), "skipped 1 member of no sample (for example data/README)");
+    let fixture = list::<Fixture>(&fixtures()).into_iter().find(|fixture| fixture.file == UNTIDY).unwrap();
+    let seen: Vec<FixtureSample> = (tar.index().iter())
+        .map(|span| FixtureSample {
+            key: span.key().to_owned(),
+            members: (span.components().filter(|c| !c.is_link))
+                .map(|c| (c.ext.to_owned(), c.size as usize))
+                .collect(),
+        })
+        .collect();
+    assert_eq!(seen, fixture.samples);
+    let linked = tar.sample(0).unwrap();
+    assert_eq!(linked.get("link.jpg"), linked.get("jpg"));
+    assert!(linked.problem().unwrap().to_string().contains("data/0.hard.jpg"), "{:?}", linked.problem());
+}
+
 #[test]
 fn foreign_tars_hold_the_samples_webdataset_sees() {
-    for fixture in list::<Fixture>(&fixtures()) {
+    for fixture in tidy_fixtures() {
         let path = fixtures().join(&fixture.file);
         let streamed: Vec<Sample> =
             TarReader::open(&path, EndMarker::Required).unwrap().collect::<Result<_, _>>().unwrap();
@@ -102,14 +136,14 @@ fn a_tar_without_end_marker_reads_leniently() {
 #[test]
 fn indexes_point_at_the_data_of_anyones_tar() {
     let dir = tempfile::tempdir().unwrap();
-    for fixture in list::<Fixture>(&fixtures()) {
+    for fixture in tidy_fixtures() {
         let tar = MappedTar::open(fixtures().join(&fixture.file)).unwrap();
         let file = dir.path().join("00000.tar");
 
         let path = dali::path_for(&file);
         assert!(path.ends_with("00000.idx"));
         dali::write(tar.index(), &path).unwrap();
-        let read = dali::read(&path).unwrap();
+        let read: Vec<_> = dali::read(&path).unwrap().collect::<Result<_, _>>().unwrap();
         assert_eq!(read.len(), fixture.samples.len());
         for (components, sample) in read.iter().zip(tar.iter()) {
             for (component, (ext, data)) in components.iter().zip(sample.members()) {
@@ -140,11 +174,17 @@ fn indexes_point_at_the_data_of_anyones_tar() {
 fn damaged_indexes_are_named() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("00000.idx");
-    for text in
-        ["", "v1.1 0\n", "v1.2 2\njpg 512 1 0.jpg\n", "v1.2 1\njpg 512 1\n", "v1.2 1\njpg x 1 0.jpg\n"]
-    {
+    for text in [
+        "",
+        "v1.1 0\n",
+        "v1.2 2\njpg 512 1 0.jpg\n",
+        "v1.2 0\njpg 512 1 0.jpg\n",
+        "v1.2 1\njpg 512 1\n",
+        "v1.2 1\njpg x 1 0.jpg\n",
+    ] {
         fs::write(&path, text).unwrap();
-        let message = dali::read(&path).unwrap_err().to_string();
+        let read = dali::read(&path).and_then(|samples| samples.collect::<Result<Vec<_>, _>>());
+        let message = read.unwrap_err().to_string();
         assert!(message.contains("00000.idx"), "{text:?}: {message}");
     }
     for bytes in [&[][..], &[0; 7], &[1; 16]] {

@@ -7,6 +7,7 @@ use clap::Args;
 use pairmill_shards::atomic::{FileAction, FileError};
 use pairmill_shards::cli::contact_sheet::{SheetRequest, write_sheet};
 use pairmill_shards::printable::error_line;
+use pairmill_shards::tar::EndMarker;
 
 use crate::captions::CaptionsError;
 use crate::captions::source::{Input, resolve};
@@ -78,11 +79,15 @@ fn write_pages(args: &GalleryArgs) -> Result<String, GalleryError> {
                 seed: args.seed,
                 columns: args.columns,
                 title: &source.name,
+                tar: &EndMarker::Optional.into(),
             };
-            let failed =
-                |e: anyhow::Error| GalleryError::Sheet { name: source.name.clone(), reason: error_line(&*e) };
-            write_sheet(&request).map_err(failed)?;
-            text.push_str(&format!("{}\n", out.display()));
+            let failed = |e: anyhow::Error| GalleryError::Sheet {
+                name: source.name.clone(),
+                reason: error_line(&*e),
+            };
+            let skipped = write_sheet(&request).map_err(failed)?;
+            let skipped = if skipped.is_empty() { String::new() } else { format!("; {skipped}") };
+            text.push_str(&format!("{}{skipped}\n", out.display()));
         }
     }
     Ok(text)

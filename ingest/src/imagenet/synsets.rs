@@ -7,7 +7,7 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use flate2::read::GzDecoder;
-use pairmill_shards::tar::{EndMarker, TarReader};
+use pairmill_shards::tar::{EndMarker, TarOptions, TarReader, Unsorted};
 
 use super::error::ImageNetError;
 use super::matlab::{self, read_struct_array};
@@ -120,7 +120,10 @@ pub(super) fn devkit_member(path: &Path, name: &'static str) -> Result<Vec<u8>, 
     let (stem, ending) = name.split_once('.').unwrap_or((name, ""));
     // The real one has 2.5 MB, 20 unpacked.
     let unpacked = GzDecoder::new(std::io::BufReader::new(file)).take(MAX_DEVKIT_BYTES);
-    for sample in TarReader::with_end_marker(unpacked, path, EndMarker::Optional) {
+    // Not a shard: names need not be sorted.
+    let options =
+        TarOptions { end_marker: EndMarker::Optional, unsorted: Unsorted::Split, ..TarOptions::default() };
+    for sample in TarReader::with_options(unpacked, path, options) {
         let sample = sample?;
         if sample.key.rsplit('/').next() == Some(stem)
             && let Some(bytes) = sample.get(ending)

@@ -2,9 +2,10 @@
 //! middle. One client a bucket.
 
 use std::collections::HashMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
+use pairmill_shards::spec::of_kind;
 use pairmill_shards::storage::{Bucket, BucketUrl, Location, StorageConfig, StorageError};
 
 use super::fetch::{Fetched, part_of, persist};
@@ -28,12 +29,13 @@ impl Buckets {
         let prefix = bucket_url(url)?;
         let objects = self.client(&prefix)?.at(prefix.clone()).list()?;
         let names: Vec<String> = objects.into_iter().map(|object| object.name).collect();
-        let of_kind = |end: &str| {
-            let shards = names.iter().filter(|name| name.ends_with(end) && !name.starts_with('.'));
-            shards.map(|name| prefix.join(name).to_string()).collect::<Vec<_>>()
+        let urls_of = |kind: &str| {
+            let paths = names.iter().filter(|name| !name.starts_with('.')).map(PathBuf::from).collect();
+            let shards = of_kind(paths, kind).into_iter();
+            shards.map(|name| prefix.join(&name.to_string_lossy()).to_string()).collect::<Vec<_>>()
         };
         let shards =
-            Some(of_kind(".tar")).filter(|tars| !tars.is_empty()).unwrap_or_else(|| of_kind(".parquet"));
+            Some(urls_of("tar")).filter(|tars| !tars.is_empty()).unwrap_or_else(|| urls_of("parquet"));
         if shards.is_empty() {
             let problem =
                 "holds no .tar and no .parquet; give a prefix, a shard or a pattern that does".to_owned();

@@ -3,29 +3,37 @@
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 
+use pairmill_shards::folder::{ShardFile, beside};
 use pairmill_shards::index::{dali, energon};
+use pairmill_shards::stats::MAX_STATS_BYTES;
+use pairmill_shards::tar::has_indexes;
 
 use crate::error::LoaderError;
 
-/// Largest stats file (FORMAT.md §6).
-const MAX_STATS_BYTES: u64 = 64 << 20;
-
 /// The files that may give the count of a shard, in the order they are asked.
 pub(crate) fn names(path: &Path) -> Vec<PathBuf> {
-    let is_tar = path.extension().is_some_and(|ext| ext == "tar");
-    let indexes = is_tar.then(|| [energon::path_for(path), dali::path_for(path)]);
+    let indexes = may_have_indexes(path).then(|| [energon::path_for(path), dali::path_for(path)]);
     indexes.into_iter().flatten().chain([stats_path(path)]).collect()
 }
 
 fn stats_path(path: &Path) -> PathBuf {
-    let stem = path.file_stem().unwrap_or_default().to_string_lossy();
-    path.with_file_name(format!("{stem}_stats.json"))
+    beside(path, ShardFile::Stats)
+}
+
+/// What is read of the statistics: the rest takes no memory.
+#[derive(serde::Deserialize)]
+struct Stats {
+    successes: u64,
+}
+
+/// The index of a compressed tar would be that of another tar of the same stem.
+fn may_have_indexes(path: &Path) -> bool {
+    path.file_name().and_then(|name| name.to_str()).is_some_and(has_indexes)
 }
 
 /// The count that a file beside `path` gives, and that file; `None` where there is none.
 pub(super) fn count(path: &Path) -> Result<Option<(usize, PathBuf)>, LoaderError> {
-    let is_tar = path.extension().is_some_and(|ext| ext == "tar");
-    if is_tar {
+    if may_have_indexes(path) {
         // One offset of 8 bytes per sample, then the end.
         let file = energon::path_for(path);
         if let Ok(meta) = std::fs::metadata(&file) {
@@ -51,10 +59,9 @@ pub(super) fn count(path: &Path) -> Result<Option<(usize, PathBuf)>, LoaderError
     let mut bytes = Vec::new();
     let open = std::fs::File::open(&file).map_err(|source| unreadable(&file, source))?;
     open.take(MAX_STATS_BYTES).read_to_end(&mut bytes).map_err(|source| unreadable(&file, source))?;
-    let stats: serde_json::Value = serde_json::from_slice(&bytes).unwrap_or_default();
-    match stats["successes"].as_u64() {
-        Some(successes) => Ok(Some((successes as usize, file))),
-        None => Err(LoaderError::Beside { path: file, problem: "it has no number `successes`".to_owned() }),
+    match serde_json::from_slice(&bytes) {
+        Ok(Stats { successes }) => Ok(Some((successes as usize, file))),
+        Err(_) => Err(LoaderError::Beside { path: file, problem: "it has no number `successes`".to_owned() }),
     }
 }
 

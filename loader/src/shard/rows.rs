@@ -13,6 +13,7 @@ use arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, Int64Type, Schema};
 use pairmill_shards::guard::guarded;
+use pairmill_shards::json::{Json, cell_to_json, dumps};
 use pairmill_shards::parquet_file::{ParquetFault, ParquetFile, ParquetInput, ReadPlan};
 use pairmill_shards::sample::{CAPTION_EXT, METADATA_EXT};
 use pairmill_shards::table::{check_version, column};
@@ -28,12 +29,8 @@ const BATCH_ROWS: usize = 64;
 /// Parquet, but one of a dictionary may stand in a million rows.
 const MAX_UNPACKED_RATIO: u64 = 16;
 const FREE_UNPACKED_BYTES: u64 = 1 << 30;
-/// Where captions are looked for when `txt` is asked for.
-const CAPTION_COLUMNS: [&str; 4] = [CAPTION_EXT, column::CAPTION, "text", "TEXT"];
 /// Where class numbers are looked for when `cls` is asked for.
 const LABEL_COLUMNS: [&str; 2] = ["cls", "label"];
-/// Where keys are looked for.
-const KEY_COLUMNS: [&str; 2] = [column::KEY, "__key__"];
 
 /// The rows of an unpacked shard.
 #[derive(Debug)]
@@ -140,6 +137,8 @@ struct Columns {
     caption: Option<String>,
     label: Option<String>,
     fields: Vec<String>,
+    /// The whole `json` member, as Hugging Face makes a column of it.
+    json: Option<String>,
 }
 
 impl Columns {
@@ -154,25 +153,34 @@ impl Columns {
                 let wanted = config.images.join(", ");
                 bad(path, format!("no image column ({wanted}, image); it has: {}", seen.join(", ")))
             })?;
-        let mut columns = Self { key: first(&KEY_COLUMNS), image, ..Self::default() };
+        let mut columns = Self { key: first(&column::KEYS), image, ..Self::default() };
         match &config.caption {
-            CaptionFrom::Member(ext) if ext == CAPTION_EXT => columns.caption = first(&CAPTION_COLUMNS),
+            CaptionFrom::Member(ext) if ext == CAPTION_EXT => columns.caption = first(&column::CAPTIONS),
             CaptionFrom::Member(ext) => columns.caption = named(ext),
-            CaptionFrom::Json(field) => columns.fields.extend(named(field)),
+            CaptionFrom::Json(field) => columns.field(field, &named),
             CaptionFrom::Nowhere => {}
         }
         match &config.label {
             LabelFrom::Member(ext) if ext == "cls" => columns.label = first(&LABEL_COLUMNS),
             LabelFrom::Member(ext) => columns.label = named(ext),
-            LabelFrom::Json(field) => columns.fields.extend(named(field)),
+            LabelFrom::Json(field) => columns.field(field, &named),
             LabelFrom::Nowhere => {}
         }
         Ok(columns)
     }
 
+    /// Where the field of a `json` member is: a column of its own, or in a column `json`.
+    fn field(&mut self, field: &str, named: &dyn Fn(&String) -> Option<String>) {
+        match named(&field.to_owned()) {
+            Some(column) => self.fields.push(column),
+            None => self.json = named(&METADATA_EXT.to_owned()),
+        }
+    }
+
     fn names(&self) -> Vec<String> {
         let mut names = vec![column::STATUS.to_owned(), self.image.clone()];
-        names.extend(self.key.iter().chain(&self.caption).chain(&self.label).chain(&self.fields).cloned());
+        let columns = [&self.key, &self.caption, &self.label, &self.json];
+        names.extend(columns.into_iter().flatten().chain(&self.fields).cloned());
         names
     }
 }
@@ -237,7 +245,7 @@ impl Rows {
             members.push((ext.as_str(), bytes));
             rest = behind;
         }
-        Ok(RawSample { key: Cow::Borrowed(&row.key), members })
+        Ok(RawSample { key: Cow::Borrowed(&row.key), members, problem: None })
     }
 }
 
@@ -250,6 +258,7 @@ struct Parts {
     caption: Option<ArrayRef>,
     label: Option<ArrayRef>,
     fields: Vec<(String, ArrayRef)>,
+    json: Option<ArrayRef>,
 }
 
 impl Parts {
@@ -287,6 +296,7 @@ impl Parts {
             caption: texts(&columns.caption)?,
             label,
             fields,
+            json: columns.json.as_ref().and_then(|name| batch.column_by_name(name)).cloned(),
         })
     }
 
@@ -298,6 +308,18 @@ impl Parts {
     /// The fields that are asked for, as the JSON object a tar would hold.
     fn metadata(&self, at: usize) -> Option<String> {
         let mut object = serde_json::Map::new();
+        if let Some(json) = &self.json {
+            let cell = match cell_to_json(json, at) {
+                Json::Null => return None,
+                Json::Str(text) => text,
+                object => dumps(&object),
+            };
+            // With fields in columns of their own besides, both are asked for.
+            match serde_json::from_str(&cell) {
+                Ok(fields) if !self.fields.is_empty() => object = fields,
+                _ => return Some(cell),
+            }
+        }
         for (name, array) in self.fields.iter().filter(|(_, array)| !array.is_null(at)) {
             let value = match array.data_type() {
                 DataType::Int64 => array.as_primitive::<Int64Type>().value(at).into(),

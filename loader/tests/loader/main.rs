@@ -11,6 +11,7 @@ mod augment;
 mod bad;
 mod bucket;
 mod exactly_once;
+mod others;
 mod parquet;
 mod remote;
 mod resume;

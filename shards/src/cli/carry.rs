@@ -3,7 +3,8 @@
 //! folder for temporary files, objects are fetched there, one input at a time and once a pass. An output by URL is
 //! a [`Staging`].
 
-use std::collections::HashMap;
+use std::cell::RefCell;
+use std::collections::{BTreeMap, HashMap};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -20,6 +21,7 @@ use crate::rewrite::{Carrier, InPlace, RECORD_FILE, RewriteError};
 use crate::stamp::Stamp;
 use crate::storage::Location;
 use crate::table::SidecarReader;
+use crate::tar::{Skipped, shard_stem};
 
 /// Inputs and output of a rewrite.
 pub(super) struct Carried {
@@ -34,6 +36,8 @@ pub(super) struct Carried {
     dir: Scratch,
     /// Folders within `dir`, and what they stand for.
     stand_for: Vec<(PathBuf, String)>,
+    /// Rows of Parquet shards that are no samples, by shard.
+    skipped: RefCell<BTreeMap<PathBuf, Skipped>>,
 }
 
 impl Carried {
@@ -51,6 +55,7 @@ impl Carried {
             staging: None,
             dir,
             stand_for: Vec::new(),
+            skipped: RefCell::default(),
         };
         for shard in shards {
             if is_same_folder(&shard.folder(), &to) {
@@ -88,8 +93,8 @@ impl Carried {
             Some(folder) => folder,
             None => self.folder(&self.stand_for.len().to_string(), stands_for)?,
         };
-        let stem = path.file_stem().and_then(|stem| stem.to_str());
-        let stem = stem.with_context(|| format!("{shown}: not a shard's name"))?;
+        let name = path.file_name().and_then(|name| name.to_str());
+        let stem = shard_stem(name.with_context(|| format!("{shown}: not a shard's name"))?);
         let path = folder.join(ShardFile::Tar.name(stem));
         self.inputs.push(path.clone());
         self.moved.insert(path, shard);
@@ -110,6 +115,13 @@ impl Carried {
             None => error,
         };
         self.stand_for.iter().fold(error, |error, (folder, name)| renamed(error, folder, name))
+    }
+
+    /// Adds what was passed over on the way from Parquet to tars.
+    pub fn add_skipped(&self, to: &mut Skipped) {
+        for (tar, skipped) in self.skipped.borrow().iter() {
+            to.add_shard(&self.named(tar).0, skipped);
+        }
     }
 
     /// Where an object is fetched to that is not yet what it shall be.
@@ -140,8 +152,7 @@ impl Carried {
     fn schema(&self, tar: &Path, shard: &Shard) -> anyhow::Result<Option<SchemaRef>> {
         if shard.is_parquet() {
             return self.with_parquet(tar, shard, |path| {
-                let plan = Plan::of(&SidecarReader::open(path)?)?;
-                Ok((!plan.made_from_members).then_some(plan.sidecar))
+                Ok(Plan::of(&SidecarReader::open_any(path)?)?.sidecar.map(|sidecar| sidecar.schema))
             });
         }
         self.fetch_table(tar, shard)?;
@@ -153,10 +164,8 @@ impl Carried {
     /// Fetches the sidecar of a tar, if it has one.
     fn fetch_table(&self, tar: &Path, shard: &Shard) -> anyhow::Result<()> {
         let Shard::Object { bucket, name, .. } = shard else { return Ok(()) };
-        let table = name.strip_suffix(ShardFile::Tar.suffix()).map(|stem| ShardFile::Table.name(stem));
-        if let Some(table) = table
-            && bucket.head(&table)?.is_some()
-        {
+        let table = ShardFile::Table.name(shard_stem(name));
+        if bucket.head(&table)?.is_some() {
             bucket.fetch(&table, &tar.with_file_name(&table))?;
         }
         Ok(())
@@ -164,7 +173,10 @@ impl Carried {
 
     fn fetch(&self, tar: &Path, shard: &Shard) -> anyhow::Result<()> {
         if shard.is_parquet() {
-            return self.with_parquet(tar, shard, |path| parquet_to_tar(path, tar).map(drop));
+            let skipped = self.with_parquet(tar, shard, |path| parquet_to_tar(path, tar))?;
+            // Once a shard, however often it is fetched.
+            self.skipped.borrow_mut().insert(tar.to_owned(), skipped);
+            return Ok(());
         }
         if let Shard::Object { bucket, name, .. } = shard {
             bucket.fetch(name, tar)?;

@@ -5,16 +5,17 @@ use std::ops::ControlFlow;
 use std::path::Path;
 
 use anyhow::bail;
+use arrow::array::RecordBatch;
 use clap::Args;
 use serde_json::{Map, Value, json};
 
 use super::ShardArgs;
 use super::image_table::{each_sample, is_parquet};
-use super::output::Output;
+use super::output::{Output, note};
 use crate::json::parse_python_json;
 use crate::sample::Sample;
 use crate::table::{SidecarReader, check_version_beside, column, text_column};
-use crate::tar::{EndMarker, MappedTar};
+use crate::tar::{MappedTar, Skipped, TarOptions};
 
 /// Arguments of `cat`.
 #[derive(Debug, Args)]
@@ -50,7 +51,7 @@ pub fn cat(args: &CatArgs, out: &mut Output) -> anyhow::Result<()> {
 fn one(args: &CatArgs, key: &str, ext: Option<&str>, out: &mut Output) -> anyhow::Result<()> {
     let shards = args.shards.places()?;
     for shard in &shards {
-        let Some(sample) = shard.read(|path| find(path, key, args.shards.end_marker()))? else { continue };
+        let Some(sample) = shard.read(|path| find(path, key, &args.shards.tar_options()))? else { continue };
         match ext {
             None => write_json(&sample, &shard.shown(), out)?,
             Some(ext) => match sample.get(ext) {
@@ -70,32 +71,39 @@ fn one(args: &CatArgs, key: &str, ext: Option<&str>, out: &mut Output) -> anyhow
 }
 
 /// The sample of a key in one shard.
-fn find(path: &Path, key: &str, end: EndMarker) -> anyhow::Result<Option<Sample>> {
+fn find(path: &Path, key: &str, options: &TarOptions) -> anyhow::Result<Option<Sample>> {
     if !is_parquet(path) {
         check_version_beside(path)?;
-        let tar = MappedTar::open_with(path, end)?;
+        let tar = MappedTar::open_with(path, options)?;
         return Ok(tar.index().position(key).and_then(|at| tar.sample(at)).map(|sample| sample.to_sample()));
     }
-    // The keys alone are read first: images are most of a shard.
-    for batch in SidecarReader::open(path)?.batches(Some(&[column::KEY]))? {
-        let keys = text_column(path, &batch?, column::KEY)?;
-        if keys.is_some_and(|keys| keys.iter().any(|found| found == Some(key))) {
-            let mut found = None;
-            each_sample(path, end, |sample| {
-                found = (sample.key == key).then_some(sample);
-                Ok(if found.is_some() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
-            })?;
-            return Ok(found);
-        }
+    let table = SidecarReader::open_any(path)?;
+    let has_key = |batch: RecordBatch| -> anyhow::Result<bool> {
+        let keys = text_column(path, &batch, column::KEY)?;
+        Ok(keys.is_some_and(|keys| keys.iter().any(|found| found == Some(key))))
+    };
+    // The keys alone are read first: images are most of a shard. Tables of other tools may have none.
+    let there = !table.has_column(column::KEY)
+        || table
+            .batches(Some(&[column::KEY]))?
+            .map(|batch| has_key(batch?))
+            .any(|found| found.unwrap_or(true));
+    let mut found = None;
+    if there {
+        each_sample(path, options, |sample| {
+            found = (sample.key == key).then_some(sample);
+            Ok(if found.is_some() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
+        })?;
     }
-    Ok(None)
+    Ok(found)
 }
 
 fn every_member(args: &CatArgs, ext: &str, out: &mut Output) -> anyhow::Result<()> {
     let mut found = false;
+    let (options, mut skipped) = (args.shards.tar_options(), Skipped::default());
     for shard in args.shards.places()? {
-        shard.read(|path| {
-            each_sample(path, args.shards.end_marker(), |sample| {
+        let passed_over = shard.read(|path| {
+            each_sample(path, &options, |sample| {
                 if let Some(data) = sample.get(ext) {
                     found = true;
                     out.write_data(data)?;
@@ -104,7 +112,9 @@ fn every_member(args: &CatArgs, ext: &str, out: &mut Output) -> anyhow::Result<(
                 Ok(ControlFlow::Continue(()))
             })
         })?;
+        skipped.add_shard(&shard.shown(), &passed_over);
     }
+    note(&skipped);
     if !found {
         bail!("no sample has a member .{ext}; `pairmill-shards head` shows which members there are");
     }
@@ -112,15 +122,18 @@ fn every_member(args: &CatArgs, ext: &str, out: &mut Output) -> anyhow::Result<(
 }
 
 fn every_sample(args: &CatArgs, out: &mut Output) -> anyhow::Result<()> {
+    let (options, mut skipped) = (args.shards.tar_options(), Skipped::default());
     for shard in args.shards.places()? {
         let shown = shard.shown();
-        shard.read(|path| {
-            each_sample(path, args.shards.end_marker(), |sample| {
+        let passed_over = shard.read(|path| {
+            each_sample(path, &options, |sample| {
                 write_json(&sample, &shown, out)?;
                 Ok(ControlFlow::Continue(()))
             })
         })?;
+        skipped.add_shard(&shown, &passed_over);
     }
+    note(&skipped);
     Ok(())
 }
 

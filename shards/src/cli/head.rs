@@ -7,10 +7,11 @@ use clap::Args;
 
 use super::ShardArgs;
 use super::image_table::each_sample;
-use super::output::Output;
+use super::output::{Output, note};
 use crate::json::parse_python_json;
 use crate::printable::{excerpt, printable};
 use crate::sample::{IMAGE_EXTS, Sample};
+use crate::tar::Skipped;
 use crate::words::grouped;
 
 /// Characters of a caption or field that are shown.
@@ -37,19 +38,22 @@ pub struct HeadArgs {
 /// When a shard cannot be read as far as it is shown.
 pub fn head(args: &HeadArgs, out: &mut Output) -> anyhow::Result<()> {
     let mut left = args.num;
+    let (options, mut skipped) = (args.shards.tar_options(), Skipped::default());
     for shard in args.shards.places()? {
         if left == 0 {
             break;
         }
         let shown = shard.shown();
-        shard.read(|path| {
-            each_sample(path, args.shards.end_marker(), |sample| {
+        let passed_over = shard.read(|path| {
+            each_sample(path, &options, |sample| {
                 show(&sample, &shown, out)?;
                 left -= 1;
                 Ok(if left == 0 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
             })
         })?;
+        skipped.add_shard(&shown, &passed_over);
     }
+    note(&skipped);
     Ok(())
 }
 

@@ -1,5 +1,6 @@
 //! The samples in a Parquet image shard: which of its columns are the members that a tar of the same samples has. Used
-//! by `convert`, and by `cat` and `head`, which show either kind of shard.
+//! by `convert`, and by `cat` and `head`, which show either kind of shard. Tables of other tools are
+//! [`foreign_table`](super::foreign_table)'s.
 
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
@@ -11,13 +12,14 @@ use arrow::buffer::NullBuffer;
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, Schema, SchemaRef};
 
+use super::foreign_table::ForeignColumns;
 use crate::json::{Json, cell_to_json, cell_to_text, dumps_indented};
 use crate::sample::{CAPTION_EXT, METADATA_EXT, Member, Sample};
 use crate::status::Status;
 use crate::table::{
     HashKind, IMAGE_ROW_GROUP_ROWS, MEMBERS_KEY, SidecarReader, check_version_beside, column, text_column,
 };
-use crate::tar::{EndMarker, TarReader};
+use crate::tar::{Skipped, TarOptions, TarSamples};
 
 /// Columns of ours that no `json` member has (FORMAT.md §3).
 const NOT_IN_JSON: [&str; 4] = [column::FAILURE_CLASS, column::ATTEMPTS, column::FINAL_URL, column::RETRY_OF];
@@ -27,26 +29,27 @@ pub(super) fn is_parquet(path: &Path) -> bool {
     path.extension().is_some_and(|e| e == "parquet")
 }
 
-/// Shows `visit` the samples of a shard, tar or Parquet, in order, until it breaks off.
+/// Shows `visit` the samples of a shard, tar or Parquet, in order, until it breaks off; returns what was passed over.
 ///
 /// # Errors
 /// When the shard cannot be read as far as it is shown, or `visit` fails.
 pub(super) fn each_sample(
     path: &Path,
-    end: EndMarker,
+    options: &TarOptions,
     mut visit: impl FnMut(Sample) -> anyhow::Result<ControlFlow<()>>,
-) -> anyhow::Result<()> {
+) -> anyhow::Result<Skipped> {
     if !is_parquet(path) {
         check_version_beside(path)?;
-        for sample in TarReader::open(path, end)? {
+        let mut samples = TarSamples::open(path, options)?;
+        for sample in samples.by_ref() {
             if visit(sample?)?.is_break() {
                 break;
             }
         }
-        return Ok(());
+        return Ok(samples.skipped());
     }
-    let table = SidecarReader::open(path)?;
-    let plan = Plan::of(&table)?;
+    let table = SidecarReader::open_any(path)?;
+    let mut plan = Plan::of(&table)?;
     for batch in table.batches_of(None, IMAGE_ROW_GROUP_ROWS)? {
         let mut flow = ControlFlow::Continue(());
         plan.visit(&batch?, |key, files| {
@@ -65,22 +68,40 @@ pub(super) fn each_sample(
             break;
         }
     }
-    Ok(())
+    Ok(plan.skipped)
 }
 
 /// Which column goes where.
 pub(super) struct Plan {
+    columns: Columns,
+    /// The columns that are a sidecar, if the table is one with images in it.
+    pub sidecar: Option<Sidecar>,
+    /// Rows that are no samples, although nothing says that they failed.
+    pub skipped: Skipped,
+    path: PathBuf,
+}
+
+/// The columns of a table that are its sidecar.
+pub(super) struct Sidecar {
+    pub kept: Vec<usize>,
+    pub schema: SchemaRef,
+}
+
+enum Columns {
+    /// As ingest and `convert` write them.
+    Ours(OurColumns),
+    /// As anyone writes them, Hugging Face above all: no key, no status.
+    Foreign(ForeignColumns),
+}
+
+struct OurColumns {
     /// Columns whose cells become members.
     members: Vec<usize>,
-    /// The other columns: the sidecar.
-    pub kept: Vec<usize>,
-    pub sidecar: SchemaRef,
     /// Fields of the `json` member, in order.
     json: Vec<usize>,
     caption: Option<usize>,
     /// The table was made from a tar that had no sidecar, see [`MEMBERS_KEY`].
-    pub made_from_members: bool,
-    path: PathBuf,
+    made_from_members: bool,
 }
 
 impl Plan {
@@ -89,6 +110,35 @@ impl Plan {
     /// # Errors
     /// When no column holds images.
     pub fn of(table: &SidecarReader) -> anyhow::Result<Self> {
+        let (columns, sidecar) = match table.has_column(column::KEY) && table.has_column(column::STATUS) {
+            true => {
+                let (columns, sidecar) = OurColumns::of(table)?;
+                (Columns::Ours(columns), sidecar)
+            }
+            false => (Columns::Foreign(ForeignColumns::of(table)?), None),
+        };
+        Ok(Self { columns, sidecar, skipped: Skipped::default(), path: table.path().to_owned() })
+    }
+
+    /// Hands key and members (extension, bytes; the image first) of each success in `batch` to `visit`. Batches come in
+    /// the order of the table.
+    ///
+    /// # Errors
+    /// When a success has no key or no image, or `visit` fails.
+    pub fn visit(
+        &mut self,
+        batch: &RecordBatch,
+        visit: impl FnMut(&str, &[(&str, &[u8])]) -> anyhow::Result<()>,
+    ) -> anyhow::Result<()> {
+        match &mut self.columns {
+            Columns::Ours(columns) => columns.visit(&self.path, batch, visit),
+            Columns::Foreign(columns) => columns.visit(batch, &mut self.skipped, visit),
+        }
+    }
+}
+
+impl OurColumns {
+    fn of(table: &SidecarReader) -> anyhow::Result<(Self, Option<Sidecar>)> {
         let fields = table.schema().fields();
         let key_at = fields.iter().position(|f| f.name() == column::KEY).unwrap_or(fields.len());
         // Binary columns of the input, if any, stand before the key; the image behind everything.
@@ -97,40 +147,33 @@ impl Plan {
             *at > key_at
                 && (is_binary(data_type) || fields[*at].name() == column::IMAGE && is_image_struct(data_type))
         });
-        let sidecar = Schema::new(kept.iter().map(|at| Arc::clone(&fields[*at])).collect::<Vec<_>>());
         let is_hash = |at: &usize| HashKind::ALL.iter().any(|kind| kind.as_str() == fields[*at].name());
         let json = kept.iter().copied().filter(|at| !NOT_IN_JSON.contains(&fields[*at].name().as_str()));
         // A verified hash stands among the input's columns, but at the end of the JSON.
         let (verified, mut json): (Vec<usize>, Vec<usize>) = json.partition(|at| *at < key_at && is_hash(at));
         json.extend(verified);
-        if members.is_empty() {
+        let made_from_members = table.key_value(MEMBERS_KEY).is_some();
+        // Members of texts alone are a shard all the same.
+        if members.is_empty() && !made_from_members {
             bail!(
                 "{}: no column of images; this is a sidecar table, its images are in the tar",
                 table.path().display()
             );
         }
-        Ok(Self {
-            members,
-            sidecar: Arc::new(sidecar),
-            json,
-            caption: kept.iter().copied().find(|at| fields[*at].name() == column::CAPTION),
-            kept,
-            made_from_members: table.key_value(MEMBERS_KEY).is_some(),
-            path: table.path().to_owned(),
-        })
+        let caption = kept.iter().copied().find(|at| fields[*at].name() == column::CAPTION);
+        let schema = Schema::new(kept.iter().map(|at| Arc::clone(&fields[*at])).collect::<Vec<_>>());
+        let sidecar = (!made_from_members).then(|| Sidecar { kept, schema: Arc::new(schema) });
+        Ok((Self { members, json, caption, made_from_members }, sidecar))
     }
 
-    /// Hands key and members (extension, bytes; the image first) of each success in `batch` to `visit`.
-    ///
-    /// # Errors
-    /// When a success has no key or no image, or `visit` fails.
-    pub fn visit(
+    fn visit(
         &self,
+        path: &Path,
         batch: &RecordBatch,
         mut visit: impl FnMut(&str, &[(&str, &[u8])]) -> anyhow::Result<()>,
     ) -> anyhow::Result<()> {
         let text = |name: &str| -> anyhow::Result<StringArray> {
-            text_column(&self.path, batch, name)?.with_context(|| format!("no column `{name}`"))
+            text_column(path, batch, name)?.with_context(|| format!("no column `{name}`"))
         };
         let (keys, statuses) = (text(column::KEY)?, text(column::STATUS)?);
         let mut members = Vec::with_capacity(self.members.len());
@@ -179,16 +222,16 @@ impl Plan {
     }
 }
 
-fn is_binary(data_type: &DataType) -> bool {
+pub(super) fn is_binary(data_type: &DataType) -> bool {
     matches!(data_type, DataType::Binary | DataType::LargeBinary | DataType::BinaryView)
 }
 
-fn is_image_struct(data_type: &DataType) -> bool {
+pub(super) fn is_image_struct(data_type: &DataType) -> bool {
     matches!(data_type, DataType::Struct(fields) if fields.iter().any(|f| f.name() == "bytes" && is_binary(f.data_type())))
 }
 
 /// A column of members.
-struct MemberColumn {
+pub(super) struct MemberColumn {
     name: String,
     bytes: ArrayRef,
     /// Null structs, whatever stands in their fields.
@@ -198,7 +241,7 @@ struct MemberColumn {
 }
 
 impl MemberColumn {
-    fn of(name: &str, array: &ArrayRef) -> anyhow::Result<Self> {
+    pub fn of(name: &str, array: &ArrayRef) -> anyhow::Result<Self> {
         let (bytes, paths) = match array.as_struct_opt() {
             Some(image) => {
                 let bytes = image.column_by_name("bytes").context("column `image` has no `bytes`")?;
@@ -215,18 +258,31 @@ impl MemberColumn {
         })
     }
 
-    fn cell(&self, row: usize) -> Option<(&str, &[u8])> {
+    /// The column's name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Extension and bytes of a row's member, if it has one.
+    pub fn cell(&self, row: usize) -> Option<(&str, &[u8])> {
         let bytes = self.bytes.as_binary::<i32>();
-        let ext = match &self.paths {
-            None => self.name.as_str(),
-            Some(paths) => {
-                let paths = paths.as_string::<i32>();
-                let name = if paths.is_valid(row) { paths.value(row) } else { "" };
-                // Without a name the format by content would have to do; jpg is what readers look for first.
-                crate::key::split_member(name).map_or("jpg", |(_, ext)| ext)
-            }
-        };
         let there = bytes.is_valid(row) && self.nulls.as_ref().is_none_or(|nulls| nulls.is_valid(row));
-        there.then(|| (ext, bytes.value(row)))
+        there.then(|| (self.ext(row, bytes.value(row)), bytes.value(row)))
+    }
+
+    fn ext(&self, row: usize, bytes: &[u8]) -> &str {
+        let Some(paths) = &self.paths else { return self.name.as_str() };
+        let paths = paths.as_string::<i32>();
+        let name = if paths.is_valid(row) { paths.value(row) } else { "" };
+        crate::key::split_member(name).map_or_else(|| image_ext(bytes), |(_, ext)| ext)
+    }
+}
+
+/// The extension of an image that has no name, by its first bytes; `jpg` is what readers look for first.
+pub(super) fn image_ext(bytes: &[u8]) -> &'static str {
+    match bytes {
+        [0x89, b'P', b'N', b'G', ..] => "png",
+        [b'R', b'I', b'F', b'F', _, _, _, _, b'W', b'E', b'B', b'P', ..] => "webp",
+        _ => "jpg",
     }
 }

@@ -8,21 +8,22 @@ use anyhow::bail;
 use clap::Args;
 
 use super::ShardArgs;
-use super::output::{Output, complain};
+use super::output::{Output, after, complain};
 use super::staging::Staging;
 use crate::atomic::remove_stale_temps;
 use crate::folder::{SIZES_FILE, ShardFile, is_dataset_file};
 use crate::index::{IndexError, dali, energon, sizes};
 use crate::storage::Location;
 use crate::table::check_version_beside;
-use crate::tar::MappedTar;
+use crate::tar::{BadSamples, MappedTar, Skipped};
 use crate::words::grouped;
 
 /// Arguments of `index`.
 #[derive(Debug, Args)]
 #[command(
     after_help = "Without a flag all three are written. img2dataset takes every top-level .json of its output folder \
-                  for shard statistics, so write sizes.json only when img2dataset is done with the folder.\n\n\
+                  for shard statistics, so write sizes.json only when img2dataset is done with the folder.\n\
+                  With --bad-samples skip, samples that cannot be read are counted all the same: other readers count them too.\n\n\
                   Examples:\n  pairmill-shards index laion\n  pairmill-shards index --dali 'laion/{00000..00012}.tar'"
 )]
 pub struct IndexArgs {
@@ -52,6 +53,7 @@ impl IndexArgs {
 pub fn index(args: &IndexArgs, out: &mut Output) -> anyhow::Result<()> {
     let mut folders: Vec<Folder> = Vec::new();
     let (mut num_tars, mut num_samples) = (0u64, 0u64);
+    let mut skipped = Skipped::default();
     for shard in args.shards.places_of(&["tar"])? {
         let at = shard.folder();
         let known = match folders.iter().position(|folder| folder.at == at) {
@@ -61,14 +63,15 @@ pub fn index(args: &IndexArgs, out: &mut Output) -> anyhow::Result<()> {
                 folders.len() - 1
             }
         };
-        let samples = shard.read(|path| index_one(args, path, &mut folders[known]))?;
+        let samples = shard.read(|path| index_one(args, path, &mut folders[known], &mut skipped))?;
         num_tars += 1;
         num_samples += samples;
     }
     if args.all() || args.sizes {
         folders.iter().try_for_each(Folder::write_sizes)?;
     }
-    writeln!(out, "indexed {} samples in {} tars", grouped(num_samples), grouped(num_tars))?;
+    let (samples, tars) = (grouped(num_samples), grouped(num_tars));
+    writeln!(out, "indexed {samples} samples in {tars} tars{}", after(&skipped))?;
     Ok(())
 }
 
@@ -109,9 +112,27 @@ impl Folder {
 }
 
 /// Writes the indexes of one tar, and says how many samples it has.
-fn index_one(args: &IndexArgs, path: &Path, folder: &mut Folder) -> anyhow::Result<u64> {
+fn index_one(
+    args: &IndexArgs,
+    path: &Path,
+    folder: &mut Folder,
+    skipped: &mut Skipped,
+) -> anyhow::Result<u64> {
     check_version_beside(path)?;
-    let tar = MappedTar::open_with(path, args.shards.end_marker())?;
+    let mut options = args.shards.tar_options();
+    if options.bad_samples == BadSamples::Skip {
+        // An index is for other readers, and the loader: both count samples that cannot be read.
+        options.bad_samples = BadSamples::Keep;
+    }
+    let tar = MappedTar::open_with(path, &options)?;
+    if tar.index().is_joined() {
+        bail!(
+            "{}: an index cannot say where samples lie that are not together; write sorted shards first \
+             (`pairmill-shards reshard --unsorted join`)",
+            path.display()
+        );
+    }
+    skipped.add_shard(&path.display().to_string(), tar.skipped());
     let samples = tar.len() as u64;
     let name = path.file_name().unwrap_or_default();
     let beside = folder.path().join(name);
@@ -119,14 +140,33 @@ fn index_one(args: &IndexArgs, path: &Path, folder: &mut Folder) -> anyhow::Resu
         Some(staging) => staging.rename(error.into()),
         None => error.into(),
     };
-    if args.all() || args.dali {
+    for (wanted, what, follows_links) in [(args.dali, "DALI", true), (args.energon, "Energon", false)] {
+        let reason = if tar.is_unpacked() {
+            "the tar is compressed, so places in it are of no use"
+        } else if !follows_links && tar.index().has_links() {
+            "the tar has links, which it does not follow"
+        } else {
+            continue;
+        };
+        let line = format!(
+            "{}: no index for {what}: {reason}; write new shards first (`pairmill-shards reshard`)",
+            path.display()
+        );
+        if wanted {
+            bail!(line);
+        }
+        if args.all() {
+            complain(&format!("warning: {line}"));
+        }
+    }
+    if (args.all() || args.dali) && !tar.is_unpacked() {
         match dali::write(tar.index(), &dali::path_for(&beside)) {
             // Only DALI has this limit; the others are still worth having.
             Err(e @ IndexError::Blank { .. }) if !args.dali => complain(&format!("warning: {e}")),
             other => other.map_err(rename)?,
         }
     }
-    if args.all() || args.energon {
+    if (args.all() || args.energon) && !tar.is_unpacked() && !tar.index().has_links() {
         energon::write(tar.index(), &energon::path_for(&beside)).map_err(rename)?;
     }
     let Some(name) = name.to_str() else { return Ok(samples) };

@@ -7,6 +7,7 @@ mod carry;
 pub mod cat;
 pub mod contact_sheet;
 pub mod convert;
+mod foreign_table;
 pub mod head;
 mod image_table;
 pub mod index;
@@ -26,7 +27,7 @@ use self::output::Output;
 use self::place::Shard;
 use crate::printable::causes;
 use crate::spec::ShardSpec;
-use crate::tar::EndMarker;
+use crate::tar::{BadSamples, EndMarker, TarOptions, Unsorted};
 use crate::words::usage_line;
 
 /// What the command line says.
@@ -90,6 +91,30 @@ pub struct ShardArgs {
     /// Accept tars that end without their closing zero blocks (a killed writer, a download that was cut off)
     #[arg(long)]
     pub lenient: bool,
+    /// What else is done with tars of other people.
+    #[command(flatten)]
+    pub tar: TarArgs,
+}
+
+/// What the commands do with tars of other people.
+#[derive(Debug, clap::Args)]
+pub struct TarArgs {
+    /// What becomes of a key that returns after other samples, as in a tar that is not sorted by name
+    #[arg(long, value_name = "HOW", value_enum, default_value_t)]
+    pub unsorted: Unsorted,
+    /// What becomes of a sample that cannot be read: a member's name is not UTF-8, or it is a link to nothing; for
+    /// convert also a caption or json that is not UTF-8
+    #[arg(long, value_name = "HOW", value_enum, default_value_t)]
+    pub bad_samples: BadSamples,
+}
+
+impl TarArgs {
+    /// What the flags mean to the reader; `lenient` is about the closing zero blocks.
+    pub fn options(&self, lenient: bool) -> TarOptions {
+        let end_marker = if lenient { EndMarker::Optional } else { EndMarker::Required };
+        let (unsorted, bad_samples) = (self.unsorted, self.bad_samples);
+        TarOptions { end_marker, unsorted, bad_samples, scratch: None }
+    }
 }
 
 impl ShardArgs {
@@ -114,9 +139,9 @@ impl ShardArgs {
         Ok(found)
     }
 
-    /// What `--lenient` means to the reader.
-    pub fn end_marker(&self) -> EndMarker {
-        if self.lenient { EndMarker::Optional } else { EndMarker::Required }
+    /// What the flags mean to the reader.
+    fn tar_options(&self) -> TarOptions {
+        self.tar.options(self.lenient)
     }
 }
 

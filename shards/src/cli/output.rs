@@ -7,6 +7,7 @@ use std::io::{self, BufWriter, IsTerminal, Write};
 use anyhow::bail;
 
 use crate::printable::{printable, printable_json, printable_lines};
+use crate::tar::Skipped;
 
 /// Standard output.
 pub struct Output {
@@ -74,6 +75,18 @@ impl Write for Output {
 pub fn complain(line: &str) {
     let line = printable(line);
     let _ = writeln!(io::stderr(), "{line}");
+}
+
+/// What was passed over, for the end of a command's last line: nothing where there was nothing.
+pub fn after(skipped: &Skipped) -> String {
+    if skipped.is_empty() { String::new() } else { printable(&format!("; {skipped}")).into_owned() }
+}
+
+/// The same as a line on standard error, for commands whose output is for other programs.
+pub fn note(skipped: &Skipped) {
+    if !skipped.is_empty() {
+        complain(&format!("note: {skipped}"));
+    }
 }
 
 /// Whether `error` only says that the reader of our pipe has gone.

@@ -16,9 +16,10 @@ use crate::folder::{DatasetFolder, PAIRMILL_FOLDER, RUNS_FOLDER, ShardFile};
 use crate::leftover::{lock_folder, this_host};
 use crate::printable::causes;
 use crate::rewrite::RECORD_FILE;
-use crate::spec::ShardSpec;
+use crate::spec::{ShardSpec, of_kind};
 use crate::stamp::{Depth, Parts, Stamp};
 use crate::storage::{Bucket, BucketUrl, Location, Object, Scheme, StorageConfig};
+use crate::tar::is_tar_name;
 
 /// One shard.
 pub(super) enum Shard {
@@ -160,11 +161,12 @@ pub(super) fn shards(spec: &ShardSpec, kinds: &[&str]) -> anyhow::Result<Vec<Sha
             found.push(Shard::Object { bucket, name, bytes: None, etag: None });
         } else {
             let objects = bucket.list()?;
-            let of_kind = |kind: &&str| -> Vec<&Object> {
-                let end = format!(".{kind}");
-                objects.iter().filter(|object| object.name.ends_with(&end)).collect()
+            let objects_of = |kind: &&str| -> Vec<&Object> {
+                let paths = objects.iter().map(|object| PathBuf::from(&object.name)).collect();
+                let names = of_kind(paths, kind);
+                objects.iter().filter(|object| names.contains(Path::new(&object.name))).collect()
             };
-            let Some(shards) = kinds.iter().map(of_kind).find(|shards| !shards.is_empty()) else {
+            let Some(shards) = kinds.iter().map(objects_of).find(|shards| !shards.is_empty()) else {
                 bail!(
                     "{url} holds no .{} object; give a prefix, object or pattern that does",
                     kinds.join(" or .")
@@ -185,7 +187,7 @@ pub(super) fn shards(spec: &ShardSpec, kinds: &[&str]) -> anyhow::Result<Vec<Sha
 
 /// Whether a URL is that of a shard rather than of a prefix.
 fn names_a_shard(url: &BucketUrl) -> bool {
-    [".tar", ".parquet"].iter().any(|end| url.file_name().ends_with(end))
+    is_tar_name(url.file_name()) || url.file_name().ends_with(".parquet")
 }
 
 /// The URLs of a specification, `None` when it stands for files.

@@ -10,7 +10,7 @@ use pairmill_pixels::{Limits, perceptual_hash};
 
 use super::ShardArgs;
 use super::carry::Carried;
-use super::output::{Output, complain};
+use super::output::{Output, after, complain};
 use crate::funnel::total;
 use crate::key::KeyLayout;
 use crate::rewrite::{
@@ -166,7 +166,7 @@ fn write_shards(
         threads: threads.map_or_else(cores, usize::from),
         shuffle: args.shuffle,
         bucket_bytes: args.memory << 20,
-        end_marker: args.shards.end_marker(),
+        tar: args.shards.tar_options(),
     };
     let shows = !args.quiet && io::stderr().is_terminal();
     let done = rewrite_by(&config, &carried, &mut |progress| {
@@ -179,7 +179,8 @@ fn write_shards(
         let _ = write!(io::stderr(), "\r\x1b[K");
     }
     let done = done.map_err(|error| carried.rename(error.into()))?;
-    let Rewritten { samples_in, samples_out, rules, unseen, shards, shards_found, .. } = done;
+    let Rewritten { samples_in, samples_out, rules, mut skipped, unseen, shards, shards_found, .. } = done;
+    carried.add_skipped(&mut skipped);
     if let Some(input) = done.untold_input {
         complain(&format!(
             "warning: an earlier version began {} and noted only names and sizes, so nothing shows whether {input} \
@@ -220,10 +221,11 @@ fn write_shards(
         if shards_found > 0 { format!(", {} of them found", grouped(shards_found)) } else { String::new() };
     writeln!(
         out,
-        "{} of {} samples in {} shards{found}",
+        "{} of {} samples in {} shards{found}{}",
         grouped(samples_out),
         grouped(samples_in),
-        grouped(shards)
+        grouped(shards),
+        after(&skipped)
     )?;
     Ok(())
 }

@@ -97,8 +97,12 @@ fn of_names(spec: &ShardSpec, copies: &mut Vec<Copy>) -> anyhow::Result<Vec<Data
     let mut objects: BTreeMap<String, (Bucket, Vec<String>)> = BTreeMap::new();
     for name in spec.names() {
         if Path::new(name).is_dir() {
-            folders.push(not_empty(DatasetFolder::scan(Path::new(name))?, name)?);
-            continue;
+            let folder = DatasetFolder::scan(Path::new(name))?;
+            // Tables of other tools are named by no number, and counted one by one.
+            if !folder.is_empty() || place::shards(&name.parse()?, &["parquet"]).is_err() {
+                folders.push(not_empty(folder, name)?);
+                continue;
+            }
         }
         for shard in place::shards(&name.parse()?, &["tar", "parquet"])? {
             match shard {
@@ -222,7 +226,7 @@ fn set_lines(account: &Account) -> Vec<String> {
         row("exif dropped", account.exif_dropped, "rows whose tags are larger than any camera's".to_owned());
     }
     if account.samples_without_table > 0 {
-        row("samples", account.samples_without_table, "in tars without a table".to_owned());
+        row("samples", account.samples_without_table, "in shards that say nothing of failed rows".to_owned());
     }
     if account.blank_captions > 0 {
         row(

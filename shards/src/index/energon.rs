@@ -4,7 +4,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::{IndexError, malformed};
+use super::{IndexError, MAX_INDEX_BYTES, malformed};
 use crate::atomic::write_atomic;
 use crate::tar::TarIndex;
 
@@ -30,7 +30,7 @@ pub fn write(index: &TarIndex, path: &Path) -> Result<(), IndexError> {
 /// # Errors
 /// When the file cannot be read, or is not a non-empty array of growing offsets.
 pub fn read(path: &Path) -> Result<Vec<u64>, IndexError> {
-    let bytes = super::read(path)?;
+    let bytes = super::read(path, MAX_INDEX_BYTES)?;
     let (words, rest) = bytes.as_chunks::<8>();
     if words.is_empty() || !rest.is_empty() {
         return Err(malformed(path, format!("{} bytes are no array of 64-bit offsets", bytes.len())));

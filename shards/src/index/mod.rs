@@ -11,12 +11,16 @@ pub mod dali;
 pub mod energon;
 pub mod sizes;
 
-use std::path::PathBuf;
+use std::fs::File;
+use std::io::Read;
+use std::path::{Path, PathBuf};
 
 use crate::atomic::{FileAction, FileError};
 
-/// Largest index file that is read.
-pub const MAX_INDEX_BYTES: u64 = 1 << 30;
+/// Largest index file that is read at once: 16 M samples of Energon's.
+pub const MAX_INDEX_BYTES: u64 = 128 << 20;
+/// Largest `sizes.json`: a million shards.
+pub const MAX_SIZES_BYTES: u64 = 32 << 20;
 
 /// An index that cannot be written or read.
 #[derive(Debug, thiserror::Error)]
@@ -43,16 +47,18 @@ pub enum IndexError {
     File(#[from] FileError),
 }
 
-/// Reads a whole index file, unless it is absurdly large.
-fn read(path: &std::path::Path) -> Result<Vec<u8>, IndexError> {
+/// Reads a whole index file of at most `limit` bytes.
+fn read(path: &Path, limit: u64) -> Result<Vec<u8>, IndexError> {
     let failed = |e| FileError::new(path, FileAction::Read, e);
-    let len = std::fs::metadata(path).map_err(failed)?.len();
-    if len > MAX_INDEX_BYTES {
-        return Err(malformed(path, format!("{len} bytes; the limit is {MAX_INDEX_BYTES}")));
+    let mut bytes = Vec::new();
+    let file = File::open(path).map_err(failed)?;
+    file.take(limit + 1).read_to_end(&mut bytes).map_err(failed)?;
+    match bytes.len() as u64 > limit {
+        true => Err(malformed(path, format!("more than {limit} bytes, which is the limit"))),
+        false => Ok(bytes),
     }
-    Ok(std::fs::read(path).map_err(failed)?)
 }
 
-fn malformed(path: &std::path::Path, reason: impl Into<String>) -> IndexError {
+fn malformed(path: &Path, reason: impl Into<String>) -> IndexError {
     IndexError::Malformed { path: path.to_path_buf(), reason: reason.into() }
 }

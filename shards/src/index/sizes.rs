@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use super::{IndexError, malformed};
+use super::{IndexError, MAX_SIZES_BYTES, malformed};
 use crate::atomic::write_atomic;
 
 /// The file's name.
@@ -32,6 +32,6 @@ pub fn write(sizes: &BTreeMap<String, u64>, path: &Path) -> Result<(), IndexErro
 /// # Errors
 /// When the file cannot be read or is no JSON object of counts.
 pub fn read(path: &Path) -> Result<BTreeMap<String, u64>, IndexError> {
-    serde_json::from_slice(&super::read(path)?)
+    serde_json::from_slice(&super::read(path, MAX_SIZES_BYTES)?)
         .map_err(|e| malformed(path, format!("no object of counts: {e}")))
 }

@@ -12,7 +12,7 @@ use super::rows::sidecar_of;
 use crate::atomic::{FileAction, FileError};
 use crate::stamp::{Depth, Parts, Stamp};
 use crate::table::{SidecarReader, check_version_beside};
-use crate::tar::{EndMarker, MappedTar};
+use crate::tar::{MappedTar, TarOptions};
 
 /// Brings inputs and takes outputs. The methods are those of plain folders, for which there is nothing to do.
 pub trait Carrier {
@@ -86,7 +86,7 @@ impl Carrier for InPlace {}
 /// All inputs, for as many passes as are needed.
 pub(super) struct Inputs<'a> {
     pub paths: &'a [std::path::PathBuf],
-    pub end_marker: EndMarker,
+    pub options: &'a TarOptions,
     pub carrier: &'a dyn Carrier,
 }
 
@@ -99,7 +99,7 @@ impl Inputs<'_> {
         for path in self.paths {
             self.carrier.bring(path)?;
             check_version_beside(path)?;
-            let tar = MappedTar::open_with(path, self.end_marker)?;
+            let tar = MappedTar::open_with(path, self.options)?;
             visit(&tar)?;
             drop(tar);
             self.carrier.discard(path);

@@ -46,7 +46,7 @@ use crate::atomic::{FileAction, FileError, remove_stale_temps};
 use crate::folder::{LOCK_FILE, PAIRMILL_FOLDER, is_dataset_file};
 use crate::funnel::RuleCount;
 use crate::key::KeyLayout;
-use crate::tar::EndMarker;
+use crate::tar::{Skipped, TarOptions};
 
 /// Which samples stay.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -87,8 +87,8 @@ pub struct RewriteConfig {
     pub shuffle: Option<u64>,
     /// Bytes of samples a bucket of the shuffle may hold, about.
     pub bucket_bytes: u64,
-    /// What tars must end with.
-    pub end_marker: EndMarker,
+    /// How the tars are read.
+    pub tar: TarOptions,
 }
 
 /// What was written.
@@ -100,6 +100,8 @@ pub struct Rewritten {
     pub samples_out: u64,
     /// What each rule dropped, in the order they were applied.
     pub rules: Vec<RuleCount>,
+    /// What the readers of the inputs passed over; not part of `samples_in`.
+    pub skipped: Skipped,
     /// Samples that the duplicate rule could say nothing about.
     pub unseen: Unseen,
     /// New shards.
@@ -189,7 +191,7 @@ pub fn rewrite_by(
         return Err(RewriteError::NoInputs);
     }
     refuse_own_folder(config)?;
-    let inputs = Inputs { paths: &config.inputs, end_marker: config.end_marker, carrier };
+    let inputs = Inputs { paths: &config.inputs, options: &config.tar, carrier };
     let tables = Tables::of(&inputs)?;
     let _lock = lock_output(&config.output)?;
     let untold_input = Record::of(config, carrier)?.claim(&config.output, carrier)?;
@@ -207,9 +209,11 @@ pub fn rewrite_by(
     let mut shuffler =
         config.shuffle.map(|seed| Shuffler::new(config, seed, &tables, &inputs)).transpose()?;
     let (mut ordinal, mut position) = (0, 0);
+    let mut skipped = Skipped::default();
     watch.begin(Stage::Write);
     inputs.each(|tar| {
         let rows = tables.rows_of(tar)?;
+        skipped.add_shard(&carrier.named(tar.path()).0, tar.skipped());
         if let Some(list) = &mut list {
             list.add(tar, carrier.named(tar.path()).0, ordinal)?;
         }
@@ -248,6 +252,7 @@ pub fn rewrite_by(
         samples_in: ordinal,
         samples_out: written.samples,
         rules,
+        skipped,
         unseen: duplicates.unseen,
         shards: written.shards,
         shards_found: written.found,

@@ -9,6 +9,7 @@ use super::{Carrier, Choice, RewriteConfig, RewriteError};
 use crate::atomic::{FileAction, FileError, write_atomic};
 use crate::folder::{DatasetFolder, PAIRMILL_FOLDER};
 use crate::stamp::Stamp;
+use crate::tar::{BadSamples, Unsorted};
 
 /// In `_pairmill`.
 pub const RECORD_FILE: &str = "rewrite.json";
@@ -24,6 +25,11 @@ pub(super) struct Record {
     shuffle: Option<u64>,
     samples_per_shard: u64,
     oom_shard_count: u32,
+    /// How the inputs are read, where that is not the default.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    unsorted: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    bad_samples: Option<String>,
 }
 
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -52,12 +58,20 @@ impl Record {
             shuffle: config.shuffle,
             samples_per_shard: config.layout.samples_per_shard(),
             oom_shard_count: config.layout.oom_shard_count(),
+            unsorted: (config.tar.unsorted != Unsorted::Stop).then(|| config.tar.unsorted.to_string()),
+            bad_samples: (config.tar.bad_samples != BadSamples::Stop)
+                .then(|| config.tar.bad_samples.to_string()),
         })
     }
 
-    /// Writes the record into an empty folder, or finds the same one there. Says of which input it could not be told
-    /// whether it is the same, if there is one.
-    pub(super) fn claim(&self, output: &Path, carrier: &dyn Carrier) -> Result<Option<String>, RewriteError> {
+    /// Writes the record into an empty folder, or finds the same one there. That of a run which made no shard, since its
+    /// input was refused, say, is replaced. Says of which input it could not be told whether it is the same, if there is
+    /// one.
+    pub(super) fn claim(
+        &self,
+        output: &Path,
+        carrier: &dyn Carrier,
+    ) -> Result<Option<String>, RewriteError> {
         let folder = output.join(PAIRMILL_FOLDER);
         fs::create_dir_all(&folder).map_err(|e| FileError::new(&folder, FileAction::Create, e))?;
         let path = folder.join(RECORD_FILE);
@@ -65,9 +79,11 @@ impl Record {
             Ok(bytes) => {
                 let found: Self = serde_json::from_slice(&bytes)
                     .map_err(|e| RewriteError::Record { path: path.clone(), problem: e.to_string() })?;
-                match found.untold(self, output)? {
-                    Some(name) => Some(name),
-                    None => return Ok(None),
+                match found.untold(self, output) {
+                    Ok(Some(name)) => Some(name),
+                    Ok(None) => return Ok(None),
+                    Err(_) if DatasetFolder::scan(output)?.is_empty() => None,
+                    Err(error) => return Err(error),
                 }
             }
             Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
@@ -116,6 +132,8 @@ impl Record {
             inputs: self.inputs.iter().map(bare).collect(),
             choice: self.choice.clone(),
             duplicates: self.duplicates.clone(),
+            unsorted: self.unsorted.clone(),
+            bad_samples: self.bad_samples.clone(),
             ..*self
         }
     }

@@ -11,6 +11,7 @@ use arrow::datatypes::{Schema, SchemaRef};
 
 use super::RewriteError;
 use super::carrier::Inputs;
+use crate::folder::{ShardFile, beside};
 use crate::status::Status;
 use crate::table::{SidecarReader, TableError, column, text_column};
 use crate::tar::MappedTar;
@@ -104,7 +105,7 @@ impl TarRows {
 
 /// Where the sidecar of a tar lies.
 pub(super) fn sidecar_of(tar: &Path) -> PathBuf {
-    tar.with_extension("parquet")
+    beside(tar, ShardFile::Table)
 }
 
 fn without_retry(schema: &SchemaRef) -> SchemaRef {

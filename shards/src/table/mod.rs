@@ -29,6 +29,7 @@ use std::path::{Path, PathBuf};
 
 use crate::FORMAT_VERSION;
 use crate::atomic::{FileAction, FileError};
+use crate::lookalike::Lookalike;
 use crate::parquet_file::ParquetFault;
 use crate::printable::excerpt;
 
@@ -68,6 +69,10 @@ pub mod column {
     pub const URL: &str = "url";
     /// The image in a Parquet image shard of struct form.
     pub const IMAGE: &str = "image";
+    /// Where captions are looked for in tables of any tool; the first that is there counts.
+    pub const CAPTIONS: [&str; 4] = ["txt", CAPTION, "text", "TEXT"];
+    /// Where keys are.
+    pub const KEYS: [&str; 2] = [KEY, "__key__"];
 }
 
 /// Why a table cannot be written or read.
@@ -83,6 +88,14 @@ pub enum TableError {
         path: PathBuf,
         /// What the Parquet reader said.
         reason: String,
+    },
+    /// Another kind of file under the name of a table.
+    #[error("{}: {what}", path.display())]
+    Lookalike {
+        /// The file.
+        path: PathBuf,
+        /// What it is.
+        what: Lookalike,
     },
     /// Written by a newer Pairmill.
     #[error("{}: written in format version `{}`, and this program reads up to {FORMAT_VERSION}; read it with the Pairmill that wrote it, or a newer one", path.display(), excerpt(found, 20))]
@@ -145,6 +158,7 @@ impl TableError {
     pub(crate) fn of_fault(path: &Path, fault: ParquetFault) -> Self {
         match fault {
             ParquetFault::Read(error) => FileError::new(path, FileAction::Read, error).into(),
+            ParquetFault::Lookalike(what) => Self::Lookalike { path: path.to_owned(), what },
             fault => Self::Corrupt { path: path.to_owned(), reason: fault.to_string() },
         }
     }

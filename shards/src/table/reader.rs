@@ -68,8 +68,16 @@ impl SidecarReader {
     /// # Errors
     /// When it cannot be opened, is no Parquet, is of a newer format version, or lacks the columns `key` and `status`.
     pub fn open(path: &Path) -> Result<Self, TableError> {
-        let input =
-            ParquetInput::open(path).map_err(|source| FileError::new(path, FileAction::Read, source))?;
+        let input = ParquetInput::open(path).map_err(|source| FileError::new(path, FileAction::Read, source))?;
+        Self::from_input(path, input)?.checked()
+    }
+
+    /// Opens a Parquet image shard of anyone's, which need not have a sidecar's columns.
+    ///
+    /// # Errors
+    /// When it cannot be opened, is no Parquet, or is of a newer format version.
+    pub fn open_any(path: &Path) -> Result<Self, TableError> {
+        let input = ParquetInput::open(path).map_err(|source| FileError::new(path, FileAction::Read, source))?;
         Self::from_input(path, input)
     }
 
@@ -78,19 +86,20 @@ impl SidecarReader {
     /// # Errors
     /// As [`SidecarReader::open`].
     pub fn from_bytes(path: &Path, bytes: Vec<u8>) -> Result<Self, TableError> {
-        Self::from_input(path, ParquetInput::memory(bytes))
+        Self::from_input(path, ParquetInput::memory(bytes))?.checked()
     }
 
     fn from_input(path: &Path, input: ParquetInput) -> Result<Self, TableError> {
         let file = ParquetFile::open(input).map_err(|fault| TableError::of_fault(path, fault))?;
         super::check_version(path, file.metadata().file_metadata().key_value_metadata())?;
-        let reader = Self { path: path.to_owned(), file };
-        for name in [column::KEY, column::STATUS] {
-            if !reader.has_column(name) {
-                return Err(TableError::MissingColumn { path: reader.path, column: name });
-            }
+        Ok(Self { path: path.to_owned(), file })
+    }
+
+    fn checked(self) -> Result<Self, TableError> {
+        match [column::KEY, column::STATUS].into_iter().find(|name| !self.has_column(name)) {
+            Some(column) => Err(TableError::MissingColumn { path: self.path, column }),
+            None => Ok(self),
         }
-        Ok(reader)
     }
 
     /// The file.

@@ -1,9 +1,9 @@
 //! The property the fuzzer and the mutation tests hold: on any bytes at all, neither reader panics, and the
-//! streaming and the mapped reader see the same samples or the same error.
+//! streaming and the mapped reader see the same samples or the same error. Links are followed by the mapped one alone.
 
 use std::path::Path;
 
-use super::{EndMarker, TarReader, scan};
+use super::{BadSamples, EndMarker, TarOptions, TarReader, TarRule, Unsorted, scan};
 use crate::sample::{Member, Sample};
 
 /// The readers disagree about a tar: a defect of this crate, with what each saw.
@@ -16,22 +16,35 @@ pub struct Disagreement {
     pub mapped: String,
 }
 
-/// Reads `bytes` both ways, strictly and leniently. Returns the number of samples, or `None` for a bad tar.
+/// Reads `bytes` both ways, strictly and leniently. Returns the number of samples, or `None` for a bad tar or one with
+/// links.
 ///
 /// # Errors
 /// When the readers disagree.
 pub fn check_readers_agree(bytes: &[u8]) -> Result<Option<usize>, Disagreement> {
-    check(bytes, EndMarker::Optional)?;
-    check(bytes, EndMarker::Required)
+    check(bytes, &EndMarker::Optional.into())?;
+    for bad_samples in [BadSamples::Skip, BadSamples::Keep] {
+        check(bytes, &TarOptions { bad_samples, unsorted: Unsorted::Split, ..TarOptions::default() })?;
+    }
+    // Joining has no counterpart in a stream; it must only survive.
+    let joined =
+        TarOptions { unsorted: Unsorted::Join, bad_samples: BadSamples::Keep, ..TarOptions::default() };
+    let _ = scan(bytes, Path::new("bytes.tar"), &joined);
+    check(bytes, &TarOptions::default())
 }
 
-fn check(bytes: &[u8], end_marker: EndMarker) -> Result<Option<usize>, Disagreement> {
+fn check(bytes: &[u8], options: &TarOptions) -> Result<Option<usize>, Disagreement> {
     let path = Path::new("bytes.tar");
     let mut streamed: Vec<Sample> = Vec::new();
     let mut stream_error = None;
-    for sample in TarReader::with_end_marker(bytes, path, end_marker) {
+    for sample in TarReader::with_options(bytes, path, options) {
         match sample {
             Ok(sample) => streamed.push(sample),
+            Err(e) if matches!(e.rule, TarRule::LinkInStream { .. }) => {
+                // Nothing to compare, but that it is survived.
+                let _ = scan(bytes, path, options);
+                return Ok(None);
+            }
             Err(e) => stream_error = Some(e.to_string()),
         }
     }
@@ -39,7 +52,7 @@ fn check(bytes: &[u8], end_marker: EndMarker) -> Result<Option<usize>, Disagreem
         streamed: stream_error.clone().unwrap_or_else(|| format!("{} samples", streamed.len())),
         mapped,
     };
-    match (scan(bytes, path, end_marker), &stream_error) {
+    match (scan(bytes, path, options), &stream_error) {
         (Err(mapped), Some(streamed)) if mapped.to_string() == *streamed => Ok(None),
         (Err(mapped), _) => Err(disagreement(mapped.to_string())),
         (Ok(index), None) => {

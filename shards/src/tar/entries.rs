@@ -1,11 +1,15 @@
-//! The one parser: walks a tar header by header and yields its regular files, extension headers applied. What the
-//! bytes come from is an [`Input`]: a stream, or a slice of a mapped file.
+//! The one parser: walks a tar header by header and yields its regular files and links, extension headers applied. What
+//! the bytes come from is an [`Input`]: a stream, or a slice of a mapped file.
 
+use std::borrow::Cow;
+use std::fmt::Write as _;
 use std::io::{self, Read};
 
 use super::error::TarRule;
-use super::header::{BLOCK, Block, Header, Kind};
+use super::header::{BLOCK, Block, Header, Kind, other_format};
+use super::links::Link;
 use super::pax::{self, Overrides};
+use super::skipped::Skipped;
 use super::{BLOCK_BYTES, EndMarker, MAX_EXTENSION_BYTES, MAX_MEMBER_BYTES, MAX_NAME_BYTES, padded};
 
 /// Where the bytes come from. Both operations stop short only at the end of the file.
@@ -75,11 +79,15 @@ impl Input for Slice<'_> {
     }
 }
 
-/// A regular file of the tar. Reused from one to the next.
+/// A regular file or link of the tar. Reused from one to the next.
 #[derive(Debug, Default)]
 pub(super) struct Entry {
-    /// Full name.
+    /// Full name, with `\xNN` for each byte that is not UTF-8.
     pub name: String,
+    /// Whether there are such bytes.
+    pub is_bad_name: bool,
+    /// Where it leads, if it is a link; then it has no data.
+    pub link: Option<Link>,
     /// Where its first header (extension headers included) begins.
     pub start: u64,
     /// Where its data begins.
@@ -103,14 +111,27 @@ pub(super) struct Entries<I> {
     offset: u64,
     overrides: Overrides,
     scratch: Vec<u8>,
+    skipped: Skipped,
 }
 
 impl<I: Input> Entries<I> {
     pub fn new(input: I, end_marker: EndMarker) -> Self {
-        Self { input, end_marker, offset: 0, overrides: Overrides::default(), scratch: Vec::new() }
+        Self {
+            input,
+            end_marker,
+            offset: 0,
+            overrides: Overrides::default(),
+            scratch: Vec::new(),
+            skipped: Skipped::default(),
+        }
     }
 
-    /// Reads on to the next regular file and leaves the input at its data, which the caller must take or skip.
+    /// What was passed over so far, and what the caller adds to it.
+    pub fn skipped(&mut self) -> &mut Skipped {
+        &mut self.skipped
+    }
+
+    /// Reads on to the next regular file or link and leaves the input at its data, which the caller must take or skip.
     /// False at the end of the tar, with `entry.start` the end of the last member.
     pub fn next_entry(&mut self, entry: &mut Entry) -> Result<bool, Broken> {
         let mut block = [0; BLOCK];
@@ -118,12 +139,17 @@ impl<I: Input> Entries<I> {
         loop {
             let at = self.offset;
             let broken = |rule| Broken { offset: at, rule };
-            let found = self.input.block(&mut block).map_err(|e| broken(TarRule::Read(e)))?;
+            let found = self.input.block(&mut block).map_err(|e| broken(e.into()))?;
             let ended = match found {
                 0 if self.end_marker == EndMarker::Optional => true,
                 0 => return Err(broken(TarRule::NoEndMarker)),
                 BLOCK => block == [0; BLOCK],
-                _ => return Err(broken(TarRule::TruncatedHeader { found })),
+                // A pointer or page that is shorter than a header.
+                _ => {
+                    let foreign = other_format(&block[..found]).filter(|_| at == 0);
+                    let cut = || TarRule::TruncatedHeader { found };
+                    return Err(broken(foreign.map_or_else(cut, TarRule::NotATar)));
+                }
             };
             if ended {
                 entry.start = at;
@@ -140,7 +166,7 @@ impl<I: Input> Entries<I> {
                 Kind::PaxNext | Kind::PaxGlobal | Kind::GnuName | Kind::GnuLink => {
                     self.extension(header.kind, header.size).map_err(broken)?;
                 }
-                Kind::Regular | Kind::Dataless | Kind::Sparse | Kind::Other => {
+                kind => {
                     self.name_entry(&header, entry).map_err(broken)?;
                     entry.size = self.overrides.size.unwrap_or(header.size);
                     entry.start = first;
@@ -148,16 +174,22 @@ impl<I: Input> Entries<I> {
                     let sparse = self.overrides.sparse || header.kind == Kind::Sparse;
                     self.overrides.clear();
                     let name = || entry.name.clone();
-                    match header.kind {
+                    match kind {
                         _ if sparse => return Err(broken(TarRule::Sparse { name: name() })),
-                        Kind::Dataless if entry.size > 0 => {
-                            return Err(broken(TarRule::DataOnNonFile { name: name(), size: entry.size }));
-                        }
                         Kind::Regular if entry.size > MAX_MEMBER_BYTES => {
                             return Err(broken(TarRule::MemberTooLarge { name: name(), size: entry.size }));
                         }
                         Kind::Regular => return Ok(true),
-                        _ => self.skip_data(entry)?,
+                        Kind::Other => {
+                            self.skipped.add_member(&entry.name);
+                            self.skip_data(entry)?;
+                        }
+                        _ if entry.size > 0 => {
+                            return Err(broken(TarRule::DataOnNonFile { name: name(), size: entry.size }));
+                        }
+                        Kind::HardLink | Kind::SymbolicLink => return Ok(true),
+                        Kind::Folder => {}
+                        _ => self.skipped.add_member(&entry.name),
                     }
                     start = None;
                 }
@@ -181,7 +213,7 @@ impl<I: Input> Entries<I> {
     }
 
     fn unreadable(&self, e: io::Error) -> Broken {
-        Broken { offset: self.offset, rule: TarRule::Read(e) }
+        Broken { offset: self.offset, rule: e.into() }
     }
 
     fn past_data(&mut self, entry: &Entry, found: u64) -> Result<(), Broken> {
@@ -206,7 +238,7 @@ impl<I: Input> Entries<I> {
         }
         self.scratch.clear();
         let wanted = padded(size);
-        let found = self.input.take(wanted, &mut self.scratch).map_err(TarRule::Read)?;
+        let found = self.input.take(wanted, &mut self.scratch)?;
         if found < wanted {
             return Err(TarRule::Truncated { name: format!("{kind_name} header"), size, found });
         }
@@ -214,7 +246,7 @@ impl<I: Input> Entries<I> {
         self.scratch.truncate(size as usize);
         match kind {
             Kind::GnuName => self.overrides.gnu_name(&self.scratch)?,
-            Kind::GnuLink => {}
+            Kind::GnuLink => self.overrides.gnu_link(&self.scratch)?,
             Kind::PaxGlobal => return pax::check_global(&self.scratch),
             _ => self.overrides.pax(&self.scratch)?,
         }
@@ -236,11 +268,31 @@ impl<I: Input> Entries<I> {
         if self.scratch.contains(&0) {
             return Err(TarRule::NameWithNul);
         }
-        let name = std::str::from_utf8(&self.scratch).map_err(|_| TarRule::NameNotUtf8 {
-            lossy: String::from_utf8_lossy(&self.scratch).into_owned(),
-        })?;
+        let name = text(&self.scratch);
+        entry.is_bad_name = name.as_bytes() != self.scratch;
         entry.name.clear();
-        entry.name.push_str(name);
+        entry.name.push_str(&name);
+        let is_link = matches!(header.kind, Kind::HardLink | Kind::SymbolicLink);
+        entry.link = is_link.then(|| Link {
+            symbolic: header.kind == Kind::SymbolicLink,
+            target: text(self.overrides.link.as_deref().unwrap_or(header.link())).into_owned(),
+        });
         Ok(())
     }
+}
+
+/// A name as text, with `\xNN` for each byte that is not UTF-8, so that different names stay different.
+fn text(name: &[u8]) -> Cow<'_, str> {
+    if let Ok(name) = std::str::from_utf8(name) {
+        return Cow::Borrowed(name);
+    }
+    let mut text = String::with_capacity(name.len() + 8);
+    for chunk in name.utf8_chunks() {
+        text.push_str(chunk.valid());
+        for byte in chunk.invalid() {
+            // Writing to a string cannot fail.
+            let _ = write!(text, "\\x{byte:02x}");
+        }
+    }
+    Cow::Owned(text)
 }

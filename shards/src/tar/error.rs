@@ -3,7 +3,12 @@
 use std::io;
 use std::path::PathBuf;
 
-use super::{MAX_EXTENSION_BYTES, MAX_MEMBER_BYTES, MAX_NAME_BYTES, MAX_SAMPLE_BYTES, MAX_SAMPLE_MEMBERS};
+use super::links::MAX_LINKED_BYTES;
+use super::skipped::{BadMember, LinkProblem};
+use super::source::{MAX_RATIO, Oversize};
+use super::{
+    MAX_EXTENSION_BYTES, MAX_MEMBER_BYTES, MAX_NAME_BYTES, MAX_SAMPLE_BYTES, MAX_SAMPLE_MEMBERS, shown,
+};
 
 /// A tar that breaks a rule: the shard is bad as a whole, so reading ends here.
 #[derive(Debug, thiserror::Error)]
@@ -22,8 +27,8 @@ pub struct TarError {
 #[non_exhaustive]
 pub enum TarRule {
     /// The first block is another format's.
-    #[error("this is {0}, not a plain tar; unpack it first")]
-    NotATar(&'static str),
+    #[error("{0}")]
+    NotATar(String),
     /// A header's checksum is wrong.
     #[error("bad header checksum (stored {stored}, computed {computed}); the file is damaged here")]
     Checksum {
@@ -45,7 +50,7 @@ pub enum TarRule {
         found: usize,
     },
     /// The file ends inside a member.
-    #[error("member `{name}` says {size} bytes but the file ends after {found}; it was cut off")]
+    #[error("member `{}` says {size} bytes but the file ends after {found}; it was cut off", shown(name))]
     Truncated {
         /// The member.
         name: String,
@@ -58,7 +63,7 @@ pub enum TarRule {
     #[error("the file ends without the closing zero block; it may be cut off (lenient reading accepts it)")]
     NoEndMarker,
     /// A member is too large.
-    #[error("member `{name}` says {size} bytes; the limit is {MAX_MEMBER_BYTES}")]
+    #[error("member `{}` says {size} bytes; the limit is {MAX_MEMBER_BYTES}", shown(name))]
     MemberTooLarge {
         /// The member.
         name: String,
@@ -66,19 +71,23 @@ pub enum TarRule {
         size: u64,
     },
     /// A sample is too large.
-    #[error("sample `{key}` has more than {MAX_SAMPLE_BYTES} bytes")]
+    #[error("sample `{}` has more than {MAX_SAMPLE_BYTES} bytes", shown(key))]
     SampleTooLarge {
         /// The sample.
         key: String,
     },
     /// A sample has too many members.
-    #[error("sample `{key}` has more than {MAX_SAMPLE_MEMBERS} members")]
+    #[error("sample `{}` has more than {MAX_SAMPLE_MEMBERS} members", shown(key))]
     TooManyMembers {
         /// The sample.
         key: String,
     },
     /// An extension comes twice in one sample.
-    #[error("sample `{key}` has two adjacent members `.{ext}`; keys must differ from one sample to the next")]
+    #[error(
+        "sample `{}` has two members `.{}`; each sample of a tar needs a key of its own",
+        shown(key),
+        shown(ext)
+    )]
     DuplicateMember {
         /// The sample.
         key: String,
@@ -109,16 +118,48 @@ pub enum TarRule {
         len: usize,
     },
     /// A member name is not UTF-8.
-    #[error("member name `{lossy}` is not UTF-8; rename it")]
+    #[error("{}; rename it, or skip such samples (`bad-samples` = `skip`)", BadMember::Name { name: name.clone() })]
     NameNotUtf8 {
-        /// The name with the broken parts replaced.
-        lossy: String,
+        /// The name, with `\xNN` for each byte that is wrong.
+        name: String,
+    },
+    /// A link that leads nowhere.
+    #[error(
+        "{}; put the file in the tar (GNU tar's --dereference and --hard-dereference), or skip such samples (`bad-samples` = `skip`)",
+        BadMember::Link { name: name.clone(), target: target.clone(), problem: *problem }
+    )]
+    Link {
+        /// The member.
+        name: String,
+        /// Where it points.
+        target: String,
+        /// Why that cannot be followed.
+        problem: LinkProblem,
+    },
+    /// A link in a stream, which cannot go back to the target.
+    #[error("`{}` is a link, which cannot be followed in a stream; give the tar as a file", shown(name))]
+    LinkInStream {
+        /// The member.
+        name: String,
+    },
+    /// Links that stand for more than a tar of pictures holds.
+    #[error("the links of this tar lead to more than {MAX_LINKED_BYTES} bytes; store files instead of links")]
+    LinkedTooLarge,
+    /// A key that comes again after other samples.
+    #[error(
+        "key `{}` returns after other samples: its members are not together, or two samples have one key; \
+         make the tar with `tar --sort=name`, or have them joined (`unsorted` = `join`) or taken as they are (`split`)",
+        shown(key)
+    )]
+    ReturningKey {
+        /// The key.
+        key: String,
     },
     /// A member name has a zero byte in it.
     #[error("member name with a zero byte")]
     NameWithNul,
     /// A link, folder or device with data, which some readers skip and some take for headers.
-    #[error("`{name}` is a link, folder or device but says it has {size} bytes of data")]
+    #[error("`{}` is a link, folder or device but says it has {size} bytes of data", shown(name))]
     DataOnNonFile {
         /// The member.
         name: String,
@@ -126,10 +167,23 @@ pub enum TarRule {
         size: u64,
     },
     /// A sparse file.
-    #[error("member `{name}` is a sparse file, which is not supported; repack it without holes")]
+    #[error("member `{}` is a sparse file, which is not supported; repack it without holes", shown(name))]
     Sparse {
         /// The member.
         name: String,
+    },
+    /// A compressed tar that unpacks to far more than pictures do.
+    #[error(
+        "it unpacks to more than {MAX_RATIO} times its size, which no tar of pictures does; unpack it yourself if you trust it"
+    )]
+    Oversize,
+    /// The folder for unpacking.
+    #[error("cannot unpack it into {}: {source}; free space there, or point TMPDIR elsewhere", folder.display())]
+    Unpack {
+        /// The folder.
+        folder: PathBuf,
+        /// The system's reason.
+        source: io::Error,
     },
     /// The file could not be opened or read.
     #[error("cannot read: {0}")]
@@ -156,10 +210,34 @@ impl TarRule {
             Self::DanglingExtension => "dangling_extension",
             Self::NameTooLong { .. } => "name_too_long",
             Self::NameNotUtf8 { .. } => "name_not_utf8",
+            Self::Link { .. } => "link",
+            Self::LinkInStream { .. } => "link_in_stream",
+            Self::LinkedTooLarge => "linked_too_large",
+            Self::ReturningKey { .. } => "returning_key",
             Self::NameWithNul => "name_with_nul",
             Self::DataOnNonFile { .. } => "data_on_non_file",
             Self::Sparse { .. } => "sparse",
+            Self::Oversize => "oversize",
+            Self::Unpack { .. } => "unpack",
             Self::Read(_) => "read",
+        }
+    }
+}
+
+impl From<BadMember> for TarRule {
+    fn from(bad: BadMember) -> Self {
+        match bad {
+            BadMember::Name { name } => Self::NameNotUtf8 { name },
+            BadMember::Link { name, target, problem } => Self::Link { name, target, problem },
+        }
+    }
+}
+
+impl From<io::Error> for TarRule {
+    fn from(error: io::Error) -> Self {
+        match error.get_ref().is_some_and(|inner| inner.is::<Oversize>()) {
+            true => Self::Oversize,
+            false => Self::Read(error),
         }
     }
 }

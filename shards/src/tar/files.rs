@@ -74,10 +74,19 @@ impl TarFiles {
     }
 
     fn next_file(&mut self) -> Result<Option<TarFile>, Broken> {
-        if !self.entries.next_entry(&mut self.entry)? {
-            return Ok(None);
+        loop {
+            if !self.entries.next_entry(&mut self.entry)? {
+                return Ok(None);
+            }
+            if self.entry.is_bad_name {
+                let rule = TarRule::NameNotUtf8 { name: self.entry.name.clone() };
+                return Err(Broken { offset: self.entry.start, rule });
+            }
+            self.entries.skip_data(&self.entry)?;
+            if self.entry.link.is_none() {
+                break;
+            }
         }
-        self.entries.skip_data(&self.entry)?;
         let Entry { name, data, size, .. } = &self.entry;
         Ok(Some(TarFile { name: name.clone(), offset: self.start + data, size: *size }))
     }

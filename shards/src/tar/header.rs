@@ -2,6 +2,7 @@
 //! of POSIX.1-1988 `ustar`; old v7 and GNU headers share them up to the magic at byte 257.
 
 use super::error::TarRule;
+use crate::lookalike::Lookalike;
 
 pub(super) const BLOCK: usize = super::BLOCK_BYTES as usize;
 pub(super) type Block = [u8; BLOCK];
@@ -14,6 +15,7 @@ const SIZE: std::ops::Range<usize> = 124..136;
 const MTIME: std::ops::Range<usize> = 136..148;
 const CHECKSUM: std::ops::Range<usize> = 148..156;
 const KIND: usize = 156;
+const LINK: std::ops::Range<usize> = 157..257;
 const MAGIC: std::ops::Range<usize> = 257..263;
 const VERSION: std::ops::Range<usize> = 263..265;
 const UNAME: std::ops::Range<usize> = 265..297;
@@ -27,8 +29,14 @@ const PREFIX: std::ops::Range<usize> = 345..500;
 pub(super) enum Kind {
     /// A file.
     Regular,
-    /// A link, folder, device or pipe: a header without data.
-    Dataless,
+    /// Another name for an earlier member.
+    HardLink,
+    /// Another name for any member, by its path.
+    SymbolicLink,
+    /// A folder: a header without data.
+    Folder,
+    /// A device or pipe: a header without data.
+    Device,
     /// PAX records for the next member.
     PaxNext,
     /// PAX records for all members that follow.
@@ -60,9 +68,12 @@ impl<'a> Header<'a> {
         }
         let kind = match block[KIND] {
             // Old v7 tars write a folder as a file whose name ends in a slash.
-            0 if until_nul(&block[NAME]).ends_with(b"/") => Kind::Dataless,
+            0 if until_nul(&block[NAME]).ends_with(b"/") => Kind::Folder,
             0 | b'0' | b'7' => Kind::Regular,
-            b'1'..=b'6' => Kind::Dataless,
+            b'1' => Kind::HardLink,
+            b'2' => Kind::SymbolicLink,
+            b'5' => Kind::Folder,
+            b'3' | b'4' | b'6' => Kind::Device,
             b'x' | b'X' => Kind::PaxNext,
             b'g' => Kind::PaxGlobal,
             b'L' => Kind::GnuName,
@@ -85,6 +96,11 @@ impl<'a> Header<'a> {
             into.push(b'/');
         }
         into.extend_from_slice(until_nul(&self.block[NAME]));
+    }
+
+    /// The link field.
+    pub fn link(&self) -> &'a [u8] {
+        until_nul(&self.block[LINK])
     }
 }
 
@@ -133,18 +149,22 @@ fn check_sum(block: &Block) -> Result<(), TarRule> {
     }
 }
 
-fn other_format(block: &Block) -> Option<&'static str> {
+/// What a file is that should have been a tar, and what to do, by its first bytes.
+pub(super) fn other_format(head: &[u8]) -> Option<String> {
     const FORMATS: [(&[u8], &str); 8] = [
-        (b"\x1f\x8b", "gzip-compressed"),
-        (b"\x28\xb5\x2f\xfd", "zstd-compressed"),
-        (b"\xfd7zXZ\0", "xz-compressed"),
-        (b"BZh", "bzip2-compressed"),
-        (b"PK\x03\x04", "a zip archive"),
-        (b"PAR1", "a Parquet file"),
-        (b"<!DOCTYPE", "an HTML page"),
-        (b"<html", "an HTML page"),
+        (b"\x1f\x8b", "compressed by gzip; unpack it first"),
+        (b"\x28\xb5\x2f\xfd", "compressed by zstd; unpack it first"),
+        (b"\xfd7zXZ\0", "compressed by xz; unpack it first (`xz -d`)"),
+        (b"BZh", "compressed by bzip2; unpack it first"),
+        (b"\x04\x22\x4d\x18", "compressed by lz4; unpack it first (`lz4 -d`)"),
+        (b"PK\x03\x04", "a ZIP archive; unpack it first"),
+        (b"7z\xbc\xaf\x27\x1c", "a 7z archive; unpack it first"),
+        (b"PAR1", "a Parquet file; name it .parquet"),
     ];
-    FORMATS.iter().find(|(magic, _)| block.starts_with(magic)).map(|(_, name)| *name)
+    match FORMATS.iter().find(|(magic, _)| head.starts_with(magic)) {
+        Some((_, what)) => Some(format!("this is {what}")),
+        None => Lookalike::of(head).map(|what| what.to_string()),
+    }
 }
 
 /// Everything of a written header that is the same for all members, with its share of the checksum.

@@ -3,9 +3,10 @@
 //! shard of 10,000 samples costs a few allocations rather than sixty thousand.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 
-use super::entries::Entry;
 use super::error::TarRule;
+use super::skipped::{BadMember, Skipped};
 use super::{MAX_SAMPLE_BYTES, MAX_SAMPLE_MEMBERS, padded};
 
 /// The samples of one tar in file order, and where its data ends.
@@ -15,6 +16,10 @@ pub struct TarIndex {
     members: Vec<MemberSpan>,
     samples: Vec<Run>,
     end: u64,
+    /// By sample.
+    problems: BTreeMap<usize, BadMember>,
+    is_joined: bool,
+    skipped: Skipped,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,6 +29,7 @@ struct MemberSpan {
     ext: (usize, usize),
     offset: u64,
     size: u64,
+    is_link: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,6 +51,8 @@ pub struct Component<'a> {
     pub offset: u64,
     /// Bytes of data, without padding.
     pub size: u64,
+    /// Whether the member is a link, and the data another member's. Readers such as webdataset pass over it.
+    pub is_link: bool,
 }
 
 /// One sample of a [`TarIndex`].
@@ -85,6 +93,21 @@ impl TarIndex {
         (0..self.samples.len()).map(|at| SampleSpan { index: self, at })
     }
 
+    /// Whether samples were put together of members that lie apart, so that a sample is no range of the tar.
+    pub fn is_joined(&self) -> bool {
+        self.is_joined
+    }
+
+    /// Whether a member is a link, so that its data is not where its sample is.
+    pub fn has_links(&self) -> bool {
+        self.members.iter().any(|member| member.is_link)
+    }
+
+    /// What the reader passed over.
+    pub fn skipped(&self) -> &Skipped {
+        &self.skipped
+    }
+
     /// Number of the first sample called `key`, found by looking at each.
     pub fn position(&self, key: &str) -> Option<usize> {
         self.iter().position(|sample| sample.key() == key)
@@ -98,31 +121,6 @@ impl TarIndex {
         self.end = end;
     }
 
-    /// Adds a regular file; one whose name belongs to no sample is left out.
-    pub(super) fn push_entry(&mut self, entry: &Entry) -> Result<(), TarRule> {
-        let Some((key, ext)) = super::sample_name(&entry.name) else { return Ok(()) };
-        let key_len = key.len();
-        let ext = lower_ext(ext);
-        let same = match self.last() {
-            Some(last) if last.key() == key => {
-                let bytes = self.samples.last().map_or(0, |run| run.bytes);
-                admit(key, last.components().map(|c| c.ext), bytes, &ext, entry.size)?;
-                true
-            }
-            _ => false,
-        };
-        if !same {
-            self.begin_sample(key_len, entry.start);
-        }
-        let name = self.intern(&entry.name);
-        let ext = match &ext {
-            Cow::Borrowed(_) => (name.1 - (entry.name.len() - key_len - 1), name.1),
-            Cow::Owned(lower) => self.intern(lower),
-        };
-        self.push_span(MemberSpan { name, ext, offset: entry.data, size: entry.size });
-        Ok(())
-    }
-
     /// Starts a sample at byte `start`; its members follow by [`push_member`](Self::push_member).
     pub(super) fn begin_sample(&mut self, key_len: usize, start: u64) {
         self.samples.push(Run { key_len, first_member: self.members.len(), start, bytes: 0 });
@@ -133,7 +131,96 @@ impl TarIndex {
         let from = self.names.len();
         self.names.extend([key, ".", ext]);
         let to = self.names.len();
-        self.push_span(MemberSpan { name: (from, to), ext: (to - ext.len(), to), offset, size });
+        self.push_span(MemberSpan {
+            name: (from, to),
+            ext: (to - ext.len(), to),
+            offset,
+            size,
+            is_link: false,
+        });
+    }
+
+    /// Adds a member under its full name, whose key has `key_len` bytes, to the sample begun last.
+    pub(super) fn push_named(&mut self, member: Component<'_>, key_len: usize) {
+        let name = self.intern(member.name);
+        // The extension is the end of the name, unless its case differs.
+        let ext = match member.name[key_len + 1..] == *member.ext {
+            true => (name.0 + key_len + 1, name.1),
+            false => self.intern(member.ext),
+        };
+        let Component { offset, size, is_link, .. } = member;
+        self.push_span(MemberSpan { name, ext, offset, size, is_link });
+    }
+
+    /// Whether one more member may join sample number `at`.
+    pub(super) fn admit(&self, at: usize, ext: &str, size: u64) -> Result<(), TarRule> {
+        let Some(sample) = self.sample(at) else { return Ok(()) };
+        admit(sample.key(), sample.components().map(|c| c.ext), sample.num_bytes(), ext, size)
+    }
+
+    /// Gives member number `at`, which is of sample number `sample`, the data that its link leads to.
+    pub(super) fn set_link(
+        &mut self,
+        at: usize,
+        sample: usize,
+        offset: u64,
+        size: u64,
+    ) -> Result<(), TarRule> {
+        let (member, run) = (&mut self.members[at], &mut self.samples[sample]);
+        (member.offset, member.size) = (offset, size);
+        run.bytes = run.bytes.saturating_add(size);
+        match run.bytes > MAX_SAMPLE_BYTES {
+            true => {
+                let key = self.sample(sample).map_or("", |sample| sample.key()).to_owned();
+                Err(TarRule::SampleTooLarge { key })
+            }
+            false => Ok(()),
+        }
+    }
+
+    /// Notes what is wrong with sample number `at`; the first problem stays.
+    pub(super) fn set_problem(&mut self, at: usize, problem: BadMember) {
+        self.problems.entry(at).or_insert(problem);
+    }
+
+    pub(super) fn set_skipped(&mut self, skipped: Skipped) {
+        self.skipped = skipped;
+    }
+
+    /// The same samples, those of one owner put together, and without those that `keeps` does not want. `owners` has the
+    /// first sample of each sample's key.
+    pub(super) fn regrouped(
+        &self,
+        owners: &[usize],
+        mut keeps: impl FnMut(SampleSpan<'_>) -> bool,
+    ) -> Result<Self, (u64, TarRule)> {
+        let mut order: Vec<usize> = (0..self.len()).collect();
+        order.sort_by_key(|&at| owners[at]);
+        let mut new = Self { end: self.end, ..Self::default() };
+        for together in order.chunk_by(|one, other| owners[*one] == owners[*other]) {
+            let spans: Vec<SampleSpan<'_>> = together.iter().filter_map(|&at| self.sample(at)).collect();
+            // One bad part makes the whole bad.
+            if spans.iter().any(|span| !keeps(*span)) {
+                continue;
+            }
+            let Some(first) = spans.first() else { continue };
+            let number = new.len();
+            new.begin_sample(first.key().len(), first.start());
+            new.is_joined |= spans.len() > 1;
+            for span in &spans {
+                if let Some(problem) = span.problem() {
+                    new.set_problem(number, problem.clone());
+                }
+                for component in span.components() {
+                    if spans.len() > 1 && new.samples[number].first_member < new.members.len() {
+                        let admitted = new.admit(number, component.ext, component.size);
+                        admitted.map_err(|rule| (span.start(), rule))?;
+                    }
+                    new.push_named(component, first.key().len());
+                }
+            }
+        }
+        Ok(new)
     }
 
     fn push_span(&mut self, span: MemberSpan) {
@@ -155,6 +242,7 @@ impl TarIndex {
             name: &self.names[span.name.0..span.name.1],
             offset: span.offset,
             size: span.size,
+            is_link: span.is_link,
         }
     }
 }
@@ -181,6 +269,11 @@ impl<'a> SampleSpan<'a> {
         self.spans()
             .first()
             .map_or("", |span| &self.index.names[span.name.0..span.name.0 + self.run().key_len])
+    }
+
+    /// What is wrong with it, where the reader keeps samples with something wrong.
+    pub fn problem(&self) -> Option<&'a BadMember> {
+        self.index.problems.get(&self.at)
     }
 
     /// First byte of its first header, extension headers included.

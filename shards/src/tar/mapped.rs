@@ -4,27 +4,20 @@
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
-use super::entries::{Broken, Entries, Entry, Slice};
+use super::entries::Broken;
 use super::error::{TarError, TarRule};
 use super::index::{SampleSpan, TarIndex};
-use super::{EndMarker, map};
+use super::skipped::{BadMember, Skipped};
+use super::{EndMarker, TarOptions, gather, map, source};
 use crate::sample::{CAPTION_EXT, IMAGE_EXTS, METADATA_EXT, Member, Sample};
 
-/// Parses a whole tar that lies in memory; `path` is for messages.
+/// Parses a whole tar that lies in memory, uncompressed; `path` is for messages.
 ///
 /// # Errors
 /// The first rule the tar breaks.
-pub fn scan(bytes: &[u8], path: &Path, end_marker: EndMarker) -> Result<TarIndex, TarError> {
+pub fn scan(bytes: &[u8], path: &Path, options: impl Into<TarOptions>) -> Result<TarIndex, TarError> {
     let named = |Broken { offset, rule }| TarError { path: path.to_path_buf(), offset, rule };
-    let mut entries = Entries::new(Slice(bytes), end_marker);
-    let mut entry = Entry::default();
-    let mut index = TarIndex::default();
-    while entries.next_entry(&mut entry).map_err(named)? {
-        index.push_entry(&entry).map_err(|rule| named(Broken { offset: entry.start, rule }))?;
-        entries.skip_data(&entry).map_err(named)?;
-    }
-    index.set_end(entry.start);
-    Ok(index)
+    gather::index_of(bytes, &options.into()).map_err(named)
 }
 
 /// An open tar shard with random access.
@@ -34,6 +27,7 @@ pub struct MappedTar {
     // None for an empty file, which cannot be mapped everywhere.
     map: Option<memmap2::Mmap>,
     index: TarIndex,
+    is_unpacked: bool,
 }
 
 /// One sample of a [`MappedTar`], its bytes borrowed.
@@ -52,20 +46,33 @@ impl MappedTar {
         Self::open_with(path, EndMarker::Required)
     }
 
-    /// [`open`](Self::open) with a choice about the closing zero blocks.
+    /// [`open`](Self::open) with other choices than the strictest, of which the closing zero blocks are one. A compressed
+    /// tar is unpacked into an unnamed file, which goes with the reader.
     ///
     /// # Errors
-    /// When the file cannot be opened or mapped, or breaks a rule.
-    pub fn open_with(path: impl Into<PathBuf>, end_marker: EndMarker) -> Result<Self, TarError> {
-        let path = path.into();
-        let unreadable = |e| TarError { path: path.clone(), offset: 0, rule: TarRule::Read(e) };
+    /// When the file cannot be opened, unpacked or mapped, or breaks a rule.
+    pub fn open_with(path: impl Into<PathBuf>, options: impl Into<TarOptions>) -> Result<Self, TarError> {
+        let (path, options) = (path.into(), options.into());
+        let failed = |rule| TarError { path: path.clone(), offset: 0, rule };
+        let unreadable = |e| failed(TarRule::Read(e));
         let file = File::open(&path).map_err(unreadable)?;
+        let (file, is_unpacked) = source::plain(file, options.scratch.as_deref()).map_err(failed)?;
         let map = match file.metadata().map_err(unreadable)?.len() {
             0 => None,
             _ => Some(map::map_read_only(&file).map_err(unreadable)?),
         };
-        let index = scan(map.as_deref().unwrap_or_default(), &path, end_marker)?;
-        Ok(Self { path, map, index })
+        let index = scan(map.as_deref().unwrap_or_default(), &path, &options)?;
+        Ok(Self { path, map, index, is_unpacked })
+    }
+
+    /// Whether the file is compressed, so that places in it are those of the unpacked bytes.
+    pub fn is_unpacked(&self) -> bool {
+        self.is_unpacked
+    }
+
+    /// What was passed over.
+    pub fn skipped(&self) -> &Skipped {
+        self.index.skipped()
     }
 
     /// The file.
@@ -73,7 +80,7 @@ impl MappedTar {
         &self.path
     }
 
-    /// The whole file.
+    /// The whole file, unpacked.
     pub fn bytes(&self) -> &[u8] {
         self.map.as_deref().unwrap_or_default()
     }
@@ -110,6 +117,11 @@ impl<'a> MappedSample<'a> {
     /// The sample's key, as found in the tar.
     pub fn key(&self) -> &'a str {
         self.span.key()
+    }
+
+    /// What is wrong with it, where samples with something wrong are kept.
+    pub fn problem(&self) -> Option<&'a BadMember> {
+        self.span.problem()
     }
 
     /// Where it lies.

@@ -1,5 +1,5 @@
-//! Extension headers: what they change about the member that follows. Only its name and size matter here; times,
-//! owners and attributes are ignored.
+//! Extension headers: what they change about the member that follows. Only its name, size and link target matter here;
+//! times, owners and attributes are ignored.
 
 use super::MAX_NAME_BYTES;
 use super::error::TarRule;
@@ -8,6 +8,7 @@ use super::error::TarRule;
 #[derive(Debug, Default)]
 pub(super) struct Overrides {
     pub name: Option<Vec<u8>>,
+    pub link: Option<Vec<u8>>,
     pub size: Option<u64>,
     pub sparse: bool,
     /// An extension header has come that no member has followed yet.
@@ -36,6 +37,20 @@ impl Overrides {
         self.set_name(&data[..end])
     }
 
+    fn set_link(&mut self, target: &[u8]) -> Result<(), TarRule> {
+        if target.len() > MAX_NAME_BYTES {
+            return Err(TarRule::NameTooLong { len: target.len() });
+        }
+        self.link = Some(target.to_vec());
+        Ok(())
+    }
+
+    /// GNU `K`: the link target with a zero byte behind it.
+    pub fn gnu_link(&mut self, data: &[u8]) -> Result<(), TarRule> {
+        let end = data.iter().position(|b| *b == 0).unwrap_or(data.len());
+        self.set_link(&data[..end])
+    }
+
     /// PAX records of the next member (POSIX.1-2001 `pax`, Extended Header).
     pub fn pax(&mut self, data: &[u8]) -> Result<(), TarRule> {
         let mut name = None;
@@ -44,6 +59,8 @@ impl Overrides {
             match key {
                 // Within one header the last record counts; an empty value takes it back.
                 b"path" => name = (!value.is_empty()).then_some(value),
+                b"linkpath" if value.is_empty() => self.link = None,
+                b"linkpath" => self.set_link(value)?,
                 b"size" if value.is_empty() => self.size = None,
                 b"size" => self.size = Some(decimal(value).ok_or(TarRule::Pax("size is not a number"))?),
                 _ if key.starts_with(b"GNU.sparse.") => self.sparse = true,
@@ -54,11 +71,11 @@ impl Overrides {
     }
 }
 
-/// Global PAX records may hold anything but a name or size, which readers treat differently.
+/// Global PAX records may hold anything but a name, link target or size, which readers treat differently.
 pub(super) fn check_global(data: &[u8]) -> Result<(), TarRule> {
     for record in Records(data) {
         let (key, _) = record?;
-        if matches!(key, b"path" | b"size") || key.starts_with(b"GNU.sparse.") {
+        if matches!(key, b"path" | b"linkpath" | b"size") || key.starts_with(b"GNU.sparse.") {
             return Err(TarRule::Pax("a global header sets the name or size of every member"));
         }
     }

@@ -30,7 +30,7 @@ fn small_tar() -> Vec<u8> {
 fn read(bytes: &[u8], end_marker: EndMarker) -> (Vec<Sample>, Option<TarError>) {
     let mut samples = Vec::new();
     let mut error = None;
-    for sample in TarReader::with_end_marker(bytes, "t.tar", end_marker) {
+    for sample in TarReader::with_options(bytes, "t.tar", end_marker) {
         match sample {
             Ok(sample) => samples.push(sample),
             Err(e) => error = Some(e),

@@ -14,6 +14,7 @@ pub use text::TextReader;
 use std::path::{Path, PathBuf};
 
 use arrow::array::StringViewArray;
+use pairmill_shards::tar::is_tar_name;
 
 use super::error::CaptionsError;
 use super::source::Source;
@@ -58,9 +59,11 @@ impl Format {
     /// When no format has that ending.
     pub fn of(path: &Path) -> Result<Self, CaptionsError> {
         let name = path.file_name().map(|n| n.to_string_lossy().to_ascii_lowercase()).unwrap_or_default();
+        if is_tar_name(&name) {
+            return Ok(Self::Tar);
+        }
         let name = name.strip_suffix(".gz").unwrap_or(&name);
         match name.rsplit('.').next().unwrap_or_default() {
-            "tar" => Ok(Self::Tar),
             "parquet" => Ok(Self::Parquet),
             "csv" => Ok(Self::Csv),
             "tsv" => Ok(Self::Tsv),

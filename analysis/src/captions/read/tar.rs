@@ -1,20 +1,18 @@
 //! Captions of a tar shard: the txt member or, where there is none, a field of the json member. The tar is read as a
-//! stream, so memory holds one sample.
+//! stream, so memory holds one sample. A member's name need not be UTF-8 here: nothing rests on it.
 
-use std::fs::File;
-use std::io::BufReader;
 use std::path::Path;
 
 use arrow::array::StringViewBuilder;
 use pairmill_shards::table::check_version_beside;
-use pairmill_shards::tar::{EndMarker, TarReader};
+use pairmill_shards::tar::{BadSamples, EndMarker, TarOptions, TarSamples};
 
 use super::{BATCH_ROWS, Batch, CaptionColumn};
 use crate::captions::error::CaptionsError;
 
 /// Reads one tar.
 pub struct CaptionTar {
-    samples: TarReader<BufReader<File>>,
+    samples: TarSamples,
     field: String,
 }
 
@@ -25,7 +23,9 @@ impl CaptionTar {
     /// When that fails.
     pub fn open(path: &Path, column: &CaptionColumn) -> Result<Self, CaptionsError> {
         check_version_beside(path)?;
-        Ok(Self { samples: TarReader::open(path, EndMarker::Optional)?, field: column.name.clone() })
+        let end_marker = EndMarker::Optional;
+        let options = TarOptions { end_marker, bad_samples: BadSamples::Keep, ..TarOptions::default() };
+        Ok(Self { samples: TarSamples::open(path, options)?, field: column.name.clone() })
     }
 
     pub(super) fn next_batch(&mut self) -> Result<Option<Batch>, CaptionsError> {

@@ -111,6 +111,36 @@ fn tars_give_txt_members_or_a_field_of_the_json() {
 }
 
 #[test]
+fn f22_compressed_tars_give_the_same_captions() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut tar = TarWriter::new(Vec::new());
+    tar.append("0", &[("txt", b"first")]).unwrap();
+    tar.append("1", &[("json", br#"{"caption": "second"}"#)]).unwrap();
+    let plain = tar.finish().unwrap().0;
+    for name in ["00000.tar.gz", "00000.tgz"] {
+        let path = dir.path().join(name);
+        let file = File::create(&path).unwrap();
+        let mut gz = flate2::write::GzEncoder::new(file, flate2::Compression::fast());
+        std::io::Write::write_all(&mut gz, &plain).unwrap();
+        gz.finish().unwrap();
+        assert_eq!(read(&[path], None).unwrap().0, some(&["first", "second"]), "{name}");
+    }
+}
+
+#[test]
+fn f10_a_tar_that_is_not_sorted_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("00000.tar");
+    let mut tar = TarWriter::new(Vec::new());
+    tar.append("0", &[("jpg", b"picture")]).unwrap();
+    tar.append("1", &[("jpg", b"picture")]).unwrap();
+    tar.append("0", &[("txt", b"caption")]).unwrap();
+    std::fs::write(&path, tar.finish().unwrap().0).unwrap();
+    let message = read(&[path], None).unwrap_err().to_string();
+    assert!(message.contains("key `0` returns") && message.contains("tar --sort=name"), "{message}");
+}
+
+#[test]
 fn what_does_not_fit_is_told_in_one_line() {
     let dir = tempfile::tempdir().unwrap();
     let at = |name: &str| dir.path().join(name);

@@ -11,11 +11,13 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, bail};
 use clap::Args;
 
-use self::pick::pick;
-use super::output::Output;
+use self::pick::{Picks, pick};
+use super::TarArgs;
+use super::output::{Output, note};
 use crate::atomic::write_atomic;
 use crate::printable::printable;
 use crate::spec::ShardSpec;
+use crate::tar::{Skipped, TarOptions};
 
 /// Arguments of `contact-sheet`.
 #[derive(Debug, Args)]
@@ -38,6 +40,8 @@ pub struct ContactSheetArgs {
     /// Pictures in a row (png)
     #[arg(long, value_name = "N", default_value_t = 6, value_parser = clap::value_parser!(u32).range(1..=100))]
     columns: u32,
+    #[command(flatten)]
+    tar: TarArgs,
     /// Heading; by default the first argument
     #[arg(long, value_name = "TEXT")]
     title: Option<String>,
@@ -68,13 +72,15 @@ pub struct SheetRequest<'a> {
     pub columns: u32,
     /// Its heading.
     pub title: &'a str,
+    /// How tars are read.
+    pub tar: &'a TarOptions,
 }
 
-/// Draws the samples and writes the page.
+/// Draws the samples and writes the page; returns what the readers passed over.
 ///
 /// # Errors
 /// When the shards cannot be read, hold no sample, or the page cannot be written.
-pub fn write_sheet(request: &SheetRequest<'_>) -> anyhow::Result<()> {
+pub fn write_sheet(request: &SheetRequest<'_>) -> anyhow::Result<Skipped> {
     let out = request.out;
     let extension = out.extension().map(|e| e.to_string_lossy().to_ascii_lowercase()).unwrap_or_default();
     if !matches!(extension.as_str(), "html" | "htm" | "png") {
@@ -83,19 +89,20 @@ pub fn write_sheet(request: &SheetRequest<'_>) -> anyhow::Result<()> {
     if request.num == 0 || request.num > MAX_SAMPLES || request.columns == 0 {
         bail!("--num takes 1 to {MAX_SAMPLES} and --columns at least 1");
     }
-    let (picked, total) = pick(request.paths, request.num, request.seed)?;
-    if picked.is_empty() {
+    let Picks { samples, total, skipped } = pick(request.paths, request.num, request.seed, request.tar)?;
+    if samples.is_empty() {
         bail!("{}: no sample to show; `pairmill-shards stat` says what became of the rows", request.title);
     }
     let heading = Heading {
         title: request.title.to_owned(),
-        note: format!("{} of {total} samples, seed {}", picked.len(), request.seed),
+        note: format!("{} of {total} samples, seed {}", samples.len(), request.seed),
     };
     let bytes = match extension.as_str() {
-        "png" => png::render(&heading, &picked, request.columns)?,
-        _ => html::render(&heading, &picked).into_bytes(),
+        "png" => png::render(&heading, &samples, request.columns)?,
+        _ => html::render(&heading, &samples).into_bytes(),
     };
-    Ok(write_atomic(out, &bytes)?)
+    write_atomic(out, &bytes)?;
+    Ok(skipped)
 }
 
 /// Writes the sheet and says where.
@@ -109,7 +116,10 @@ pub fn contact_sheet(args: &ContactSheetArgs, out: &mut Output) -> anyhow::Resul
         paths.extend(spec.resolve_first_of(&["tar", "parquet"])?);
     }
     let named = args.shards.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ");
-    write_sheet(&SheetRequest {
+    // A sheet of a tar that was cut off shows what is there.
+    let tar = args.tar.options(true);
+    let skipped = write_sheet(&SheetRequest {
+        tar: &tar,
         paths: &paths,
         out: &args.out,
         num: args.num,
@@ -118,5 +128,6 @@ pub fn contact_sheet(args: &ContactSheetArgs, out: &mut Output) -> anyhow::Resul
         title: args.title.as_deref().unwrap_or(&named),
     })?;
     let path = std::path::absolute(&args.out).with_context(|| format!("{}", args.out.display()))?;
+    note(&skipped);
     Ok(writeln!(out, "{}", printable(&path.to_string_lossy()))?)
 }

@@ -1,20 +1,16 @@
 //! A uniform draw of samples without replacement over any number of shards, reading only the shards it hits.
 
 use std::collections::BTreeSet;
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
-use anyhow::Context;
-use arrow::array::{Array, BinaryArray, RecordBatch};
-use arrow::compute::cast;
-use arrow::datatypes::DataType;
-
-use super::super::image_table::is_parquet;
-use crate::folder::ShardFile;
+use super::super::image_table::{each_sample, is_parquet};
+use crate::folder::{ShardFile, beside};
 use crate::random::SplitMix64;
 use crate::stats::ShardStats;
 use crate::status::Status;
 use crate::table::{SidecarReader, check_version_beside, column, text_column};
-use crate::tar::{EndMarker, MappedTar};
+use crate::tar::{MappedTar, Skipped, TarOptions};
 
 /// One drawn sample.
 pub struct Picked {
@@ -24,91 +20,104 @@ pub struct Picked {
     pub image: Vec<u8>,
 }
 
-/// Draws `num` samples and says how many there were.
-pub fn pick(paths: &[PathBuf], num: usize, seed: u64) -> anyhow::Result<(Vec<Picked>, u64)> {
-    let counts = paths.iter().map(|path| count(path)).collect::<anyhow::Result<Vec<u64>>>()?;
+/// The samples of a sheet.
+pub struct Picks {
+    pub samples: Vec<Picked>,
+    /// How many there were to draw from.
+    pub total: u64,
+    /// What the readers passed over in the shards that were opened.
+    pub skipped: Skipped,
+}
+
+/// Draws `num` samples.
+pub fn pick(paths: &[PathBuf], num: usize, seed: u64, options: &TarOptions) -> anyhow::Result<Picks> {
+    let mut skipped = vec![Skipped::default(); paths.len()];
+    let counted = paths.iter().zip(&mut skipped).map(|(path, skipped)| count(path, options, skipped));
+    let counts = counted.collect::<anyhow::Result<Vec<u64>>>()?;
     let total: u64 = counts.iter().sum();
     let mut chosen: Vec<u64> = draw(total, num as u64, seed).into_iter().collect();
     chosen.sort_unstable();
-    let mut picked = Vec::new();
+    let mut samples = Vec::new();
     let mut first = 0;
-    for (path, count) in paths.iter().zip(counts) {
-        let here: Vec<u64> =
+    for ((path, count), skipped) in paths.iter().zip(counts).zip(&mut skipped) {
+        let here: BTreeSet<u64> =
             chosen.iter().filter(|n| (first..first + count).contains(n)).map(|n| n - first).collect();
         first += count;
         if !here.is_empty() {
-            picked.extend(if is_parquet(path) { from_parquet(path, &here)? } else { from_tar(path, &here)? });
+            samples.extend(drawn(path, &here, options, skipped)?);
         }
     }
-    Ok((picked, total))
+    let mut all = Skipped::default();
+    paths
+        .iter()
+        .zip(&skipped)
+        .for_each(|(path, skipped)| all.add_shard(&path.display().to_string(), skipped));
+    Ok(Picks { samples, total, skipped: all })
 }
 
 /// Number of samples: by the stats where there are any, since opening every tar of a large set takes minutes.
-fn count(path: &Path) -> anyhow::Result<u64> {
-    let stem = path.file_stem().map(|s| s.to_string_lossy().into_owned()).unwrap_or_default();
-    let stats = path.with_file_name(ShardFile::Stats.name(&stem));
+fn count(path: &Path, options: &TarOptions, skipped: &mut Skipped) -> anyhow::Result<u64> {
+    let stats = beside(path, ShardFile::Stats);
     if stats.exists() {
         return Ok(ShardStats::read(&stats)?.successes);
     }
-    if is_parquet(path) {
-        let mut successes = 0;
-        for batch in SidecarReader::open(path)?.batches(Some(&[column::STATUS]))? {
-            successes += succeeded(path, &batch?)?.into_iter().filter(|s| *s).count() as u64;
-        }
-        return Ok(successes);
+    if !is_parquet(path) {
+        check_version_beside(path)?;
+        let tar = MappedTar::open_with(path, options)?;
+        *skipped = tar.skipped().clone();
+        return Ok(tar.len() as u64);
     }
-    Ok(MappedTar::open_with(path, EndMarker::Optional)?.len() as u64)
-}
-
-fn from_tar(path: &Path, ordinals: &[u64]) -> anyhow::Result<Vec<Picked>> {
-    check_version_beside(path)?;
-    let tar = MappedTar::open_with(path, EndMarker::Optional)?;
-    let sample = |n: &u64| {
-        let sample = tar.sample(usize::try_from(*n).ok()?)?;
-        let caption = String::from_utf8_lossy(sample.caption().unwrap_or_default()).into_owned();
-        Some(Picked { key: sample.key().to_owned(), caption, image: sample.image()?.1.to_vec() })
-    };
-    Ok(ordinals.iter().filter_map(sample).collect())
-}
-
-fn from_parquet(path: &Path, ordinals: &[u64]) -> anyhow::Result<Vec<Picked>> {
-    let reader = SidecarReader::open(path)?;
-    let image_column = ["jpg", "png", "webp"].into_iter().find(|name| reader.has_column(name));
-    let image_column = image_column.with_context(|| {
-        format!(
-            "{}: no image column (jpg, png, webp): give image shards, not sidecars of tars",
-            path.display()
-        )
+    let table = SidecarReader::open_any(path)?;
+    let mut samples = 0;
+    if table.has_column(column::STATUS) {
+        for batch in table.batches(Some(&[column::STATUS]))? {
+            let statuses = text_column(path, &batch?, column::STATUS)?;
+            let is_success = |status: &Option<&str>| *status == Some(Status::Success.as_str());
+            samples += statuses.map_or(0, |all| all.iter().filter(is_success).count() as u64);
+        }
+        return Ok(samples);
+    }
+    // Which rows of another tool's table have an image, only the images say.
+    *skipped = each_sample(path, options, |_| {
+        samples += 1;
+        Ok(ControlFlow::Continue(()))
     })?;
-    let mut columns = vec![column::KEY, column::STATUS, image_column];
-    columns.extend(reader.has_column(column::CAPTION).then_some(column::CAPTION));
-    let wanted: BTreeSet<u64> = ordinals.iter().copied().collect();
-    let mut picked = Vec::new();
-    let mut ordinal = 0;
-    for batch in reader.batches(Some(&columns))? {
-        let batch = batch?;
-        let keys = text_column(path, &batch, column::KEY)?.context("no column `key`")?;
-        let captions = text_column(path, &batch, column::CAPTION)?;
-        let images = batch.column_by_name(image_column).map(|c| cast(c, &DataType::Binary)).transpose()?;
-        let images = images.as_deref().and_then(|c| c.as_any().downcast_ref::<BinaryArray>());
-        for (row, success) in succeeded(path, &batch)?.into_iter().enumerate() {
-            if !success {
-                continue;
-            }
-            if let Some(images) = images.filter(|i| wanted.contains(&ordinal) && i.is_valid(row)) {
-                let caption = captions.as_ref().filter(|c| c.is_valid(row)).map_or("", |c| c.value(row));
-                let (key, caption) = (keys.value(row).to_owned(), caption.to_owned());
-                picked.push(Picked { key, caption, image: images.value(row).to_vec() });
-            }
-            ordinal += 1;
-        }
-    }
-    Ok(picked)
+    Ok(samples)
 }
 
-fn succeeded(path: &Path, batch: &RecordBatch) -> anyhow::Result<Vec<bool>> {
-    let statuses = text_column(path, batch, column::STATUS)?.context("no column `status`")?;
-    Ok(statuses.iter().map(|status| status == Some(Status::Success.as_str())).collect())
+/// The samples of these numbers.
+fn drawn(
+    path: &Path,
+    numbers: &BTreeSet<u64>,
+    options: &TarOptions,
+    skipped: &mut Skipped,
+) -> anyhow::Result<Vec<Picked>> {
+    let mut found = Vec::new();
+    let mut add = |key: &str, caption: Option<&[u8]>, image: Option<&[u8]>| {
+        let caption = String::from_utf8_lossy(caption.unwrap_or_default()).into_owned();
+        found.extend(image.map(|image| Picked { key: key.to_owned(), caption, image: image.to_vec() }));
+    };
+    if !is_parquet(path) {
+        check_version_beside(path)?;
+        let tar = MappedTar::open_with(path, options)?;
+        *skipped = tar.skipped().clone();
+        for sample in numbers.iter().filter_map(|n| tar.sample(usize::try_from(*n).ok()?)) {
+            add(sample.key(), sample.caption(), sample.image().map(|(_, bytes)| bytes));
+        }
+        return Ok(found);
+    }
+    let (mut number, last) = (0, numbers.last().copied().unwrap_or(0));
+    let passed_over = each_sample(path, options, |sample| {
+        if numbers.contains(&number) {
+            add(&sample.key, sample.caption(), sample.image().map(|image| image.data.as_slice()));
+        }
+        number += 1;
+        Ok(if number > last { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
+    })?;
+    if skipped.is_empty() {
+        *skipped = passed_over;
+    }
+    Ok(found)
 }
 
 /// `num` distinct numbers below `total`, each set equally likely (Floyd's algorithm).

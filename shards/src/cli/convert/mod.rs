@@ -9,31 +9,38 @@ mod to_tar;
 
 use std::fs;
 use std::io::Write;
+use std::ops::ControlFlow;
 use std::path::Path;
 
-use anyhow::{Context, bail};
+use anyhow::bail;
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 use clap::Args;
 use parquet::arrow::ArrowWriter;
 use parquet::schema::types::ColumnPath;
 
-use super::output::Output;
-use super::place;
+use super::TarArgs;
+use super::image_table::{each_sample, is_parquet};
+use super::output::{Output, after};
+use super::place::{self, Shard};
 use super::staging::Staging;
 use crate::atomic::{AtomicFile, FileAction, FileError, remove_stale_temps, write_atomic};
 use crate::folder::{ShardFile, is_dataset_file};
+use crate::sample::IMAGE_EXTS;
 use crate::spec::ShardSpec;
 use crate::storage::Location;
 use crate::table::shard_properties;
-use crate::tar::EndMarker;
+use crate::tar::{Skipped, TarOptions, is_tar_name, shard_stem};
 use crate::words::grouped;
 
 /// Arguments of `convert`.
 #[derive(Debug, Args)]
-#[command(after_help = "Examples:\n  \
+#[command(
+    after_help = "Tars may be compressed (.tar.gz, .tgz, .tar.bz2, .tar.zst), and Parquet anyone's with a column of images.\n\n\
+    Examples:\n  \
     pairmill-shards convert laion laion-parquet\n  \
-    pairmill-shards convert 'laion-parquet/{00000..00012}.parquet' laion-again")]
+    pairmill-shards convert 'laion-parquet/{00000..00012}.parquet' laion-again"
+)]
 pub struct ConvertArgs {
     /// Tars, or Parquet image shards: a folder, file, glob, pattern or URL
     input: ShardSpec,
@@ -48,6 +55,8 @@ pub struct ConvertArgs {
     /// Accept tars that end without their closing zero blocks
     #[arg(long)]
     lenient: bool,
+    #[command(flatten)]
+    tar: TarArgs,
 }
 
 /// Converts every shard of the input.
@@ -71,48 +80,95 @@ pub fn convert(args: &ConvertArgs, out: &mut Output) -> anyhow::Result<()> {
             (staging.path().to_owned(), Some(staging))
         }
     };
-    let mut num_samples = 0;
+    let (mut num_samples, mut skipped) = (0, Skipped::default());
+    let mut set = SetFormat { inputs: &inputs, options: args.tar.options(args.lenient), known: None };
     for input in &inputs {
         let shown = input.shown();
-        let stem = Path::new(&shown).file_stem().and_then(|stem| stem.to_str());
-        let stem = stem.with_context(|| format!("{shown}: no file name"))?;
+        let stem = shard_stem(shown.rsplit('/').next().unwrap_or_default());
+        if stem.is_empty() {
+            bail!("{shown}: no file name");
+        }
         let target = Target { folder: &folder, stem, overwrite: args.overwrite };
         let beside = [ShardFile::Table.name(stem), ShardFile::Stats.name(stem)];
-        let done = input.read_with(&beside, |path| convert_one(path, args, &target));
+        let done = input.read_with(&beside, |path| convert_one(path, args, &target, &mut set));
         let done = done.and_then(|done| {
             staging.as_ref().map_or(Ok(()), |staging| staging.upload_shard(stem))?;
             Ok(done)
         });
-        num_samples += match &staging {
+        let done = match &staging {
             Some(staging) => done.map_err(|error| staging.rename(error))?,
             None => done?,
         };
+        num_samples += done.samples;
+        skipped.add_shard(&shown, &done.skipped);
     }
-    writeln!(out, "converted {} samples in {} shards", grouped(num_samples), grouped(inputs.len() as u64))?;
+    let (samples, shards) = (grouped(num_samples), grouped(inputs.len() as u64));
+    writeln!(out, "converted {samples} samples in {shards} shards{}", after(&skipped))?;
     Ok(())
 }
 
-fn convert_one(input: &Path, args: &ConvertArgs, target: &Target<'_>) -> anyhow::Result<u64> {
-    let num_samples = match input.extension().and_then(|e| e.to_str()) {
-        Some("tar") => {
-            let end_marker = if args.lenient { EndMarker::Optional } else { EndMarker::Required };
-            to_parquet::convert(input, end_marker, args.hf_images, target)?
-        }
-        Some("parquet") => to_tar::convert(input, target)?,
-        _ => bail!("{}: neither .tar nor .parquet; name the shard by its format", input.display()),
+/// What became of a shard.
+struct Converted {
+    samples: u64,
+    skipped: Skipped,
+}
+
+fn convert_one(
+    input: &Path,
+    args: &ConvertArgs,
+    target: &Target<'_>,
+    set: &mut SetFormat<'_>,
+) -> anyhow::Result<Converted> {
+    let name = input.file_name().unwrap_or_default().to_string_lossy();
+    let done = if is_tar_name(&name) {
+        to_parquet::convert(input, args.hf_images, set, target)?
+    } else if is_parquet(input) {
+        to_tar::convert(input, target)?
+    } else {
+        bail!("{}: neither .tar nor .parquet; name the shard by its format", input.display())
     };
     copy_stats(input, target.stem, target)?;
-    Ok(num_samples)
+    Ok(done)
+}
+
+/// The image format of a set: what a shard that holds no image calls its column.
+struct SetFormat<'a> {
+    inputs: &'a [Shard],
+    options: TarOptions,
+    known: Option<&'static str>,
+}
+
+impl SetFormat<'_> {
+    /// That of the shards so far, or of the first shard that has an image.
+    fn get(&mut self) -> anyhow::Result<&'static str> {
+        if let Some(known) = self.known {
+            return Ok(known);
+        }
+        for input in self.inputs {
+            let mut found = None;
+            input.read(|path| {
+                each_sample(path, &self.options, |sample| {
+                    found = IMAGE_EXTS.into_iter().find(|ext| sample.get(ext).is_some());
+                    Ok(if found.is_some() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
+                })
+            })?;
+            if found.is_some() {
+                self.known = found;
+                break;
+            }
+        }
+        Ok(*self.known.get_or_insert(IMAGE_EXTS[0]))
+    }
 }
 
 /// Turns a Parquet image shard into `tar` and, unless it was made of bare members, the sidecar beside it.
 ///
 /// # Errors
 /// When the table has no images, or the tar cannot be written.
-pub(super) fn parquet_to_tar(input: &Path, tar: &Path) -> anyhow::Result<u64> {
+pub(super) fn parquet_to_tar(input: &Path, tar: &Path) -> anyhow::Result<Skipped> {
     let folder = tar.parent().unwrap_or(Path::new("."));
     let stem = tar.file_stem().and_then(|stem| stem.to_str()).unwrap_or_default();
-    to_tar::convert(input, &Target { folder, stem, overwrite: true })
+    Ok(to_tar::convert(input, &Target { folder, stem, overwrite: true })?.skipped)
 }
 
 /// Where a shard's files go.

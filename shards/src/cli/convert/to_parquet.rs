@@ -11,31 +11,43 @@ use arrow::compute::cast;
 use arrow::datatypes::{DataType, Field, FieldRef, Schema};
 use parquet::schema::types::ColumnPath;
 
-use super::{TableOutput, Target};
-use crate::folder::ShardFile;
+use super::{Converted, SetFormat, TableOutput, Target};
+use crate::folder::{ShardFile, beside};
 use crate::sample::{CAPTION_EXT, IMAGE_EXTS, METADATA_EXT};
 use crate::status::Status;
 use crate::table::{
     IMAGE_ROW_GROUP_ROWS, MEMBERS_KEY, SidecarReader, column, image_metadata, image_struct_fields,
 };
-use crate::tar::{EndMarker, MappedSample, MappedTar};
+use crate::tar::{BadSamples, MappedSample, MappedTar, Skipped, shown};
 
-/// Converts `input`; returns the number of samples.
+/// Converts `input`, one shard of `set`.
 pub(super) fn convert(
     input: &Path,
-    end_marker: EndMarker,
     hf_images: bool,
+    set: &mut SetFormat<'_>,
     target: &Target<'_>,
-) -> anyhow::Result<u64> {
-    let tar = MappedTar::open_with(input, end_marker)?;
-    let images = Images::of(&tar, hf_images)?;
-    let sidecar = input.with_extension("parquet");
-    if sidecar.is_file() {
-        with_sidecar(&tar, &sidecar, &images, target)?;
-    } else {
-        from_members(&tar, &images, target)?;
+) -> anyhow::Result<Converted> {
+    let tar = MappedTar::open_with(input, &set.options)?;
+    let mut images = Images::of(&tar, hf_images)?;
+    if let Images::Plain(ext) = images {
+        set.known.get_or_insert(ext);
     }
-    Ok(tar.len() as u64)
+    let mut skipped = tar.skipped().clone();
+    let sidecar = beside(input, ShardFile::Table);
+    if sidecar.is_file() {
+        images = match images {
+            // A set has one column of images, also in shards whose rows all failed.
+            Images::None if hf_images => Images::Struct,
+            Images::None => Images::Plain(set.get()?),
+            images => images,
+        };
+        with_sidecar(&tar, &sidecar, &images, target)?;
+        let samples = tar.len() as u64;
+        return Ok(Converted { samples, skipped });
+    }
+    let bad = set.options.bad_samples;
+    let samples = from_members(&tar, &images, bad, &mut skipped, target)?;
+    Ok(Converted { samples, skipped })
 }
 
 /// The image column.
@@ -171,7 +183,13 @@ fn text_column(batch: &RecordBatch, name: &str) -> anyhow::Result<ArrayRef> {
 }
 
 /// A table of what the members hold, for a tar of which nothing else is known.
-fn from_members(tar: &MappedTar, images: &Images, target: &Target<'_>) -> anyhow::Result<()> {
+fn from_members(
+    tar: &MappedTar,
+    images: &Images,
+    bad_samples: BadSamples,
+    skipped: &mut Skipped,
+    target: &Target<'_>,
+) -> anyhow::Result<u64> {
     let exts: BTreeSet<&str> = tar.index().iter().flat_map(|s| s.components().map(|c| c.ext)).collect();
     let texts: Vec<(&str, &str)> = [(column::CAPTION, CAPTION_EXT), (METADATA_EXT, METADATA_EXT)]
         .into_iter()
@@ -197,16 +215,29 @@ fn from_members(tar: &MappedTar, images: &Images, target: &Target<'_>) -> anyhow
     let schema = Arc::new(Schema::new_with_metadata(fields, metadata));
     let file = target.create(ShardFile::Table)?;
     let mut out = TableOutput::new(file, Arc::clone(&schema), images.column_path(), IMAGE_ROW_GROUP_ROWS)?;
-    let all: Vec<_> = tar.iter().map(Some).collect();
+    let mut all = Vec::with_capacity(tar.len());
+    for sample in tar.iter() {
+        let bad =
+            texts.iter().find(|(_, ext)| sample.get(ext).is_some_and(|text| str::from_utf8(text).is_err()));
+        match bad {
+            None => all.push(Some(sample)),
+            Some((_, ext)) if bad_samples == BadSamples::Skip => {
+                skipped.add_sample(sample.key(), &format_args!("`{ext}` is not UTF-8"));
+            }
+            Some((_, ext)) => bail!(
+                "{}: sample `{}`: `{ext}` is not UTF-8, which a column of text must be; skip such samples with \
+                 --bad-samples skip",
+                tar.path().display(),
+                shown(sample.key())
+            ),
+        }
+    }
     for samples in all.chunks(IMAGE_ROW_GROUP_ROWS) {
         let mut columns: Vec<ArrayRef> = Vec::new();
         for (_, ext) in &texts {
             let mut cells = Vec::with_capacity(samples.len());
             for sample in samples.iter().flatten() {
-                let text = sample.get(ext).map(std::str::from_utf8).transpose().with_context(|| {
-                    format!("{}: {}.{ext} is not UTF-8", tar.path().display(), sample.key())
-                })?;
-                cells.push(text);
+                cells.push(sample.get(ext).map(str::from_utf8).transpose()?);
             }
             columns.push(Arc::new(StringArray::from(cells)));
         }
@@ -220,5 +251,6 @@ fn from_members(tar: &MappedTar, images: &Images, target: &Target<'_>) -> anyhow
         columns.extend(images.array(samples)?);
         out.write(RecordBatch::try_new(Arc::clone(&schema), columns)?)?;
     }
-    Ok(out.finish()?.commit()?)
+    out.finish()?.commit()?;
+    Ok(all.len() as u64)
 }

@@ -6,22 +6,22 @@ use anyhow::Context;
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 
-use super::super::image_table::Plan;
-use super::{TableOutput, Target};
+use super::super::image_table::{Plan, Sidecar};
+use super::{Converted, TableOutput, Target};
 use crate::folder::ShardFile;
 use crate::table::{IMAGE_ROW_GROUP_ROWS, SIDECAR_ROW_GROUP_ROWS, SidecarReader};
 use crate::tar::TarWriter;
 
-/// Converts `input`; returns the number of samples.
-pub(super) fn convert(input: &Path, target: &Target<'_>) -> anyhow::Result<u64> {
-    let table = SidecarReader::open(input)?;
-    let plan = Plan::of(&table)?;
+/// Converts `input`.
+pub(super) fn convert(input: &Path, target: &Target<'_>) -> anyhow::Result<Converted> {
+    let table = SidecarReader::open_any(input)?;
+    let mut plan = Plan::of(&table)?;
     let mut tar = TarWriter::new(target.create(ShardFile::Tar)?);
-    let mut sidecar = match plan.made_from_members {
-        true => None,
-        false => {
+    let mut sidecar = match &plan.sidecar {
+        None => None,
+        Some(Sidecar { schema, .. }) => {
             let file = target.create(ShardFile::Table)?;
-            Some(TableOutput::new(file, SchemaRef::clone(&plan.sidecar), None, SIDECAR_ROW_GROUP_ROWS)?)
+            Some(TableOutput::new(file, SchemaRef::clone(schema), None, SIDECAR_ROW_GROUP_ROWS)?)
         }
     };
     let mut num_rows = 0;
@@ -31,9 +31,9 @@ pub(super) fn convert(input: &Path, target: &Target<'_>) -> anyhow::Result<u64> 
             format!("{}: in rows {num_rows}–{}", input.display(), num_rows + batch.num_rows())
         })?;
         num_rows += batch.num_rows();
-        if let Some(sidecar) = &mut sidecar {
-            let columns = batch.project(&plan.kept)?.columns().to_vec();
-            sidecar.write(RecordBatch::try_new(SchemaRef::clone(&plan.sidecar), columns)?)?;
+        if let (Some(sidecar), Some(Sidecar { kept, schema })) = (&mut sidecar, &plan.sidecar) {
+            let columns = batch.project(kept)?.columns().to_vec();
+            sidecar.write(RecordBatch::try_new(SchemaRef::clone(schema), columns)?)?;
         }
     }
     let (file, index) = tar.finish()?;
@@ -41,5 +41,5 @@ pub(super) fn convert(input: &Path, target: &Target<'_>) -> anyhow::Result<u64> 
     if let Some(sidecar) = sidecar {
         sidecar.finish()?.commit()?;
     }
-    Ok(index.len() as u64)
+    Ok(Converted { samples: index.len() as u64, skipped: plan.skipped })
 }

@@ -12,7 +12,7 @@ use super::finding::{Findings, Place};
 use crate::index::{dali, energon, sizes};
 use crate::json::parse_python_json;
 use crate::sample::IMAGE_EXTS;
-use crate::tar::{EndMarker, MappedSample, MappedTar};
+use crate::tar::{BadSamples, EndMarker, MappedSample, MappedTar, TarOptions, Unsorted};
 
 /// Samples from which Hugging Face datasets infers its columns.
 const HF_INFERRED_SAMPLES: usize = 5;
@@ -104,8 +104,11 @@ fn member_set(sample: &MappedSample<'_>) -> String {
 pub(super) fn check(reader: Reader, tars: &[PathBuf], keys: &KeySet, findings: &mut Findings) {
     let name = reader.name();
     let mut features = None;
+    // As other readers see a tar.
+    let (end_marker, unsorted) = (EndMarker::Optional, Unsorted::Split);
+    let options = TarOptions { end_marker, unsorted, bad_samples: BadSamples::Keep, scratch: None };
     for path in tars {
-        let Ok(tar) = MappedTar::open_with(path, EndMarker::Optional) else { continue };
+        let Ok(tar) = MappedTar::open_with(path, &options) else { continue };
         let survey = Survey::of(&tar);
         for problem in tar_problems(reader, path, &survey) {
             findings.warn(name, path, Place::File, problem);

@@ -16,7 +16,10 @@ use crate::printable::causes;
 use crate::sample::IMAGE_EXTS;
 use crate::stats::{MAX_STATUS_MESSAGES, ShardStats};
 use crate::status::Status;
-use crate::tar::{BLOCK_BYTES, EndMarker, MAX_WRITTEN_NAME_BYTES, MappedTar, RECORD_BYTES, SampleSpan};
+use crate::tar::{
+    BLOCK_BYTES, BadSamples, MAX_WRITTEN_NAME_BYTES, MappedTar, RECORD_BYTES, SampleSpan, TarOptions,
+    Unsorted,
+};
 
 /// Checks a finished shard; returns the samples in its tar.
 pub(super) fn check_shard(
@@ -75,7 +78,7 @@ pub(super) fn check_bare_tar(
 pub(super) fn check_members(path: &Path, depth: Depth, findings: &mut Findings, keys: &mut KeySet) {
     let number = keys.start(path);
     let mut seen = HashSet::new();
-    let read = each_sample(path, EndMarker::Required, |sample| {
+    let read = each_sample(path, &TarOptions::default(), |sample| {
         let mut problems = Vec::new();
         if !seen.insert(sample.key.clone()) {
             problems.push((Rule::UniqueKey, "the key comes twice".to_owned()));
@@ -140,7 +143,10 @@ fn check_tar(
     findings: &mut Findings,
     keys: &mut KeySet,
 ) -> Option<u64> {
-    let tar = match MappedTar::open_with(path, EndMarker::Required) {
+    // Whatever differs from the format is a finding of its sample, not the end of the look at the tar.
+    let options =
+        TarOptions { unsorted: Unsorted::Split, bad_samples: BadSamples::Keep, ..TarOptions::default() };
+    let tar = match MappedTar::open_with(path, &options) {
         Ok(tar) => tar,
         Err(error) => {
             findings.add(Rule::TarReadable, path, Place::Offset(error.offset), &error.rule);
@@ -301,7 +307,10 @@ fn bare_problems(
 }
 
 fn name_problems(span: &SampleSpan<'_>) -> Vec<String> {
-    let mut problems = Vec::new();
+    let mut problems: Vec<String> = span.problem().map(ToString::to_string).into_iter().collect();
+    let links = span.components().filter(|component| component.is_link && span.problem().is_none());
+    problems
+        .extend(links.map(|link| format!("`{}` is a link; webdataset and others pass over it", link.name)));
     if span.key().contains('/') {
         problems.push("the name has a folder".to_owned());
     }
@@ -376,17 +385,25 @@ fn check_indexes(tar_path: &Path, tar: &MappedTar, findings: &mut Findings) {
                 findings.add_error(Rule::DaliIndex, &path, Place::File, error);
                 None
             }
-            Ok(lines) if lines.len() != tar.len() => {
-                Some(format!("lists {} samples, the tar has {}", lines.len(), tar.len()))
+            Ok(lines) if lines.promised() != tar.len() => {
+                Some(format!("lists {} samples, the tar has {}", lines.promised(), tar.len()))
             }
-            Ok(lines) => lines.iter().zip(tar.index().iter()).find_map(|(line, span)| {
-                let same = line.len() == span.components().len()
-                    && line
-                        .iter()
-                        .zip(span.components())
-                        .all(|(l, c)| (l.offset, l.size) == (c.offset, c.size) && l.ext == c.ext);
-                (!same).then(|| format!("line {} is not sample {}", span.number() + 2, span.key()))
-            }),
+            Ok(mut lines) => {
+                let differs = tar.index().iter().zip(lines.by_ref()).find_map(|(span, line)| {
+                    let line = match line {
+                        Ok(line) => line,
+                        Err(error) => return Some(error.to_string()),
+                    };
+                    let same = line.len() == span.components().len()
+                        && line
+                            .iter()
+                            .zip(span.components())
+                            .all(|(l, c)| (l.offset, l.size) == (c.offset, c.size) && l.ext == c.ext);
+                    (!same).then(|| format!("line {} is not sample {}", span.number() + 2, span.key()))
+                });
+                // One line too many or too few is an error that comes last.
+                differs.or_else(|| lines.find_map(|line| line.err().map(|error| error.to_string())))
+            }
         };
         if let Some(problem) = problem {
             findings.add(Rule::DaliIndex, &path, Place::File, problem);
