@@ -12,7 +12,9 @@ use std::path::Path;
 use serde::Serialize;
 
 use crate::atomic::FileError;
-use crate::folder::{DatasetFolder, ShardFile, ShardFiles};
+use crate::folder::{DatasetFolder, ShardFile, ShardFiles, shard_of};
+use crate::index::sizes;
+use crate::key::ShardId;
 use crate::outcomes::Outcomes;
 use crate::stats::{ShardStats, StatsError, StatusDict};
 use crate::status::Status;
@@ -26,13 +28,17 @@ const MAX_HOSTS: usize = 1_000_000;
 /// Values above this are counted as this.
 const MAX_VALUE: u32 = 100_000;
 
-/// The account of one folder.
+/// The account of one folder, or of several together.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct Account {
     /// Finished shards.
     pub shards: u64,
     /// Shards with files but without stats; not counted below.
     pub unfinished_shards: u64,
+    /// Shards that finished runs made, or `sizes.json` lists, and of which nothing is here.
+    pub missing_shards: u64,
+    /// Runs of ingest that are not finished.
+    pub unfinished_runs: u64,
     /// Input rows, each once, by what became of them; with `failures_by_status` part of the JSON's top level.
     #[serde(flatten)]
     pub outcomes: Outcomes,
@@ -53,6 +59,11 @@ pub struct Account {
     pub fetched_bytes: Option<u64>,
     /// Rows that share the fetch of an earlier row of their URL, where the stats say so.
     pub fetches_saved: u64,
+    /// Rows whose image made a decoder panic, by place, where the stats say so.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub panics: BTreeMap<String, u64>,
+    /// Rows whose EXIF was too large to keep, where the stats say so.
+    pub exif_dropped: u64,
     /// Seconds from the first shard's start to the last one's end.
     pub wall_s: Option<f64>,
     /// Images per shard.
@@ -179,21 +190,19 @@ impl Account {
     /// # Errors
     /// When a stats file, a table, or a tar without table cannot be read.
     pub fn of(folder: &DatasetFolder) -> Result<Self, AccountError> {
-        let mut ledger = Ledger { superseded: superseded_keys(folder)?, ..Ledger::default() };
-        // A folder of tars alone has no stats; there every numbered tar counts.
-        let bare = folder.done().next().is_none();
-        for shard in folder.shards.values() {
-            if shard.is_done()
-                || (bare && shard.get(ShardFile::Table).is_none() && shard.get(ShardFile::Tar).is_some())
-            {
-                ledger.add_shard(shard)?;
-            } else {
-                ledger.account.unfinished_shards += 1;
-            }
-        }
-        for tar in &folder.other_tars {
-            ledger.add_tar(tar)?;
-            *ledger.account.bytes.entry("tar").or_insert(0) += file_bytes(tar);
+        Self::of_all(std::slice::from_ref(folder))
+    }
+
+    /// The account of several folders, or of parts of them ([`DatasetFolder::part`]).
+    ///
+    /// # Errors
+    /// As [`Account::of`].
+    pub fn of_all(folders: &[DatasetFolder]) -> Result<Self, AccountError> {
+        let mut ledger = Ledger::default();
+        for folder in folders {
+            // Keys are unique in one dataset only.
+            ledger.superseded = superseded_keys(folder)?;
+            ledger.add_folder(folder)?;
         }
         Ok(ledger.finish())
     }
@@ -235,11 +244,71 @@ pub fn host_of(url: &str) -> Option<String> {
     (!host.is_empty()).then(|| host.to_ascii_lowercase())
 }
 
+/// Whether the table at `path` was made from a tar that had none. Damage is told by whoever reads it.
+fn is_of_members(path: &Path) -> bool {
+    SidecarReader::open(path).is_ok_and(|table| table.is_of_members())
+}
+
 fn file_bytes(path: &Path) -> u64 {
     fs::metadata(path).map_or(0, |m| m.len())
 }
 
 impl Ledger {
+    fn add_folder(&mut self, folder: &DatasetFolder) -> Result<(), AccountError> {
+        // A folder of tars alone has no stats; there every numbered tar counts.
+        let bare = folder.done().next().is_none();
+        for shard in folder.shards.values() {
+            let table = shard.get(ShardFile::Table);
+            let is_bare_tar = bare && table.is_none() && shard.get(ShardFile::Tar).is_some();
+            if shard.is_done() || is_bare_tar || folder.is_part || table.is_some_and(is_of_members) {
+                self.add_shard(shard)?;
+            } else {
+                self.account.unfinished_shards += 1;
+            }
+        }
+        for tar in &folder.other_tars {
+            self.add_tar(tar)?;
+            *self.account.bytes.entry("tar").or_insert(0) += file_bytes(tar);
+        }
+        for table in &folder.other_tables {
+            self.account.shards += 1;
+            let (_, num_images) = self.add_table(table)?;
+            self.samples_per_shard.add(num_images);
+            *self.account.bytes.entry("parquet").or_insert(0) += file_bytes(table);
+        }
+        if !folder.is_part {
+            self.add_missing(folder)?;
+        }
+        Ok(())
+    }
+
+    /// What should be here by the notes of ingest and by `sizes.json`.
+    fn add_missing(&mut self, folder: &DatasetFolder) -> Result<(), AccountError> {
+        let runs = folder.runs()?;
+        for run in &runs {
+            self.account.unfinished_runs += u64::from(run.shards.is_none());
+            self.account.missing_shards += folder.missing(run).1;
+        }
+        let is_noted = |id: ShardId| {
+            runs.iter().any(|run| {
+                let end = run.first_shard.saturating_add(run.shards.unwrap_or(0));
+                (run.first_shard..end).contains(&id.0)
+            })
+        };
+        // One that cannot be read is `verify`'s to tell.
+        let listed = folder.sizes.as_deref().and_then(|path| sizes::read(path).ok()).unwrap_or_default();
+        let gone = listed.keys().filter(|name| {
+            let other =
+                || folder.other_tars.iter().any(|tar| tar.file_name().is_some_and(|n| n == name.as_str()));
+            match shard_of(name) {
+                Some(id) => !folder.shards.contains_key(&id) && !is_noted(id),
+                None => !other(),
+            }
+        });
+        self.account.missing_shards += gone.count() as u64;
+        Ok(())
+    }
+
     fn add_shard(&mut self, shard: &ShardFiles) -> Result<(), AccountError> {
         self.account.shards += 1;
         for (kind, path) in shard.files() {
@@ -260,6 +329,10 @@ impl Ledger {
                 (a, b) => a.or(b),
             };
             self.account.fetches_saved = self.account.fetches_saved.saturating_add(stats.fetches_saved);
+            self.account.exif_dropped = self.account.exif_dropped.saturating_add(stats.exif_dropped);
+            for (place, rows) in &stats.panics {
+                *self.account.panics.entry(place.clone()).or_insert(0) += rows;
+            }
             let (start, end) = self.times.unwrap_or((stats.start_time, stats.end_time));
             self.times = Some((start.min(stats.start_time), end.max(stats.end_time)));
         }

@@ -15,13 +15,18 @@ pub mod hostile;
 pub mod index;
 pub mod json;
 pub mod key;
+mod leftover;
+pub mod lookalike;
 pub mod markup;
 pub mod outcomes;
+pub mod parquet_file;
+pub mod printable;
 pub mod random;
 pub mod results;
 pub mod rewrite;
 pub mod sample;
 pub mod spec;
+pub mod stamp;
 pub mod stats;
 pub mod status;
 #[cfg(feature = "storage")]

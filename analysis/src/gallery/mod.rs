@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use clap::Args;
 use pairmill_shards::atomic::{FileAction, FileError};
 use pairmill_shards::cli::contact_sheet::{SheetRequest, write_sheet};
+use pairmill_shards::printable::error_line;
 
 use crate::captions::CaptionsError;
 use crate::captions::source::{Input, resolve};
@@ -78,10 +79,8 @@ fn write_pages(args: &GalleryArgs) -> Result<String, GalleryError> {
                 columns: args.columns,
                 title: &source.name,
             };
-            let failed = |e: anyhow::Error| GalleryError::Sheet {
-                name: source.name.clone(),
-                reason: format!("{e:#}"),
-            };
+            let failed =
+                |e: anyhow::Error| GalleryError::Sheet { name: source.name.clone(), reason: error_line(&*e) };
             write_sheet(&request).map_err(failed)?;
             text.push_str(&format!("{}\n", out.display()));
         }

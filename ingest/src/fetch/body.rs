@@ -7,6 +7,7 @@ use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use pairmill_shards::status::FailureClass;
+use pairmill_shards::table::message;
 use reqwest::Response;
 use tokio::time::{Instant, sleep_until};
 
@@ -14,7 +15,6 @@ use super::attempt::Clock;
 use super::classify::{AttemptFailure, broken_body};
 use super::counters::add;
 use super::memory::{BodyMemory, FREE_BYTES, Held};
-use super::wording;
 
 /// Looks at the speed within one window.
 const LOOKS: usize = 4;
@@ -56,7 +56,7 @@ pub(super) async fn read_body(
     memory: &Arc<BodyMemory>,
     received: &AtomicU64,
 ) -> Result<(Vec<u8>, Held), NoBody> {
-    let too_large = || AttemptFailure::lasting(FailureClass::TooLarge, wording::too_large(limits.max_bytes));
+    let too_large = || AttemptFailure::lasting(FailureClass::TooLarge, message::TOO_LARGE);
     let expected = response.content_length();
     if expected.is_some_and(|n| n > limits.max_bytes) {
         return Err(too_large().into());
@@ -77,11 +77,10 @@ pub(super) async fn read_body(
             () = alarm.as_mut() => {
                 let now = Instant::now();
                 if now >= clock.deadline {
-                    return Err(AttemptFailure::passing(FailureClass::Timeout, wording::READ_TIMED_OUT).into());
+                    return Err(AttemptFailure::passing(FailureClass::Timeout, message::TIMED_OUT_READING).into());
                 }
                 if speed.is_below(bytes.len() as u64, now) {
-                    let message = wording::too_slow(limits.min_bytes_per_s);
-                    return Err(AttemptFailure::passing(FailureClass::TooSlow, message).into());
+                    return Err(AttemptFailure::passing(FailureClass::TooSlow, message::TOO_SLOW).into());
                 }
                 alarm.as_mut().reset(speed.next_look.min(clock.deadline));
                 continue;
@@ -90,7 +89,7 @@ pub(super) async fn read_body(
         let chunk = match chunk {
             Ok(Some(chunk)) => chunk,
             Ok(None) => return Ok((bytes, held)),
-            Err(error) => return Err(broken_body(&error, bytes.len() as u64, expected).into()),
+            Err(error) => return Err(broken_body(&error).into()),
         };
         add(received, chunk.len() as u64);
         let len = bytes.len() + chunk.len();
@@ -99,7 +98,7 @@ pub(super) async fn read_body(
         }
         if Instant::now() >= clock.deadline {
             // A body that is always ready never lets the alarm ring.
-            return Err(AttemptFailure::passing(FailureClass::Timeout, wording::READ_TIMED_OUT).into());
+            return Err(AttemptFailure::passing(FailureClass::Timeout, message::TIMED_OUT_READING).into());
         }
         if len > room {
             let grown = grown_room(len, expected_len);

@@ -7,6 +7,7 @@ use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use pairmill_shards::status::{Failure, FailureClass};
+use pairmill_shards::table::message;
 use reqwest::Url;
 use tokio::time::Instant;
 
@@ -14,7 +15,6 @@ use super::attempt::HostSign;
 use super::config::BreakerConfig;
 use super::counters::{FetchCounters, add, sub};
 use super::job::Job;
-use super::wording;
 
 /// Hosts without rows that are remembered (for their failures, and whether they come up again). Above it the
 /// unremarkable ones are forgotten; a few hundred bytes each.
@@ -84,8 +84,7 @@ impl Host {
     /// How rows of this host end that should not wait any longer, if so.
     pub fn gives_up_rows(&self, now: Instant, config: &BreakerConfig) -> Option<GivenUp> {
         if self.closed_until.is_some_and(|until| until > now) {
-            let message = wording::http_error(reqwest::StatusCode::TOO_MANY_REQUESTS);
-            let failure = Failure::new(FailureClass::Http429, message);
+            let failure = Failure::new(FailureClass::Http429, message::http_error(429));
             return Some(GivenUp { failure, tried_again: false });
         }
         if !self.breaker.is_out_of_patience(now, config) {

@@ -4,8 +4,12 @@ use std::time::Duration;
 
 use reqwest::Url;
 
-use super::{Fetched, Request, wording};
+use super::{Fetched, Request};
 use pairmill_shards::status::{Failure, FailureClass};
+use pairmill_shards::table::{final_url, message};
+
+/// Longest URL asked for, which is the HTTP client's limit too: rows in flight hold the addresses of their redirects.
+pub(super) const MAX_URL_BYTES: usize = 65_534;
 
 /// One row: where it is in its redirects, and what it has used up.
 #[derive(Debug)]
@@ -19,20 +23,34 @@ pub(super) struct Job {
     pub attempts: u32,
     /// Whether the next request repeats one that is counted already, whose body was put off.
     pub is_repeat: bool,
+    /// Requests begun, those of redirects among them.
+    pub requests: u32,
     /// Time the current attempt has been active.
     pub spent: Duration,
     /// Time all attempts have been active.
     pub total: Duration,
+    /// Whether the address it ends at is told with user name, password and query.
+    whole_final_url: bool,
 }
 
 impl Job {
     /// Parses the row's URL as browsers do: surrounding blanks dropped, blanks and other illegal characters
     /// percent-encoded, international names in punycode, odd IPv4 notations normalised.
-    pub fn new(request: &Request) -> Result<Self, Failure> {
-        let mut target = Url::parse(&request.url)
-            .map_err(|e| Failure::new(FailureClass::BadUrl, wording::bad_url(request.url.trim(), e)))?;
+    pub fn new(request: &Request, whole_final_url: bool) -> Result<Self, Failure> {
+        let bad = |message| Failure::new(FailureClass::BadUrl, message);
+        if request.url.trim().is_empty() {
+            return Err(bad(message::NO_URL));
+        }
+        let mut target = Url::parse(&request.url).map_err(|_| {
+            // Python's wording for what is most of them: no scheme.
+            let has_scheme = request.url.contains("://");
+            bad(if has_scheme { message::INVALID_URL } else { message::UNKNOWN_URL_TYPE })
+        })?;
         if !is_http(&target) {
-            return Err(Failure::new(FailureClass::BadUrl, wording::unknown_scheme(target.scheme())));
+            return Err(bad(message::UNKNOWN_URL_TYPE));
+        }
+        if target.as_str().len() > MAX_URL_BYTES {
+            return Err(bad(message::INVALID_URL));
         }
         target.set_fragment(None);
         Ok(Self {
@@ -41,25 +59,31 @@ impl Job {
             hops: Vec::new(),
             attempts: 0,
             is_repeat: false,
+            requests: 0,
+            whole_final_url,
             spent: Duration::ZERO,
             total: Duration::ZERO,
         })
     }
 
     /// A request is about to be made.
-    pub fn count_attempt(&mut self) {
-        let is_repeat = std::mem::take(&mut self.is_repeat);
-        if self.hops.is_empty() && !is_repeat {
-            self.attempts += 1;
+    pub fn count_request(&mut self) {
+        if std::mem::take(&mut self.is_repeat) {
+            return;
         }
+        self.attempts += u32::from(self.hops.is_empty());
+        self.requests += 1;
     }
 
-    /// Counts as if the host had been asked, once or (`all`) until no attempt was left. What its host does to a row
-    /// must not show when in the run its turn came.
+    /// Counts as if the host had been asked, once or (`all`) until no attempt was left, each by the same redirects. The
+    /// numbers of a row must not show when in the run its turn came.
     pub fn count_unasked(&mut self, all: bool, retries: u32) {
-        self.count_attempt();
+        self.count_request();
         if all {
-            self.attempts = self.attempts.max(retries.saturating_add(1));
+            let left = retries.saturating_add(1).saturating_sub(self.attempts);
+            let each = u32::try_from(self.hops.len() + 1).unwrap_or(u32::MAX);
+            self.attempts += left;
+            self.requests = self.requests.saturating_add(left.saturating_mul(each));
         }
     }
 
@@ -82,9 +106,13 @@ impl Job {
         Fetched {
             ticket: self.ticket,
             result,
-            attempts: self.attempts,
+            attempts: self.requests,
             fetch_ms: u32::try_from(self.total.as_millis()).unwrap_or(u32::MAX),
-            final_url: if self.hops.is_empty() { None } else { Some(self.target.into()) },
+            final_url: (!self.hops.is_empty()).then(|| {
+                let whole = self.whole_final_url;
+                let url = if whole { self.target.into() } else { final_url::stripped(self.target.as_str()) };
+                final_url::bounded(&url).to_owned()
+            }),
         }
     }
 }

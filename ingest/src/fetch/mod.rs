@@ -4,8 +4,9 @@
 //! the runtime's threads are its own. Inside, in flow order: [`job`] parses the URL, [`schedule`] picks the next row
 //! over all hosts ([`host`]: limit, pause and breaker of each), [`attempt`] makes one request with the [`client`],
 //! whose [`resolver`] gives out only addresses that pass [`address`]; [`robots`] reads the opt-out, [`body`] takes
-//! the bytes under its limits and asks [`memory`] for the larger ones, [`classify`] and [`wording`] name what went
-//! wrong, and [`retry`] says when to try again. [`open_files`] says how many connections this process may have, and
+//! the bytes under its limits and asks [`memory`] for the larger ones, [`classify`] names what went wrong in the words
+//! of [`message`](pairmill_shards::table::message), and [`retry`] says when to try again. [`lenient`] asks for answers
+//! that hyper finds too crooked to read. [`open_files`] says how many connections this process may have, and
 //! [`shortage`] waits when it may have none.
 //!
 //! Memory is bounded whatever the servers do: 512 KiB for each body in flight (`concurrency` and a quarter more), plus
@@ -20,7 +21,10 @@ mod client;
 pub mod config;
 mod counters;
 mod host;
+#[cfg(any(test, feature = "fuzzing"))]
+pub mod hostile;
 mod job;
+mod lenient;
 mod memory;
 mod open_files;
 mod resolver;
@@ -30,7 +34,6 @@ mod schedule;
 mod shortage;
 #[cfg(test)]
 mod tests;
-mod wording;
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
@@ -50,6 +53,7 @@ pub use self::open_files::{OpenFiles, Shares, Sockets};
 use self::address::AddressGuard;
 use self::attempt::Fetcher;
 use self::body::BodyLimits;
+use self::lenient::LenientClient;
 use self::memory::{BodyMemory, waiting_places};
 use self::resolver::CachingResolver;
 use self::robots::RobotsPolicy;
@@ -78,11 +82,12 @@ pub struct Fetched {
     pub ticket: u64,
     /// The body, or why there is none.
     pub result: Result<Body, Failure>,
-    /// Attempts: 0 when the URL was bad. A row whose host was given up has those of the rows that were tried.
+    /// Requests begun, those of redirects and of further attempts among them: 0 when the URL was bad. A row whose host
+    /// was given up has those of the rows that were tried.
     pub attempts: u32,
     /// Time the attempts were under way; waiting for the host's turn or for a retry not counted.
     pub fetch_ms: u32,
-    /// Where redirects led, when they did.
+    /// Where redirects led, when they did; without user name, password and query unless the settings keep them.
     pub final_url: Option<String>,
 }
 
@@ -100,10 +105,10 @@ pub struct Body {
 pub enum FetchError {
     /// The operating system gave no thread or no event queue.
     #[error("the fetch threads did not start: {0}; lower --thread-count or raise the limits (ulimit -u, -n)")]
-    Start(#[source] io::Error),
+    Start(io::Error),
     /// `user_agent` or `user_agent_token` cannot be sent.
     #[error(
-        "`{0}` cannot be a User-Agent header; use printable ASCII in fetch.user_agent and --user-agent-token"
+        "{0:?} cannot be a User-Agent header; use printable ASCII in fetch.user_agent and --user-agent-token"
     )]
     UserAgent(String),
     /// `dns.nameservers` holds something else.
@@ -131,6 +136,13 @@ pub enum FetchError {
     /// A thread of the stage ended that should not have.
     #[error("internal: thread `{0}` of the fetch stage stopped; please report this")]
     Stopped(&'static str),
+}
+
+impl FetchError {
+    /// Whether a setting is at fault rather than the machine.
+    pub fn is_bad_input(&self) -> bool {
+        matches!(self, Self::UserAgent(_) | Self::Nameserver(_) | Self::Network(_))
+    }
 }
 
 /// A running fetch stage. Dropping it lets the stage run on.
@@ -278,6 +290,7 @@ fn build_fetcher(
     let guard = AddressGuard { allow_private: config.allow_private_addresses, allowed_networks };
     let resolver = CachingResolver::new(&config.dns, guard.clone(), counters.clone())?;
     Ok(Fetcher {
+        lenient: LenientClient::new(config, resolver.clone())?,
         clients: client::build(config, &resolver, sockets.idle_timeout)?,
         guard,
         robots: RobotsPolicy::new(&config.disallowed_header_directives, config.user_agent_token.as_deref()),

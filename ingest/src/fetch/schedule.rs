@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use crossbeam_channel::TrySendError;
 use pairmill_shards::status::{Failure, FailureClass};
+use pairmill_shards::table::message;
 use tokio::sync::{mpsc, watch};
 use tokio::task::{Id, JoinError, JoinSet};
 use tokio::time::{Instant, sleep_until};
@@ -192,7 +193,7 @@ impl Scheduler {
         let now = Instant::now();
         for request in batch {
             self.num_open += 1;
-            match Job::new(request) {
+            match Job::new(request, self.config.whole_final_url) {
                 Ok(job) => self.enqueue(Box::new(job), Place::Back, now),
                 Err(failure) => {
                     let fetched = Fetched {
@@ -295,7 +296,7 @@ impl Scheduler {
                 self.set_timer(until, Alarm::Host(id));
             }
             self.look_at_host(id, now);
-            job.count_attempt();
+            job.count_request();
             sub(&self.counters.parked, 1);
             add(&self.counters.in_flight, 1);
             let (fetcher, ticket) = (self.fetcher.clone(), job.ticket);
@@ -343,8 +344,7 @@ impl Scheduler {
             },
             // A defect of ours ended the task. The row is still accounted for.
             Err(_) => {
-                let failure =
-                    Failure::new(FailureClass::HttpOther, "internal: the fetch of this row stopped");
+                let failure = Failure::new(FailureClass::HttpOther, message::FETCH_STOPPED);
                 let fetched =
                     Fetched { ticket, result: Err(failure), attempts: 1, fetch_ms: 0, final_url: None };
                 self.finish(fetched, None);

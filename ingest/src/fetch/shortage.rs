@@ -2,6 +2,7 @@
 //! others give theirs back, at no cost to it. When nothing at all gets through for long, the run ends and says why,
 //! since rows that wait for ever help nobody.
 
+use std::error::Error;
 use std::io;
 use std::net::{Ipv4Addr, UdpSocket};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -13,7 +14,6 @@ use tokio::time::{Instant, sleep};
 use super::FetchError;
 use super::classify::{find, find_os_error};
 use super::resolver::ResolveError;
-use super::wording::os_error;
 
 const FIRST_PAUSE: Duration = Duration::from_millis(20);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
@@ -52,7 +52,7 @@ pub(super) fn no_socket_left() -> bool {
 impl Shortage {
     /// Whether a request failed for want of something of this machine's. Ports run out only after tens of thousands of
     /// connections to one host, so where a host has never answered, "no address to connect from" is about the host's.
-    pub fn is_cause_of(error: &reqwest::Error, host_has_answered: bool) -> bool {
+    pub fn is_cause_of(error: &(dyn Error + 'static), host_has_answered: bool) -> bool {
         if let Some(ResolveError::Shortage) = find::<ResolveError>(error) {
             return true;
         }
@@ -90,9 +90,12 @@ pub(super) struct Pauses<'a> {
 
 impl Pauses<'_> {
     /// Waits a little longer than last time. When the run is to end, it does not return.
-    pub async fn wait(&mut self, error: &reqwest::Error) {
+    pub async fn wait(&mut self, error: &(dyn Error + Send + Sync + 'static)) {
         let since = {
-            let what = || find_os_error(error).map_or_else(|| "files for name lookups".to_owned(), os_error);
+            let what = || {
+                find_os_error(error)
+                    .map_or_else(|| "no socket for a name lookup".to_owned(), ToString::to_string)
+            };
             self.shortage.lock().get_or_insert_with(|| (Instant::now(), what())).0
         };
         if since.elapsed() > ENDS_RUN_AFTER {

@@ -1,11 +1,14 @@
 //! Numbers of samples from files beside a shard: reading 8 bytes is cheaper than walking a tar's headers over a network.
 
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 
 use pairmill_shards::index::{dali, energon};
 
 use crate::error::LoaderError;
+
+/// Largest stats file (FORMAT.md §6).
+const MAX_STATS_BYTES: u64 = 64 << 20;
 
 /// The files that may give the count of a shard, in the order they are asked.
 pub(crate) fn names(path: &Path) -> Vec<PathBuf> {
@@ -45,7 +48,9 @@ pub(super) fn count(path: &Path) -> Result<Option<(usize, PathBuf)>, LoaderError
     if !file.exists() {
         return Ok(None);
     }
-    let bytes = std::fs::read(&file).map_err(|source| unreadable(&file, source))?;
+    let mut bytes = Vec::new();
+    let open = std::fs::File::open(&file).map_err(|source| unreadable(&file, source))?;
+    open.take(MAX_STATS_BYTES).read_to_end(&mut bytes).map_err(|source| unreadable(&file, source))?;
     let stats: serde_json::Value = serde_json::from_slice(&bytes).unwrap_or_default();
     match stats["successes"].as_u64() {
         Some(successes) => Ok(Some((successes as usize, file))),
@@ -57,7 +62,7 @@ fn first_line(file: &Path) -> Result<String, LoaderError> {
     let open = std::fs::File::open(file).map_err(|source| unreadable(file, source))?;
     let mut line = String::new();
     // A line of an index is short; what is no index may have none at all.
-    let mut head = BufReader::new(std::io::Read::take(open, 256));
+    let mut head = BufReader::new(open.take(256));
     head.read_line(&mut line).map_err(|source| unreadable(file, source))?;
     Ok(line)
 }

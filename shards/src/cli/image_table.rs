@@ -11,11 +11,12 @@ use arrow::buffer::NullBuffer;
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, Schema, SchemaRef};
 
-use super::convert::MEMBERS_KEY;
 use crate::json::{Json, cell_to_json, cell_to_text, dumps_indented};
 use crate::sample::{CAPTION_EXT, METADATA_EXT, Member, Sample};
 use crate::status::Status;
-use crate::table::{HashKind, IMAGE_ROW_GROUP_ROWS, SidecarReader, column, text_column};
+use crate::table::{
+    HashKind, IMAGE_ROW_GROUP_ROWS, MEMBERS_KEY, SidecarReader, check_version_beside, column, text_column,
+};
 use crate::tar::{EndMarker, TarReader};
 
 /// Columns of ours that no `json` member has (FORMAT.md §3).
@@ -36,6 +37,7 @@ pub(super) fn each_sample(
     mut visit: impl FnMut(Sample) -> anyhow::Result<ControlFlow<()>>,
 ) -> anyhow::Result<()> {
     if !is_parquet(path) {
+        check_version_beside(path)?;
         for sample in TarReader::open(path, end)? {
             if visit(sample?)?.is_break() {
                 break;

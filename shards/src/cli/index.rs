@@ -10,9 +10,11 @@ use clap::Args;
 use super::ShardArgs;
 use super::output::{Output, complain};
 use super::staging::Staging;
-use crate::folder::{SIZES_FILE, ShardFile};
+use crate::atomic::remove_stale_temps;
+use crate::folder::{SIZES_FILE, ShardFile, is_dataset_file};
 use crate::index::{IndexError, dali, energon, sizes};
 use crate::storage::Location;
+use crate::table::check_version_beside;
 use crate::tar::MappedTar;
 use crate::words::grouped;
 
@@ -80,7 +82,10 @@ struct Folder {
 impl Folder {
     fn open(at: Location) -> anyhow::Result<Self> {
         let staging = match &at {
-            Location::Local(_) => None,
+            Location::Local(path) => {
+                remove_stale_temps(path, is_dataset_file)?;
+                None
+            }
             Location::Bucket(url) => Some(Staging::open(url)?),
         };
         Ok(Self { at, staging, counts: BTreeMap::new() })
@@ -105,6 +110,7 @@ impl Folder {
 
 /// Writes the indexes of one tar, and says how many samples it has.
 fn index_one(args: &IndexArgs, path: &Path, folder: &mut Folder) -> anyhow::Result<u64> {
+    check_version_beside(path)?;
     let tar = MappedTar::open_with(path, args.shards.end_marker())?;
     let samples = tar.len() as u64;
     let name = path.file_name().unwrap_or_default();

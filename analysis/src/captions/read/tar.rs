@@ -6,6 +6,7 @@ use std::io::BufReader;
 use std::path::Path;
 
 use arrow::array::StringViewBuilder;
+use pairmill_shards::table::check_version_beside;
 use pairmill_shards::tar::{EndMarker, TarReader};
 
 use super::{BATCH_ROWS, Batch, CaptionColumn};
@@ -23,6 +24,7 @@ impl CaptionTar {
     /// # Errors
     /// When that fails.
     pub fn open(path: &Path, column: &CaptionColumn) -> Result<Self, CaptionsError> {
+        check_version_beside(path)?;
         Ok(Self { samples: TarReader::open(path, EndMarker::Optional)?, field: column.name.clone() })
     }
 

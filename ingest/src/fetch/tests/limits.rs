@@ -43,10 +43,7 @@ fn an_endless_drip_ends_at_the_deadline_or_for_its_speed() {
         drip(stream, b"x", Duration::from_millis(10))
     });
     let fetched = fetch_one(FetchConfig { timeout_ms: 300, min_bytes_per_s: 0, ..config() }, server.url("/"));
-    assert_eq!(
-        (class(&fetched), message(&fetched)),
-        (Some(FailureClass::Timeout), "The read operation timed out")
-    );
+    assert_eq!((class(&fetched), message(&fetched)), (Some(FailureClass::Timeout), "timed out"));
     let picky = FetchConfig { min_bytes_per_s: 10_000, grace_ms: 200, ..config() };
     assert_eq!(class_of(picky, &server), Some(FailureClass::TooSlow));
 }
@@ -84,7 +81,7 @@ fn a_promise_above_the_cap_is_not_waited_for() {
     let fetched = fetch_one(FetchConfig { max_bytes: 1_000, ..config() }, server.url("/"));
     assert_eq!(
         (class(&fetched), message(&fetched)),
-        (Some(FailureClass::TooLarge), "body larger than 1000 bytes")
+        (Some(FailureClass::TooLarge), "body larger than the byte limit")
     );
 }
 

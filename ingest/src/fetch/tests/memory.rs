@@ -139,7 +139,7 @@ fn f06_waiting_for_memory_is_no_fault_of_the_server() {
         fetcher.limits.longest_wait = Duration::from_secs(60);
         let mut other = Held::nothing(&fetcher.memory);
         assert!(other.try_grow(1), "the finisher");
-        let mut job = job::Job::new(&Request { ticket: 0, url: server.url("/") }).unwrap();
+        let mut job = job::Job::new(&Request { ticket: 0, url: server.url("/") }, false).unwrap();
         let facts = attempt::HostFacts { keep: false, has_answered: Arc::default() };
         let mut hop = std::pin::pin!(fetcher.run_hop(&mut job, facts));
         let waits = tokio::time::timeout(Duration::from_millis(800), hop.as_mut()).await;

@@ -13,7 +13,7 @@ use crate::folder::ShardFile;
 use crate::random::SplitMix64;
 use crate::stats::ShardStats;
 use crate::status::Status;
-use crate::table::{SidecarReader, column, text_column};
+use crate::table::{SidecarReader, check_version_beside, column, text_column};
 use crate::tar::{EndMarker, MappedTar};
 
 /// One drawn sample.
@@ -61,6 +61,7 @@ fn count(path: &Path) -> anyhow::Result<u64> {
 }
 
 fn from_tar(path: &Path, ordinals: &[u64]) -> anyhow::Result<Vec<Picked>> {
+    check_version_beside(path)?;
     let tar = MappedTar::open_with(path, EndMarker::Optional)?;
     let sample = |n: &u64| {
         let sample = tar.sample(usize::try_from(*n).ok()?)?;

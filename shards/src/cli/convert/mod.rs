@@ -21,16 +21,13 @@ use parquet::schema::types::ColumnPath;
 use super::output::Output;
 use super::place;
 use super::staging::Staging;
-use crate::atomic::{AtomicFile, FileAction, FileError, write_atomic};
-use crate::folder::ShardFile;
+use crate::atomic::{AtomicFile, FileAction, FileError, remove_stale_temps, write_atomic};
+use crate::folder::{ShardFile, is_dataset_file};
 use crate::spec::ShardSpec;
 use crate::storage::Location;
 use crate::table::shard_properties;
 use crate::tar::EndMarker;
 use crate::words::grouped;
-
-/// Marks a table made from a tar that had no sidecar: its `json` and captions are members as they stood.
-pub(super) const MEMBERS_KEY: &str = "pairmill.members";
 
 /// Arguments of `convert`.
 #[derive(Debug, Args)]
@@ -66,6 +63,7 @@ pub fn convert(args: &ConvertArgs, out: &mut Output) -> anyhow::Result<()> {
     let (folder, staging) = match to {
         Location::Local(folder) => {
             fs::create_dir_all(&folder).map_err(|e| FileError::new(&folder, FileAction::Create, e))?;
+            remove_stale_temps(&folder, is_dataset_file)?;
             (folder, None)
         }
         Location::Bucket(url) => {

@@ -11,11 +11,13 @@ use arrow::compute::cast;
 use arrow::datatypes::{DataType, Field, FieldRef, Schema};
 use parquet::schema::types::ColumnPath;
 
-use super::{MEMBERS_KEY, TableOutput, Target};
+use super::{TableOutput, Target};
 use crate::folder::ShardFile;
 use crate::sample::{CAPTION_EXT, IMAGE_EXTS, METADATA_EXT};
 use crate::status::Status;
-use crate::table::{IMAGE_ROW_GROUP_ROWS, SidecarReader, column, image_metadata, image_struct_fields};
+use crate::table::{
+    IMAGE_ROW_GROUP_ROWS, MEMBERS_KEY, SidecarReader, column, image_metadata, image_struct_fields,
+};
 use crate::tar::{EndMarker, MappedSample, MappedTar};
 
 /// Converts `input`; returns the number of samples.
