@@ -211,9 +211,7 @@ impl Input {
         }
         if bytes_read > LARGE_BYTES {
             let amount = words::bytes(bytes_read as f64);
-            note(&format!(
-                "reading {amount} of the input once, so that another input is known when the run goes on"
-            ));
+            note(&format!("reading {amount} of the input once, so that another input is known when the run goes on"));
         }
         let Some(contents) = contents_of(&all, stop)? else { return Ok(None) };
         for (stamp, content) in stamps.iter_mut().zip(contents) {
@@ -321,9 +319,7 @@ mod tests {
     #[test]
     fn f04_content_decides_then_the_stores_mark_then_nothing_does() {
         let then = |etag, content| stamp("t.csv", 5, etag, content);
-        let compare = |then: &InputStamp, now: &InputStamp| {
-            compare(std::slice::from_ref(then), std::slice::from_ref(now))
-        };
+        let compare = |then: &InputStamp, now: &InputStamp| compare(std::slice::from_ref(then), std::slice::from_ref(now));
         // Kinds stand for contents here: different kinds cannot be compared.
         assert_eq!(compare(&then(Some("a"), Some("x")), &then(Some("b"), Some("x"))), Agreement::Same);
         assert_eq!(compare(&then(Some("a"), None), &then(Some("a"), Some("x"))), Agreement::Same);

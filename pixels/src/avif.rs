@@ -102,11 +102,7 @@ fn checked_bytes(container: &Container<'_>, item: &Item, limits: &Limits) -> Res
     };
     let needed = pixels.saturating_mul(4).saturating_add(frame.saturating_mul(FRAME_BYTES));
     if needed > limits.max_decode_bytes {
-        return Err(PixelError::Bomb {
-            what: "bytes of memory",
-            value: needed,
-            max: limits.max_decode_bytes,
-        });
+        return Err(PixelError::Bomb { what: "bytes of memory", value: needed, max: limits.max_decode_bytes });
     }
     Ok(pixels as usize * 3)
 }

@@ -94,9 +94,7 @@ fn subsampled(
 ) -> Result<(), PixelError> {
     let (across, down) = page.subsampling;
     if page.planar || page.bits != 8 || page.samples != 3 {
-        return Err(PixelError::Unsupported(
-            "TIFF (subsampled colour in planes or not of 8 bits)".to_owned(),
-        ));
+        return Err(PixelError::Unsupported("TIFF (subsampled colour in planes or not of 8 bits)".to_owned()));
     }
     let unit = across * down + 2;
     let mut row = vec![0; page.chunk_width.div_ceil(across) * unit];

@@ -32,8 +32,14 @@ fn every_way(bytes: &[u8]) -> Vec<(&'static str, Result<(), PixelError>)> {
         ("planes", TransformConfig { image_size: 200, ..base.clone() }),
         ("coefficients", TransformConfig { image_size: 24, ..base.clone() }),
         ("shrunk planes", TransformConfig { image_size: 100, ..base.clone() }),
-        ("pixels", TransformConfig { encode_format: EncodeFormat::Png, encode_quality: 1, ..base.clone() }),
-        ("kept bytes", TransformConfig { skip_reencode: true, resize_mode: ResizeMode::No, ..base.clone() }),
+        (
+            "pixels",
+            TransformConfig { encode_format: EncodeFormat::Png, encode_quality: 1, ..base.clone() },
+        ),
+        (
+            "kept bytes",
+            TransformConfig { skip_reencode: true, resize_mode: ResizeMode::No, ..base.clone() },
+        ),
     ];
     let mut said: Vec<_> = configs
         .into_iter()

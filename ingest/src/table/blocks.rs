@@ -174,8 +174,7 @@ impl OpenRows {
             let table = ParquetTable::open(path, &inner.plan, inner.schema.clone(), consumed)?;
             return Ok(Some(Self::Parquet(Box::new(table))));
         }
-        let records =
-            Records::open(&TextSource::file(path), inner.format, &inner.dialect, &inner.plan, consumed)?;
+        let records = Records::open(&TextSource::file(path), inner.format, &inner.dialect, &inner.plan, consumed)?;
         Ok(records.map(|records| Self::Text { records, row: 0 }))
     }
 

@@ -288,13 +288,8 @@ fn names(files: &[InputFile], format: InputFormat, dialect: &Dialect) -> Result<
             parquet::names(&file.path)?
         } else {
             let nothing = Plan { columns: Vec::new() };
-            let records = Records::open(
-                &TextSource::file(&file.path.as_path().into()),
-                format,
-                dialect,
-                &nothing,
-                Arc::default(),
-            )?;
+            let records =
+                Records::open(&TextSource::file(&file.path.as_path().into()), format, dialect, &nothing, Arc::default())?;
             records.map_or_else(|| Ok(Vec::new()), Records::names)?
         };
         if !names.is_empty() {
@@ -385,12 +380,6 @@ impl Inner {
     }
 
     fn records(&self, path: &Path, consumed: &Arc<AtomicU64>) -> Result<Option<Records>, TableError> {
-        Records::open(
-            &TextSource::file(&path.into()),
-            self.format,
-            &self.dialect,
-            &self.plan,
-            consumed.clone(),
-        )
+        Records::open(&TextSource::file(&path.into()), self.format, &self.dialect, &self.plan, consumed.clone())
     }
 }

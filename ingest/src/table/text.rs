@@ -121,11 +121,7 @@ impl Text {
     }
 
     /// Opens `source` `at` bytes into its text.
-    pub(super) fn open_at(
-        source: &TextSource,
-        at: u64,
-        consumed: Arc<AtomicU64>,
-    ) -> Result<Self, TableError> {
+    pub(super) fn open_at(source: &TextSource, at: u64, consumed: Arc<AtomicU64>) -> Result<Self, TableError> {
         let mut text = Self::open(source, consumed)?;
         match io::copy(&mut (&mut text.reader).take(at), &mut io::sink()) {
             Ok(_) => Ok(text),

@@ -23,21 +23,10 @@ fn f21_a_command_line_of_img2dataset_can_be_kept() {
     for (number, line) in [
         &["--input_format=csv", "--url_col=url", "--caption_col=caption", "--enable_wandb=False"][..],
         &["--enable_wandb", "False", "--wandb_project", "x", "--output_format=webdataset"],
-        &[
-            "--distributor",
-            "multiprocessing",
-            "--subjob_size=1000",
-            "--processes_count=2",
-            "--thread_count=64",
-        ],
+        &["--distributor", "multiprocessing", "--subjob_size=1000", "--processes_count=2", "--thread_count=64"],
         &["--bbox_col", "None", "--caption_col", "None", "--save_additional_columns", "None"],
         &["--verify_hash", "None", "--compute_hash", "None", "--user_agent_token", "None"],
-        &[
-            "--noextract_exif",
-            "--noskip_reencode",
-            "--resize_mode=keep_ratio",
-            "--resize_only_if_bigger=True",
-        ],
+        &["--noextract_exif", "--noskip_reencode", "--resize_mode=keep_ratio", "--resize_only_if_bigger=True"],
         &["--save_additional_columns", "[\"caption\"]", "--disallowed_header_directives", "[]"],
         &["--ignore_ssl_certificate", "True", "--retries=1", "--incremental_mode", "incremental"],
         &["--max_image_area", "inf", "--max_aspect_ratio=inf", "--min_image_size", "0"],

@@ -80,8 +80,7 @@ impl Conversion {
     ) {
         let (columns, rows) = shown(frame, (width, height), (left, top));
         let luma = frame.plane(Plane::Y);
-        let chroma =
-            (self.layout != PixelLayout::I400).then(|| [frame.plane(Plane::U), frame.plane(Plane::V)]);
+        let chroma = (self.layout != PixelLayout::I400).then(|| [frame.plane(Plane::U), frame.plane(Plane::V)]);
         let strides = (frame.stride(Plane::Y) as usize, frame.stride(Plane::U) as usize);
         let mut row = Row::default();
         for y in 0..rows {
