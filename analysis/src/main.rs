@@ -43,9 +43,7 @@ fn main() -> ExitCode {
         Command::Report(args) => report(&args),
         Command::Rows(args) => rows(&args),
         Command::Captions(args) => run_captions(&args),
-        Command::Gallery(args) => {
-            gallery::gallery(&args).and_then(|text| Ok(output::say(&text)?))
-        }
+        Command::Gallery(args) => gallery::gallery(&args).and_then(|text| Ok(output::say(&text)?)),
         Command::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Cli::command(), "pairmill-report", &mut script);

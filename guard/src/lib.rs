@@ -135,7 +135,8 @@ mod tests {
 
     #[test]
     fn f01_places_do_not_name_the_machine() {
-        let registry = "/home/me/.cargo/registry/src/index.crates.io-1949cf8c6b5b557f/tiff-0.11.3/src/decoder/mod.rs";
+        let registry =
+            "/home/me/.cargo/registry/src/index.crates.io-1949cf8c6b5b557f/tiff-0.11.3/src/decoder/mod.rs";
         for (file, place) in [
             (registry, "tiff-0.11.3/src/decoder/mod.rs"),
             ("/rustc/0123abc/library/core/src/slice/index.rs", "core/src/slice/index.rs"),

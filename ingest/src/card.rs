@@ -289,11 +289,7 @@ impl InputHashes {
     }
 }
 
-fn hash(
-    path: &Path,
-    known: Option<String>,
-    wanted: impl Fn() -> bool,
-) -> Result<HashedInput, IngestError> {
+fn hash(path: &Path, known: Option<String>, wanted: impl Fn() -> bool) -> Result<HashedInput, IngestError> {
     let failed = |error: std::io::Error| IngestError::Io {
         path: path.to_owned(),
         reason: format!("{error}; the shards are finished, give the same command again for the card"),

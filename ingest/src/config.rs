@@ -423,7 +423,8 @@ impl Config {
     /// When the text is not TOML or names an unknown setting.
     pub fn parse(text: &str) -> Result<Self, String> {
         toml::from_str(text).map_err(|error| {
-            let message = error.message().replace('\n', " ");
+            // Long enough for the list of settings there are; a number may have 300 digits.
+            let message: String = error.message().replace('\n', " ").chars().take(700).collect();
             let Some(span) = error.span() else { return message };
             let start = span.start.min(text.len());
             let line = text.get(..start).unwrap_or_default().matches('\n').count() + 1;

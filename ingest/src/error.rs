@@ -190,8 +190,7 @@ impl IngestError {
         }
         matches!(
             self,
-            Self::Fetch(FetchError::UserAgent(_) | FetchError::Nameserver(_) | FetchError::Network(_))
-                | Self::Config(_)
+            Self::Config(_)
                 | Self::Table(_)
                 | Self::Filter(_)
                 | Self::ShardTooLarge { .. }

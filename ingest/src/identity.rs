@@ -211,7 +211,9 @@ impl Input {
         }
         if bytes_read > LARGE_BYTES {
             let amount = words::bytes(bytes_read as f64);
-            note(&format!("reading {amount} of the input once, so that another input is known when the run goes on"));
+            note(&format!(
+                "reading {amount} of the input once, so that another input is known when the run goes on"
+            ));
         }
         let Some(contents) = contents_of(&all, stop)? else { return Ok(None) };
         for (stamp, content) in stamps.iter_mut().zip(contents) {
@@ -275,10 +277,9 @@ fn contents_of(files: &[(&Path, Depth)], stop: &AtomicBool) -> Result<Option<Vec
     let next = AtomicUsize::new(0);
     let work = || -> Result<Vec<(usize, Stamp)>, IngestError> {
         let mut done = Vec::new();
-        while let Some((index, (path, depth))) = {
+        loop {
             let index = next.fetch_add(1, Ordering::Relaxed);
-            files.get(index).map(|file| (index, *file))
-        } {
+            let Some(&(path, depth)) = files.get(index) else { break };
             let stamp = Stamp::of_while(path, depth, &|| !stop.load(Ordering::Relaxed));
             match stamp.map_err(unreadable(path))? {
                 Some(stamp) => done.push((index, stamp)),
@@ -319,7 +320,9 @@ mod tests {
     #[test]
     fn f04_content_decides_then_the_stores_mark_then_nothing_does() {
         let then = |etag, content| stamp("t.csv", 5, etag, content);
-        let compare = |then: &InputStamp, now: &InputStamp| compare(std::slice::from_ref(then), std::slice::from_ref(now));
+        let compare = |then: &InputStamp, now: &InputStamp| {
+            compare(std::slice::from_ref(then), std::slice::from_ref(now))
+        };
         // Kinds stand for contents here: different kinds cannot be compared.
         assert_eq!(compare(&then(Some("a"), Some("x")), &then(Some("b"), Some("x"))), Agreement::Same);
         assert_eq!(compare(&then(Some("a"), None), &then(Some("a"), Some("x"))), Agreement::Same);

@@ -38,7 +38,8 @@ impl Img2datasetArgs {
     pub fn notes(&self) -> Vec<&'static str> {
         let mut notes = Vec::new();
         if self.enable_wandb == Some(true) {
-            notes.push("--enable-wandb: nothing goes to Weights & Biases; --metrics FILE writes the counters");
+            notes
+                .push("--enable-wandb: nothing goes to Weights & Biases; --metrics FILE writes the counters");
         }
         if self.max_shard_retry.is_some() {
             notes.push(
@@ -75,12 +76,16 @@ fn bbox_col(typed: &str) -> Result<OrNone<String>, String> {
 /// An output format; img2dataset's others by name.
 pub(crate) fn output_format(typed: &str) -> Result<OutputFormat, String> {
     match typed.trim() {
-        "tfrecord" => Err("tfrecord is not written: give webdataset (tars, which tf.data reads through a generator) or \
+        "tfrecord" => Err(
+            "tfrecord is not written: give webdataset (tars, which tf.data reads through a generator) or \
                            parquet"
-            .to_owned()),
-        "dummy" => Err("dummy is not there: --dry-run says what would be done, and --prefix N fetches only the first \
+                .to_owned(),
+        ),
+        "dummy" => Err(
+            "dummy is not there: --dry-run says what would be done, and --prefix N fetches only the first \
                         rows, into a folder to be removed"
-            .to_owned()),
+                .to_owned(),
+        ),
         format => word(format),
     }
 }

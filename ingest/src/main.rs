@@ -26,7 +26,9 @@ fn main() -> ExitCode {
     let cli = match Cli::try_parse_from(familiar(std::env::args_os())) {
         Ok(cli) => cli,
         // Help and version, too, come as errors.
-        Err(said) if !said.use_stderr() || said.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
+        Err(said)
+            if !said.use_stderr() || said.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand =>
+        {
             said.exit()
         }
         Err(refused) => {

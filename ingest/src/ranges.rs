@@ -1,4 +1,4 @@
-//! What each number of a config may be. Beyond these, a thread pool would take the machine's memory, a sum of times
+//! What each number of a config may be, and texts that cannot be sent. Beyond these, a thread pool would take the machine's memory, a sum of times
 //! would overflow, or a row would be waited for longer than anyone does; a test holds every number of a config against
 //! this list or against the check that its own module has.
 
@@ -7,6 +7,7 @@ use std::ops::RangeInclusive;
 use pairmill_pixels::ResizeMode;
 
 use crate::config::{Config, ConfigError};
+use crate::fetch::Network;
 
 /// More threads than any machine has use for; each takes a stack.
 const MOST_THREADS: u64 = 1_024;
@@ -94,7 +95,25 @@ pub(crate) fn check(config: &Config) -> Result<(), ConfigError> {
             rule: "its square is more than pixels.limits.max_pixels; lower it, or raise that too",
         });
     }
-    let dns = &config.fetch.dns;
+    let fetch = &config.fetch;
+    let sendable = |text: &str| text.bytes().all(|byte| byte.is_ascii_graphic() || byte == b' ');
+    for (setting, text) in [
+        ("fetch.user_agent", Some(&fetch.user_agent)),
+        ("--user-agent-token (fetch.user_agent_token)", fetch.user_agent_token.as_ref()),
+    ] {
+        if let Some(text) = text.filter(|text| !sendable(text)) {
+            let value = text.chars().take(40).collect::<String>().escape_debug().to_string();
+            return Err(ConfigError::Range { setting, value, rule: "the User-Agent header takes printable ASCII alone" });
+        }
+    }
+    if let Some(network) = fetch.allowed_networks.iter().find(|text| text.parse::<Network>().is_err()) {
+        return Err(ConfigError::Range {
+            setting: "fetch.allowed_networks",
+            value: network.chars().take(40).collect::<String>().escape_debug().to_string(),
+            rule: "give networks (10.1.0.0/16, fd12::/32) or addresses",
+        });
+    }
+    let dns = &fetch.dns;
     if dns.min_ttl_s > dns.max_ttl_s {
         return Err(ConfigError::Range {
             setting: "fetch.dns.min_ttl_s",
@@ -105,19 +124,14 @@ pub(crate) fn check(config: &Config) -> Result<(), ConfigError> {
     let filter = &config.filter;
     // Not a number passes every comparison or none.
     let shares = [
-        ("filter.min_similarity", filter.min_similarity, -1.0..=1.0, "a cosine: give a number from -1 to 1"),
-        ("filter.max_punsafe", filter.max_punsafe, 0.0..=1.0, "a probability: give a number from 0 to 1"),
-        (
-            "filter.max_pwatermark",
-            filter.max_pwatermark,
-            0.0..=1.0,
-            "a probability: give a number from 0 to 1",
-        ),
+        ("filter.min_similarity", filter.min_similarity, -1.0..=1.0, "give a cosine, a number from -1 to 1"),
+        ("filter.max_punsafe", filter.max_punsafe, 0.0..=1.0, "give a probability, a number from 0 to 1"),
+        ("filter.max_pwatermark", filter.max_pwatermark, 0.0..=1.0, "give a probability, a number from 0 to 1"),
         (
             "filter.max_aspect_ratio",
             filter.max_aspect_ratio,
             1.0..=f64::INFINITY,
-            "longer over shorter side: give a number of at least 1",
+            "give longer over shorter side, a number of at least 1",
         ),
     ];
     for (setting, value, range, rule) in shares {
@@ -210,7 +224,7 @@ mod tests {
                 };
                 let named = [key.replace('_', "-"), key.clone(), option.replace('_', "-")];
                 assert!(named.iter().any(|name| message.contains(name)), "{path:?} = {number}: {message}");
-                assert!(!message.contains('\n') && message.len() < 300, "{message}");
+                assert!(!message.contains('\n') && message.len() < 900, "{message}");
             }
         }
         assert!(refused > 300, "{refused}");
@@ -241,6 +255,6 @@ mod tests {
             "--seed (subset.seed) is 18446744073709551615; give a number from 0 to 9223372036854775807"
         );
         let nan = beyond(|config| config.filter.min_similarity = Some(f64::NAN));
-        assert_eq!(nan, "filter.min_similarity is NaN; a cosine: give a number from -1 to 1");
+        assert_eq!(nan, "filter.min_similarity is NaN: give a cosine, a number from -1 to 1");
     }
 }

@@ -146,8 +146,24 @@ mod tests {
             words.into_iter().map(|word| word.into_string().unwrap()).collect()
         };
         assert_eq!(
-            line(&["x", "run", "--url_list=a_b", "--url_list", "a_b", "--noextract_exif", "--no_skip_reencode"]),
-            ["x", "run", "--url-list=a_b", "--url-list", "a_b", "--extract-exif=false", "--skip-reencode=false"]
+            line(&[
+                "x",
+                "run",
+                "--url_list=a_b",
+                "--url_list",
+                "a_b",
+                "--noextract_exif",
+                "--no_skip_reencode"
+            ]),
+            [
+                "x",
+                "run",
+                "--url-list=a_b",
+                "--url-list",
+                "a_b",
+                "--extract-exif=false",
+                "--skip-reencode=false"
+            ]
         );
         // What takes a value cannot be negated, and other names that begin so are names.
         assert_eq!(line(&["--nourl_list", "--note", "no_flag"]), ["--nourl-list", "--note", "no_flag"]);
@@ -155,9 +171,10 @@ mod tests {
 
     #[test]
     fn f28_literals_of_python() {
-        assert_eq!([truth("True"), truth("False"), truth("None"), truth("1")].map(Result::unwrap), [
-            true, false, false, true
-        ]);
+        assert_eq!(
+            [truth("True"), truth("False"), truth("None"), truth("1")].map(Result::unwrap),
+            [true, false, false, true]
+        );
         assert!(truth("maybe").is_err());
         assert_eq!(number::<u64>("10_000"), Ok(10_000));
         assert_eq!(number::<f64>("inf"), Ok(f64::INFINITY));

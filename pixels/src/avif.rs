@@ -102,7 +102,11 @@ fn checked_bytes(container: &Container<'_>, item: &Item, limits: &Limits) -> Res
     };
     let needed = pixels.saturating_mul(4).saturating_add(frame.saturating_mul(FRAME_BYTES));
     if needed > limits.max_decode_bytes {
-        return Err(PixelError::Bomb { what: "bytes of memory", value: needed, max: limits.max_decode_bytes });
+        return Err(PixelError::Bomb {
+            what: "bytes of memory",
+            value: needed,
+            max: limits.max_decode_bytes,
+        });
     }
     Ok(pixels as usize * 3)
 }
@@ -127,6 +131,10 @@ fn tiles(
 
 /// Decodes one AV1 picture, which must be of the size that the container names.
 fn frame(data: &[u8], (width, height): (u32, u32), limits: &Limits) -> Result<Picture, PixelError> {
+    // An empty piece is a caller's mistake to the decoder, for which it aborts in debug builds.
+    if data.is_empty() {
+        return Err(PixelError::Truncated);
+    }
     let pixels = u64::from(width) * u64::from(height);
     let mut settings = Settings::new();
     settings.set_n_threads(1);

@@ -39,6 +39,8 @@ pub(crate) fn usual(bytes: &[u8]) -> Result<Cow<'_, [u8]>, PixelError> {
     bytes[26..28].copy_from_slice(&[1, 0]);
     let pixels = number(&bytes, 10)?.max(least);
     bytes[10..14].copy_from_slice(&pixels.to_le_bytes());
+    // Programs that write such files also forget to fill up the last row.
+    bytes.extend([0; 3]);
     Ok(Cow::Owned(bytes))
 }
 
@@ -63,8 +65,10 @@ fn of_os_2(bytes: &[u8], length: usize) -> Result<Vec<u8>, PixelError> {
     Ok(out)
 }
 
-/// Whether a sample's fourth channel is alpha: with 16 bits a pixel it is not, to OpenCV, Pillow and the programs that write
-/// it as 0.
+/// Whether a fourth channel is alpha. The spare bit of 16-bit pixels is not, to OpenCV and Pillow and to the programs that
+/// leave it at 0.
 pub(crate) fn has_alpha(bytes: &[u8]) -> bool {
-    bytes.get(28..30) != Some(&[16, 0])
+    const ALPHA_MASK: usize = FILE_HEADER + 52;
+    let is_16_bit = bytes.get(28..30) == Some(&[16, 0]);
+    !(is_16_bit && number(bytes, ALPHA_MASK).is_ok_and(|mask| mask.count_ones() <= 1))
 }

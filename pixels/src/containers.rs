@@ -15,10 +15,7 @@ use crate::header::Header;
 ///
 /// # Errors
 /// [`PixelError::Bomb`], [`PixelError::Truncated`] or [`PixelError::Corrupt`] where a part breaks a limit or is damaged.
-pub(crate) fn checked<'a>(
-    bytes: &'a [u8],
-    header: &Header,
-) -> Result<Cow<'a, [u8]>, PixelError> {
+pub(crate) fn checked<'a>(bytes: &'a [u8], header: &Header) -> Result<Cow<'a, [u8]>, PixelError> {
     match header.format {
         Format::Png => return Ok(png::without_extras(bytes)),
         Format::Webp => webp::check(bytes, header)?,

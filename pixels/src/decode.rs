@@ -1,6 +1,6 @@
-//! Bytes to 8-bit pixels, any format but the JPEG hot path: libjpeg-turbo for JPEG, the `image` crate (memory-safe
-//! decoders) for the rest. Whatever the format holds is brought to grey or RGB: palettes are expanded, 16 bits scaled
-//! to 8, alpha matted on white, and of several frames the first is taken.
+//! Bytes to 8-bit pixels, any format but the JPEG hot path: libjpeg-turbo for JPEG, readers of our own for TIFF and AVIF,
+//! the `image` crate (memory-safe decoders) for the rest. Whatever the format holds is brought to grey or RGB: palettes
+//! are expanded, 16 bits scaled to 8, alpha matted on white, and of several frames the first is taken.
 
 use std::borrow::Cow;
 use std::io::Cursor;
@@ -72,14 +72,14 @@ pub(crate) struct Decoded {
     pub was_sixteen_bit: bool,
 }
 
-/// Decodes with the `image` crate and brings the picture to grey or RGB.
+/// Decodes any format and brings the picture to grey or RGB.
 pub(crate) fn decode(bytes: &[u8], details: &Details<'_>, limits: &Limits) -> Result<Decoded, PixelError> {
     let mut decoded = normalise(decode_any(bytes, details, limits)?);
     decoded.was_sixteen_bit |= details.header.bit_depth > 8;
     Ok(decoded)
 }
 
-/// Decodes with the `image` crate.
+/// Decodes any format, alpha included.
 pub(crate) fn decode_any(
     bytes: &[u8],
     details: &Details<'_>,

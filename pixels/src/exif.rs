@@ -332,7 +332,11 @@ mod tests {
         // As many values as there are bytes are fine, the same values over and over are not.
         assert!(to_json(Some(&overlapping(1, 60_000))).unwrap().unwrap().len() > 60_000);
         for (tags, length) in [(1, 65_537), (2, 33_000), (3_000, 1_000_000), (4_000, 1_000), (5_000, 1)] {
-            assert_eq!(to_json(Some(&overlapping(tags, length))), Err(ExifFault::TooLarge), "{tags} {length}");
+            assert_eq!(
+                to_json(Some(&overlapping(tags, length))),
+                Err(ExifFault::TooLarge),
+                "{tags} {length}"
+            );
         }
         // The orientation is found all the same.
         let mut turned = overlapping(3_000, 100_000);

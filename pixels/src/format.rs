@@ -132,7 +132,8 @@ pub fn sniff(bytes: &[u8]) -> Option<Format> {
 fn iso_media(bytes: &[u8]) -> Option<Format> {
     let length = u32::from_be_bytes(bytes.get(..4)?.try_into().ok()?) as usize;
     let brands = bytes.get(8..length.clamp(8, 256).min(bytes.len()))?;
-    let brands = || brands.as_chunks::<4>().0.iter().enumerate().filter(|(i, _)| *i != 1).map(|(_, brand)| brand);
+    let brands =
+        || brands.as_chunks::<4>().0.iter().enumerate().filter(|(i, _)| *i != 1).map(|(_, brand)| brand);
     let coding = brands().find_map(|brand| match brand {
         b"avif" | b"avis" => Some(Format::Avif),
         b"heic" | b"heix" | b"hevc" | b"hevx" | b"heim" | b"heis" => Some(Format::Heic),

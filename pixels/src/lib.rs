@@ -1,5 +1,5 @@
-//! Bytes of any image to a resized, re-encoded image: the part of Pairmill that ingest and training share. It knows
-//! no other crate of the workspace.
+//! Bytes of any image to a resized, re-encoded image: the part of Pairmill that ingest and training share. It knows no
+//! other crate of the workspace but `guard`, the wall around decoders that may panic.
 //!
 //! In flow order: [`sniff`] names the format by content, [`probe`] reads the header only, [`Limits`] refuse what it
 //! should not promise, the size gates refuse what the user does not want, and [`Transformer`] decodes, resizes and

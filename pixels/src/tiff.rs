@@ -29,7 +29,7 @@ use samples::Samples;
 
 /// Decodes the first page. The result is grey, RGB or RGBA, 8 bits each; associated alpha is divided out.
 pub(crate) fn decode(bytes: &[u8], limits: &Limits) -> Result<DynamicImage, PixelError> {
-    let mut page = Directory::read(bytes)?;
+    let page = Directory::read(bytes)?;
     page.check(limits)?;
     if page.compression == directory::OLD_JPEG {
         return jpeg::old_style(bytes, &page, limits);
@@ -38,7 +38,7 @@ pub(crate) fn decode(bytes: &[u8], limits: &Limits) -> Result<DynamicImage, Pixe
     let samples = Samples::of(&page, colour.is_indexed())?;
     let mut picture = vec![0; page.width * page.height * colour.channels()];
     if page.is_subsampled() {
-        subsampled(bytes, &mut page, &colour, limits, &mut picture)?;
+        subsampled(bytes, &page, &colour, limits, &mut picture)?;
     } else {
         whole(bytes, &page, &colour, &samples, limits, &mut picture)?;
     }
@@ -87,14 +87,16 @@ fn whole(
 /// YCbCr whose chroma has fewer samples than luma, not in JPEG: units of luma samples with one of each chroma.
 fn subsampled(
     bytes: &[u8],
-    page: &mut Directory<'_>,
+    page: &Directory<'_>,
     colour: &Colour,
     limits: &Limits,
     picture: &mut [u8],
 ) -> Result<(), PixelError> {
     let (across, down) = page.subsampling;
     if page.planar || page.bits != 8 || page.samples != 3 {
-        return Err(PixelError::Unsupported("TIFF (subsampled colour in planes or not of 8 bits)".to_owned()));
+        return Err(PixelError::Unsupported(
+            "TIFF (subsampled colour in planes or not of 8 bits)".to_owned(),
+        ));
     }
     let unit = across * down + 2;
     let mut row = vec![0; page.chunk_width.div_ceil(across) * unit];

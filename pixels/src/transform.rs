@@ -253,7 +253,7 @@ impl Transformer {
         self.finish(raster, orientation, geometry, subsamp)
     }
 
-    /// Every format the `image` crate decodes.
+    /// Every format but JPEG.
     fn other(
         &mut self,
         bytes: &[u8],

@@ -140,9 +140,24 @@ fn exif_of_all_kinds() -> Vec<u8> {
         out.extend(next.to_le_bytes());
     };
     // Image at 8, EXIF at 74, GPS at 140, interoperability at 158, thumbnail at 176; values from 194.
-    directory(&[(0x010F, 2, 6, 194), (0x0112, 3, 1, 6), (0x011A, 5, 1, 200), (0x8769, 4, 1, 74), (0x8825, 4, 1, 140)], 176);
     directory(
-        &[(0x829A, 10, 1, 200), (0x9000, 7, 4, 0x3032_3330), (0x927C, 7, 30, 194), (0xA005, 4, 1, 158), (0x9204, 12, 2, 194)],
+        &[
+            (0x010F, 2, 6, 194),
+            (0x0112, 3, 1, 6),
+            (0x011A, 5, 1, 200),
+            (0x8769, 4, 1, 74),
+            (0x8825, 4, 1, 140),
+        ],
+        176,
+    );
+    directory(
+        &[
+            (0x829A, 10, 1, 200),
+            (0x9000, 7, 4, 0x3032_3330),
+            (0x927C, 7, 30, 194),
+            (0xA005, 4, 1, 158),
+            (0x9204, 12, 2, 194),
+        ],
         0,
     );
     directory(&[(0x001D, 2, 11, 194)], 0);
@@ -189,7 +204,8 @@ fn attacks() -> Vec<Attack> {
     bmp.extend([50_000_i32.to_le_bytes(), (-50_000_i32).to_le_bytes(), [1, 0, 24, 0]].concat());
     bmp.extend([0; 24]);
     let overlapping = overlapping_exif(1_000, 20_000);
-    let app1 = [b"\xFF\xE1", &(overlapping.len() as u16 + 8).to_be_bytes()[..], b"Exif\0\0", &overlapping].concat();
+    let app1 =
+        [b"\xFF\xE1", &(overlapping.len() as u16 + 8).to_be_bytes()[..], b"Exif\0\0", &overlapping].concat();
     let exif_jpeg = [&good[..2], &app1, &good[2..]].concat();
     let strip = jpeg(&scene(64, 48, 1), 64, 48, 3, Subsamp::None, |_| {});
     let mut large_inside = webp_canvas(8, 8, &to_webp(&formula(8, 8, 3), 8, 8));

@@ -54,13 +54,18 @@ fn f23_avif_of_every_kind_is_the_picture_it_was_made_from() {
         let mean = apart.iter().map(|v| f64::from(*v)).sum::<f64>() / apart.len() as f64;
         // An encoder's loss at quality 95; what was multiplied by alpha before it was coded loses more.
         let (most, average) = if name == "premultiplied" { (12, 2.0) } else { (8, 1.2) };
-        assert!(*apart.iter().max().unwrap() <= most && mean <= average, "{name}: {:?}, {mean}", apart.iter().max());
+        assert!(
+            *apart.iter().max().unwrap() <= most && mean <= average,
+            "{name}: {:?}, {mean}",
+            apart.iter().max()
+        );
     }
 }
 
 #[test]
 fn f23_avif_goes_through_the_transformer_and_says_what_was_done() {
-    let config = TransformConfig { image_size: 16, resize_mode: ResizeMode::KeepRatio, ..TransformConfig::default() };
+    let config =
+        TransformConfig { image_size: 16, resize_mode: ResizeMode::KeepRatio, ..TransformConfig::default() };
     let mut transformer = Transformer::new(&config).unwrap();
     let done = transformer.transform(&file("alpha")).unwrap();
     assert_eq!((done.width, done.height, done.original_width), (Some(23), Some(16), Some(47)));
@@ -95,7 +100,9 @@ fn grid(tile_side: u8, columns: u8) -> Vec<u8> {
     let tile = file("tile");
     let data = tile.windows(4).position(|window| window == b"mdat").unwrap() + 4;
     let extent = |width: u8, height: u8| framed(b"ispe", &[0, 0, 0, 0, 0, 0, 0, width, 0, 0, 0, height]);
-    let info = |id: u8, kind: &[u8; 4]| framed(b"infe", &[&[2, 0, 0, 0, 0, id, 0, 0], kind.as_slice(), b"\0"].concat());
+    let info = |id: u8, kind: &[u8; 4]| {
+        framed(b"infe", &[&[2, 0, 0, 0, 0, id, 0, 0], kind.as_slice(), b"\0"].concat())
+    };
     let infos = [&[0, 0, 0, 0, 0, 2][..], &info(1, b"grid"), &info(2, b"av01")].concat();
     let references = framed(b"dimg", &[0, 1, 0, 4, 0, 2, 0, 2, 0, 2, 0, 2]);
     let properties = framed(b"ipco", &[extent(100, 70), extent(tile_side, tile_side)].concat());

@@ -198,7 +198,8 @@ fn f05_damage_below_the_window_is_seen() {
         for planes in [false, true] {
             let mut cropper = cropper(32, planes);
             let mut out = vec![0; cropper.out_bytes()];
-            let mut write = |bytes: &[u8]| cropper.write(bytes, |_, _| Placement { view, mirrored: false }, &mut out);
+            let mut write =
+                |bytes: &[u8]| cropper.write(bytes, |_, _| Placement { view, mirrored: false }, &mut out);
             assert_eq!(write(&jpeg), Ok(()));
             assert_eq!(write(&jpeg[..jpeg.len() - jpeg.len() / 10]), Err(PixelError::Truncated));
         }

@@ -32,14 +32,8 @@ fn every_way(bytes: &[u8]) -> Vec<(&'static str, Result<(), PixelError>)> {
         ("planes", TransformConfig { image_size: 200, ..base.clone() }),
         ("coefficients", TransformConfig { image_size: 24, ..base.clone() }),
         ("shrunk planes", TransformConfig { image_size: 100, ..base.clone() }),
-        (
-            "pixels",
-            TransformConfig { encode_format: EncodeFormat::Png, encode_quality: 1, ..base.clone() },
-        ),
-        (
-            "kept bytes",
-            TransformConfig { skip_reencode: true, resize_mode: ResizeMode::No, ..base.clone() },
-        ),
+        ("pixels", TransformConfig { encode_format: EncodeFormat::Png, encode_quality: 1, ..base.clone() }),
+        ("kept bytes", TransformConfig { skip_reencode: true, resize_mode: ResizeMode::No, ..base.clone() }),
     ];
     let mut said: Vec<_> = configs
         .into_iter()
@@ -103,7 +97,7 @@ fn odd_jpegs(plain: &[u8], is_progressive: bool) -> Vec<(&'static str, Vec<u8>)>
         let at = scan + 5 + usize::from(plain[scan + 4]) * 2;
         parameters[at..at + 3].copy_from_slice(&[0, 0, 0x21]);
         all.push(("scan parameters", parameters.clone()));
-        all.push(("several", with_segment(&parameters, b"junk\xFF\xFF\xE2\0\x12ICC_PROFILE\0\x07\x02xy")));
+        all.push(("several", with_segment(&parameters, b"\xFF\xE2\0\x12ICC_PROFILE\0\x07\x02xyjunk\xFF")));
     }
     let end = plain.len() - 2;
     all.push(("bytes before the end", [&plain[..end], &[7; 50], &END].concat()));

@@ -104,7 +104,8 @@ impl Page {
     }
 
     fn decode(&self) -> Rgb8 {
-        decode_rgb(&self.bytes(), &Limits::default()).unwrap_or_else(|error| panic!("{:?}: {error}", self.tags))
+        decode_rgb(&self.bytes(), &Limits::default())
+            .unwrap_or_else(|error| panic!("{:?}: {error}", self.tags))
     }
 }
 
@@ -152,7 +153,8 @@ fn f23_grey_of_every_depth_and_both_polarities() {
         let samples: Vec<u32> = greys().iter().map(|v| (u32::from(*v) * most + 127) / 255).collect();
         let wanted: Vec<u8> = samples.iter().map(|v| ((v * 255 + most / 2) / most) as u8).collect();
         for white_is_zero in [false, true] {
-            let stored: Vec<u32> = samples.iter().map(|v| if white_is_zero { most - v } else { *v }).collect();
+            let stored: Vec<u32> =
+                samples.iter().map(|v| if white_is_zero { most - v } else { *v }).collect();
             for big_endian in [false, true] {
                 let data = match (bits, big_endian) {
                     (16, false) => stored.iter().flat_map(|v| (*v as u16).to_le_bytes()).collect(),
@@ -182,7 +184,9 @@ fn f23_palettes_of_1_to_8_bits() {
                 (0..3).flat_map(|c| palette.iter().map(move |colour| u32::from(colour[c]) * scale)).collect();
             let page = Page::new(3, &[bits as u32], packed(&samples, bits, WIDTH as usize)).with(320, &map);
             assert_eq!(page.decode().data, wanted, "{bits} bits, times {scale}");
-            assert!(Transformer::new(&keep_size()).unwrap().transform(&page.bytes()).unwrap().applied.palette);
+            assert!(
+                Transformer::new(&keep_size()).unwrap().transform(&page.bytes()).unwrap().applied.palette
+            );
         }
         let page = Page::new(3, &[bits as u32], packed(&samples, bits, WIDTH as usize));
         assert!(matches!(decode_rgb(&page.bytes(), &Limits::default()), Err(PixelError::Corrupt(_))));
@@ -195,10 +199,9 @@ fn keep_size() -> TransformConfig {
 
 #[test]
 fn f23_fill_order_2_begins_with_the_low_bit() {
-    for (page, wanted) in [
-        (Page::new(1, &[8], greys()), spread(&greys())),
-        (Page::new(2, &[8, 8, 8], colours()), colours()),
-    ] {
+    for (page, wanted) in
+        [(Page::new(1, &[8], greys()), spread(&greys())), (Page::new(2, &[8, 8, 8], colours()), colours())]
+    {
         let reversed = page.chunks[0].iter().map(|byte| byte.reverse_bits()).collect();
         assert_eq!(page.with(266, &[2]).chunks(vec![reversed]).decode().data, wanted);
     }
@@ -266,9 +269,14 @@ fn cut(pixels: &[u8], samples: usize, planar: bool, chunk: (usize, usize), is_ti
 #[test]
 fn f23_strips_tiles_and_planes_hold_the_same_picture() {
     for planar in [false, true] {
-        for (is_tiled, chunk) in
-            [(false, (37, 29)), (false, (37, 8)), (false, (37, 1)), (true, (16, 16)), (true, (48, 32)), (true, (16, 48))]
-        {
+        for (is_tiled, chunk) in [
+            (false, (37, 29)),
+            (false, (37, 8)),
+            (false, (37, 1)),
+            (true, (16, 16)),
+            (true, (48, 32)),
+            (true, (16, 48)),
+        ] {
             let mut page = Page::new(2, &[8, 8, 8], Vec::new())
                 .with(284, &[if planar { 2 } else { 1 }])
                 .chunks(cut(&colours(), 3, planar, chunk, is_tiled));
@@ -319,7 +327,8 @@ fn f23_lossless_compressions_and_their_predictors() {
     let differences = |bytes: &[u8], samples: usize| -> Vec<u8> {
         let rows = bytes.chunks(WIDTH as usize * samples);
         rows.flat_map(|row| {
-            (0..row.len()).map(move |at| if at < samples { row[at] } else { row[at].wrapping_sub(row[at - samples]) })
+            (0..row.len())
+                .map(move |at| if at < samples { row[at] } else { row[at].wrapping_sub(row[at - samples]) })
         })
         .collect()
     };
@@ -345,9 +354,8 @@ fn f23_lossless_compressions_and_their_predictors() {
     // Differences of 16 bits carry.
     let deep: Vec<u16> = greys().iter().map(|v| u16::from(*v) * 257).collect();
     let rows = deep.chunks(WIDTH as usize).flat_map(|row| {
-        (0..row.len()).flat_map(move |at| {
-            row[at].wrapping_sub(if at == 0 { 0 } else { row[at - 1] }).to_le_bytes()
-        })
+        (0..row.len())
+            .flat_map(move |at| row[at].wrapping_sub(if at == 0 { 0 } else { row[at - 1] }).to_le_bytes())
     });
     let page = Page::new(1, &[16], lzw(&rows.collect::<Vec<_>>())).with(259, &[5]).with(317, &[2]);
     assert_eq!(page.decode().data, spread(&greys()));
@@ -356,7 +364,9 @@ fn f23_lossless_compressions_and_their_predictors() {
     let rows = floats.chunks(WIDTH as usize).flat_map(|row| {
         let sorted: Vec<u8> = (0..4).flat_map(|byte| row.iter().map(move |float| float[byte])).collect();
         let first = sorted[0];
-        std::iter::once(first).chain(sorted.windows(2).map(|pair| pair[1].wrapping_sub(pair[0]))).collect::<Vec<_>>()
+        std::iter::once(first)
+            .chain(sorted.windows(2).map(|pair| pair[1].wrapping_sub(pair[0])))
+            .collect::<Vec<_>>()
     });
     let page = Page::new(1, &[32], deflated(&rows.collect::<Vec<_>>()));
     let page = page.with(259, &[8]).with(317, &[3]).with(339, &[3]);
@@ -508,7 +518,12 @@ fn seeds() -> Vec<Vec<u8>> {
         Page::new(1, &[8], packbits(&greys())).with(259, &[32_773]),
         Page::new(0, &[1], drawing).with(259, &[4]),
         Page::new(0, &[1], vec![0x35; 400]).with(259, &[3]),
-        Page::new(2, &[8, 8, 8], Vec::new()).without(278).with(284, &[2]).with(322, &[16]).with(323, &[16]).chunks(tiles),
+        Page::new(2, &[8, 8, 8], Vec::new())
+            .without(278)
+            .with(284, &[2])
+            .with(322, &[16])
+            .with(323, &[16])
+            .chunks(tiles),
         Page::new(6, &[8; 3], stream).with(259, &[7]).with(530, &[2, 2]),
         Page::new(6, &[8; 3], vec![7; 3_000]).with(530, &[2, 2]),
         Page::new(3, &[4], vec![7; 3_000]).with(320, &[300; 48]),

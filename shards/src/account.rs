@@ -298,7 +298,8 @@ impl Ledger {
         // One that cannot be read is `verify`'s to tell.
         let listed = folder.sizes.as_deref().and_then(|path| sizes::read(path).ok()).unwrap_or_default();
         let gone = listed.keys().filter(|name| {
-            let other = || folder.other_tars.iter().any(|tar| tar.file_name().is_some_and(|n| n == name.as_str()));
+            let other =
+                || folder.other_tars.iter().any(|tar| tar.file_name().is_some_and(|n| n == name.as_str()));
             match shard_of(name) {
                 Some(id) => !folder.shards.contains_key(&id) && !is_noted(id),
                 None => !other(),

@@ -482,7 +482,10 @@ mod tests {
         note("00006.toml", "");
         note(".00006.done.1.tmp", "");
         let marks = f.runs().unwrap();
-        assert_eq!(marks, [(0, Some(6)), (6, None)].map(|(first_shard, shards)| RunMark { first_shard, shards }));
+        assert_eq!(
+            marks,
+            [(0, Some(6)), (6, None)].map(|(first_shard, shards)| RunMark { first_shard, shards })
+        );
         assert_eq!(f.missing(&marks[0]), (vec![(2, 3), (5, 5)], 3));
         assert_eq!(f.missing(&marks[1]), (vec![], 0), "an unfinished run has not made them yet");
         // A damaged note costs no memory.

@@ -80,13 +80,11 @@ pub(crate) fn temp_path(path: &Path) -> Option<PathBuf> {
 
 /// Opens the empty temporary file `temp` and locks it. What an earlier process of the same number left is overwritten.
 pub(crate) fn claim_file(temp: &Path) -> io::Result<File> {
-    claim(temp, || {
-        OpenOptions::new().read(true).write(true).create(true).truncate(false).open(temp)
-    })
-    .and_then(|file| {
-        file.set_len(0)?;
-        Ok(file)
-    })
+    claim(temp, || OpenOptions::new().read(true).write(true).create(true).truncate(false).open(temp))
+        .and_then(|file| {
+            file.set_len(0)?;
+            Ok(file)
+        })
 }
 
 /// Makes the empty temporary folder `temp` and locks it.
@@ -340,7 +338,9 @@ mod tests {
         let parse = TempName::parse;
         assert_eq!(parse(".a.tar.7-0a1b2c3d.tmp").unwrap().host, Some("0a1b2c3d"));
         assert_eq!(parse(".a.tar.7.tmp"), Some(TempName { name: "a.tar", pid: 7, host: None }));
-        for other in [".a.tar.tmp", ".a.7-xyz.tmp", "a.7.tmp", "..7.tmp", ".a.-0a1b2c3d.tmp", ".a.99999999999.tmp"] {
+        for other in
+            [".a.tar.tmp", ".a.7-xyz.tmp", "a.7.tmp", "..7.tmp", ".a.-0a1b2c3d.tmp", ".a.99999999999.tmp"]
+        {
             assert_eq!(parse(other), None, "{other}");
         }
     }

@@ -30,7 +30,8 @@ impl Lookalike {
     /// What the first bytes of a file show; `None` if they may well be a table of text.
     pub fn of(head: &[u8]) -> Option<Self> {
         let text = head.strip_prefix(b"\xef\xbb\xbf").unwrap_or(head).trim_ascii_start();
-        let begins = |word: &[u8]| text.get(..word.len()).is_some_and(|start| start.eq_ignore_ascii_case(word));
+        let begins =
+            |word: &[u8]| text.get(..word.len()).is_some_and(|start| start.eq_ignore_ascii_case(word));
         if text.starts_with(LFS) {
             let sizes = text.split(|&byte| byte == b'\n').filter_map(|line| line.strip_prefix(b"size "));
             let bytes = sizes.filter_map(|size| std::str::from_utf8(size).ok()?.trim().parse().ok()).next();
@@ -85,7 +86,9 @@ mod tests {
         let pointer = b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 83886080\n";
         assert_eq!(Lookalike::of(pointer), Some(Lookalike::GitLfs { bytes: Some(83_886_080) }));
         assert_eq!(Lookalike::of(&pointer[..44]), Some(Lookalike::GitLfs { bytes: None }));
-        for page in ["<!DOCTYPE html><html>", "\u{feff}\r\n <HTML lang=\"en\">", "<?xml version=\"1.0\"?><html>"] {
+        for page in
+            ["<!DOCTYPE html><html>", "\u{feff}\r\n <HTML lang=\"en\">", "<?xml version=\"1.0\"?><html>"]
+        {
             assert_eq!(Lookalike::of(page.as_bytes()), Some(Lookalike::Html), "{page}");
         }
         let denied = "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<Error><Code>AccessDenied</Code></Error>";

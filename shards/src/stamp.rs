@@ -227,7 +227,10 @@ mod tests {
         assert_eq!(one.agrees_with(&other), Some(false));
         assert_eq!(one.agrees_with(&of(b"a\nb\n")), Some(true));
         // What `sha256sum` says.
-        assert_eq!(of(b"abc").sha256(), Some("ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"));
+        assert_eq!(
+            of(b"abc").sha256(),
+            Some("ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad")
+        );
     }
 
     #[test]

@@ -121,7 +121,10 @@ mod tests {
             "error: unexpected argument '--sise' found; tip: a similar argument exists: '--size'"
         );
         let said = "error: the following required arguments were not provided:\n  --out <DIR>\n\nUsage: x\n";
-        assert_eq!(usage_line(said), "error: the following required arguments were not provided: --out <DIR>");
+        assert_eq!(
+            usage_line(said),
+            "error: the following required arguments were not provided: --out <DIR>"
+        );
     }
 
     #[test]

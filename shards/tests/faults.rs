@@ -90,7 +90,10 @@ fn f13_verify_and_stat_miss_whole_shards_of_a_finished_run() {
     let (verdict, _) = run(&["verify", folder], 1);
     assert!(verdict.contains("R27: shard 00001 is missing: the run from shard 00000 made 2"), "{verdict}");
     let (account, _) = run(&["stat", folder], 0);
-    assert!(account.lines().any(|line| line.trim_start().starts_with("missing") && line.contains(" 1 ")), "{account}");
+    assert!(
+        account.lines().any(|line| line.trim_start().starts_with("missing") && line.contains(" 1 ")),
+        "{account}"
+    );
     let (json, _) = run(&["stat", folder, "--json"], 0);
     let json: serde_json::Value = serde_json::from_str(&json).unwrap();
     assert_eq!((&json["missing_shards"], &json["unfinished_runs"]), (&1.into(), &0.into()));
@@ -104,7 +107,10 @@ fn f13_verify_and_stat_miss_whole_shards_of_a_finished_run() {
 fn f13_a_tar_that_sizes_json_lists_is_missed() {
     let dir = tempfile::tempdir().unwrap();
     for name in ["00000.tar", "00001.tar", "extra.tar"] {
-        write_tar(&dir.path().join(name), &[(name.trim_end_matches(".tar"), &[("jpg", &jpeg()), ("txt", b"x")])]);
+        write_tar(
+            &dir.path().join(name),
+            &[(name.trim_end_matches(".tar"), &[("jpg", &jpeg()), ("txt", b"x")])],
+        );
     }
     let folder = utf8(dir.path());
     run(&["index", folder], 0);
@@ -141,7 +147,10 @@ fn f15_a_killed_command_leaves_nothing_once_it_is_given_again() {
     let input = large(dir.path());
     let input = utf8(&input);
     for (name, args) in [
-        ("subset", &["subset", input, "--size", "1000", "--number-sample-per-shard", "100", "-q", "--out"][..]),
+        (
+            "subset",
+            &["subset", input, "--size", "1000", "--number-sample-per-shard", "100", "-q", "--out"][..],
+        ),
         ("reshard", &["reshard", input, "--shuffle", "1", "--number-sample-per-shard", "100", "-q", "--out"]),
         ("convert", &["convert", "--overwrite", input]),
     ] {
@@ -171,17 +180,19 @@ fn f15_what_a_live_process_writes_is_left_alone_and_verify_says_so() {
     write_tar(&other, &[("k", &[("jpg", &jpeg())])]);
     // Process numbers prove nothing: the first file's is nobody's and yet it is being written, the second's is ours.
     let (live, dead) = (".00007.tar.99999999.tmp", format!(".00008.tar.{}.tmp", std::process::id()));
-    for args in [
-        &["convert", utf8(dir.path()), utf8(out.path()), "--overwrite"][..],
-        &["index", utf8(&other)],
-    ] {
+    for args in
+        [&["convert", utf8(dir.path()), utf8(out.path()), "--overwrite"][..], &["index", utf8(&other)]]
+    {
         let held = File::create(out.path().join(live)).unwrap();
         held.lock().unwrap();
         fs::write(out.path().join(&dead), "half").unwrap();
         run(args, 0);
         assert_eq!(hidden(out.path()), [live], "{args:?}");
         let (verdict, _) = run(&["verify", utf8(out.path())], 1);
-        assert!(verdict.contains("R3: a process is writing it") && !verdict.contains("delete it"), "{verdict}");
+        assert!(
+            verdict.contains("R3: a process is writing it") && !verdict.contains("delete it"),
+            "{verdict}"
+        );
         drop(held);
         let (verdict, _) = run(&["verify", utf8(out.path())], 1);
         assert!(verdict.contains("R3: left behind by a writer that was stopped; delete it"), "{verdict}");
@@ -237,7 +248,10 @@ fn f25_verify_of_a_converted_foreign_tar_gives_advice_that_fits() {
     let (tars, tables) = (dir.path().join("tars"), dir.path().join("tables"));
     fs::create_dir(&tars).unwrap();
     let image = jpeg();
-    write_tar(&tars.join("train-0.tar"), &[("a", &[("jpg", &image), ("json", b"{\"key\": \"a\"}"), ("txt", b"one")])]);
+    write_tar(
+        &tars.join("train-0.tar"),
+        &[("a", &[("jpg", &image), ("json", b"{\"key\": \"a\"}"), ("txt", b"one")])],
+    );
     write_tar(&tars.join("00001.tar"), &[("b", &[("jpg", &image), ("txt", b"two")])]);
     run(&["convert", utf8(&tars), utf8(&tables)], 0);
     // Sound: nothing is asked of it that only ingest could have given.
@@ -249,18 +263,28 @@ fn f25_verify_of_a_converted_foreign_tar_gives_advice_that_fits() {
     assert!(!account.contains("unfinished"), "{account}");
 
     // Unsound: the advice is nothing about an ingest that never was.
-    write_tar(&tars.join("00001.tar"), &[
-        ("b", &[("jpg", b"no image"), ("json", b"{\"key\": \"c\"}")]),
-        ("d", &[("jpg", &image), ("json", b"no json")]),
-    ]);
+    write_tar(
+        &tars.join("00001.tar"),
+        &[
+            ("b", &[("jpg", b"no image"), ("json", b"{\"key\": \"c\"}")]),
+            ("d", &[("jpg", &image), ("json", b"no json")]),
+        ],
+    );
     run(&["convert", utf8(&tars), utf8(&tables), "--overwrite"], 0);
     let (verdict, _) = run(&["verify", utf8(&tables), "--images"], 1);
-    for part in ["key b: R10: ", "key b: R15: `json` says its key is c", "key d: R15: `json` is not JSON; convert the shard again"] {
+    for part in [
+        "key b: R10: ",
+        "key b: R15: `json` says its key is c",
+        "key d: R15: `json` is not JSON; convert the shard again",
+    ] {
         assert!(verdict.contains(part), "{part} is not in\n{verdict}");
     }
     assert!(!verdict.contains("ingest") && !verdict.contains("refetch"), "{verdict}");
     let (verdict, _) = run(&["verify", utf8(&tars), "--images"], 1);
-    assert!(verdict.contains("R15") && !verdict.contains("ingest") && !verdict.contains("refetch"), "{verdict}");
+    assert!(
+        verdict.contains("R15") && !verdict.contains("ingest") && !verdict.contains("refetch"),
+        "{verdict}"
+    );
 }
 
 #[test]
@@ -292,10 +316,13 @@ fn f25_nothing_from_outside_steers_the_terminal_a_card_or_a_page() {
     let tar = folder.join("00000.tar");
     let json = serde_json::json!({"key": STEERING, STEERING: STEERING}).to_string();
     let image = jpeg();
-    write_tar(&tar, &[
-        (STEERING, &[("jpg", &image), ("json", json.as_bytes()), ("txt", STEERING.as_bytes())]),
-        ("b", &[("jpg", &image), ("txt", STEERING.as_bytes())]),
-    ]);
+    write_tar(
+        &tar,
+        &[
+            (STEERING, &[("jpg", &image), ("json", json.as_bytes()), ("txt", STEERING.as_bytes())]),
+            ("b", &[("jpg", &image), ("txt", STEERING.as_bytes())]),
+        ],
+    );
     let (tar, out) = (utf8(&tar).to_owned(), dir.path().join("out"));
     let folder = utf8(&folder).to_owned();
     let (page, picture) = (dir.path().join("sheet.html"), dir.path().join("sheet.png"));
@@ -357,7 +384,8 @@ fn f25_error_texts_are_not_printed_twice() {
         fs::write(&path, bytes).unwrap();
         utf8(&path).to_owned()
     };
-    let (tar, table, text) = (file("cut.tar", b"xx"), file("odd.parquet", b"PAR1 no PAR1"), file("t.txt", b"x"));
+    let (tar, table, text) =
+        (file("cut.tar", b"xx"), file("odd.parquet", b"PAR1 no PAR1"), file("t.txt", b"x"));
     let out = dir.path().join("out");
     let inside = format!("{text}/out");
     for args in [
@@ -432,7 +460,8 @@ fn f26_every_command_stops_at_a_newer_format() {
             let error = String::from_utf8(stderr).unwrap();
             assert_eq!(status.code(), Some(2), "{args:?}: {error}");
             assert!(
-                error.contains("00001.parquet: written in format version `2`, and this program reads up to 1"),
+                error
+                    .contains("00001.parquet: written in format version `2`, and this program reads up to 1"),
                 "{args:?}: {error}"
             );
         }
@@ -463,8 +492,11 @@ fn f29_a_subset_of_everything_says_so() {
     let to = |name: &str| utf8(&out.path().join(name)).to_owned();
     for (name, extra) in [("drawn", &[][..]), ("first", &["--prefix"])] {
         let to = to(name);
-        let args: Vec<&str> =
-            ["subset", utf8(dir.path()), "--size", "2.7M", "--out", &to].iter().chain(extra).copied().collect();
+        let args: Vec<&str> = ["subset", utf8(dir.path()), "--size", "2.7M", "--out", &to]
+            .iter()
+            .chain(extra)
+            .copied()
+            .collect();
         let (text, note) = run(&args, 0);
         assert!(text.contains("7 of 7 samples"), "{text}");
         assert_eq!(note, "note: --size asks for 2,700,000 samples, but there are only 7: all were taken\n");
@@ -472,8 +504,21 @@ fn f29_a_subset_of_everything_says_so() {
     let (_, note) = run(&["subset", utf8(dir.path()), "--size", "7", "--out", &to("exact")], 0);
     assert_eq!(note, "");
     let (once, note) = run(
-        &["subset", utf8(dir.path()), utf8(dir.path()), "--size", "8", "--drop-duplicate-images", "exact", "--out", &to("once")],
+        &[
+            "subset",
+            utf8(dir.path()),
+            utf8(dir.path()),
+            "--size",
+            "8",
+            "--drop-duplicate-images",
+            "exact",
+            "--out",
+            &to("once"),
+        ],
         0,
     );
-    assert!(note.contains("only") && note.contains("are left without duplicates: all were taken"), "{once}{note}");
+    assert!(
+        note.contains("only") && note.contains("are left without duplicates: all were taken"),
+        "{once}{note}"
+    );
 }

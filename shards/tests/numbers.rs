@@ -74,7 +74,9 @@ fn f20_each_number_of_the_flags_is_taken_or_refused_in_a_line_with_its_name() {
                         Some(2) => {
                             turned_down += 1;
                             // Two settings of a layout are told as one, and pictures that are none as such.
-                            let named = text.contains(&flag[2..]) || text.contains("keys of") || text.contains("samples per shard");
+                            let named = text.contains(&flag[2..])
+                                || text.contains("keys of")
+                                || text.contains("samples per shard");
                             let picture = line[0] == "contact-sheet" && text.contains("sample");
                             assert!((named || picture) && text.lines().count() == 1, "{all:?}: {text}");
                         }

@@ -89,7 +89,14 @@ fn f01_the_near_duplicate_rule_keeps_a_picture_whose_decoder_panics() {
     let dir = tempfile::tempdir().unwrap();
     let tar = tar(dir.path());
     let out = dir.path().join("once");
-    run(&["subset", tar.to_str().unwrap(), "--drop-duplicate-images", "near", "--out", out.to_str().unwrap()]);
+    run(&[
+        "subset",
+        tar.to_str().unwrap(),
+        "--drop-duplicate-images",
+        "near",
+        "--out",
+        out.to_str().unwrap(),
+    ]);
     let dropped = fs::read_to_string(out.join("_pairmill/duplicates.tsv")).unwrap();
     let keys: Vec<&str> = dropped.lines().skip(1).filter_map(|line| line.split('\t').nth(1)).collect();
     assert_eq!(keys, ["000000002"]);
@@ -105,7 +112,8 @@ fn f01_verify_reads_no_more_than_the_header_of_such_a_picture() {
         .args(["verify", "--images", tar.to_str().unwrap()])
         .output()
         .unwrap();
-    let said = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    let said =
+        format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     // Its name says JPEG, which is what is wrong with it.
     assert!(said.contains("the image is TIFF, its name says JPEG") && !said.contains("panicked"), "{said}");
 }

@@ -67,6 +67,9 @@ def main():
                     outcome = error
                 elif not known:
                     outcome = "read" if error is None else "refused"
+                elif error is not None and rows == 0 and "empty" in error:
+                    # A run over no rows is refused with a line that says so.
+                    outcome = "same rows"
                 elif error is not None:
                     outcome = "no text" if not texts else "refused"
                 else:

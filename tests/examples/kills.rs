@@ -92,7 +92,8 @@ fn main() -> ExitCode {
     table.base_urls = server.base_urls();
     // A 429 pauses its host, a name server's silence costs seconds, and what recovers answers every run otherwise.
     let slow = [Fault::NoSuchHost, Fault::RateLimited, Fault::RateLimitedLong, Fault::RateLimitedDate];
-    let steady = |fault: Option<Fault>| fault.is_none_or(|f| f.failures_before_ok().is_none() && !slow.contains(&f));
+    let steady =
+        |fault: Option<Fault>| fault.is_none_or(|f| f.failures_before_ok().is_none() && !slow.contains(&f));
     let rows: Vec<_> = world.rows(&table).filter(|row| steady(row.fault)).take(ROWS).collect();
     let dir = tempfile::tempdir().expect("a folder");
     let path = dir.path().join("t.csv");
@@ -106,7 +107,9 @@ fn main() -> ExitCode {
     let urls = rows.into_iter().map(|row| row.url).collect();
     let mut matrix = Matrix { dir, s3: S3::start(), urls, random: SplitMix64::new(seed) };
     let cases = matrix.cases(&path);
-    println!("\n| command | kills | got through | finished shards when killed | left temporaries | files equal |");
+    println!(
+        "\n| command | kills | got through | finished shards when killed | left temporaries | files equal |"
+    );
     println!("|---|---:|---:|---|---:|---:|");
     let (mut total, num_cases) = (0, cases.len() as u64);
     for (at, case) in (0..).zip(&cases) {
@@ -144,12 +147,23 @@ impl Matrix {
     fn cases(&self, table: &Path) -> Vec<Case> {
         let staging = self.path("staging");
         let ingest = |more: &'static [&'static str]| {
-            let (base, table, staging) = (self.command_maker("pairmill-ingest"), table.to_owned(), staging.clone());
+            let (base, table, staging) =
+                (self.command_maker("pairmill-ingest"), table.to_owned(), staging.clone());
             move |out: &str| {
                 let mut command = base();
                 command.arg("run").arg("--url-list").arg(&table).args(["--output-folder", out]);
-                command.args(["--caption-col", "caption", "--number-sample-per-shard", "50", "--image-size", "32"]);
-                command.args(["--thread-count", "32", "--timeout", "5", "--quiet"]).arg("--staging").arg(&staging);
+                command.args([
+                    "--caption-col",
+                    "caption",
+                    "--number-sample-per-shard",
+                    "50",
+                    "--image-size",
+                    "32",
+                ]);
+                command
+                    .args(["--thread-count", "32", "--timeout", "5", "--quiet"])
+                    .arg("--staging")
+                    .arg(&staging);
                 command.args(more);
                 command
             }
@@ -158,10 +172,13 @@ impl Matrix {
         let parquet = &["--output-format", "parquet", "--allow-private-addresses"][..];
         // Everything fails here, so that a retry has a run's worth of rows to fetch.
         let (tars, tables, failed) = (self.path("in-tars"), self.path("in-tables"), self.path("in-failed"));
-        for (more, out) in [(webdataset, &tars), (parquet, &tables), (&["--output-format", "webdataset"][..], &failed)] {
+        for (more, out) in
+            [(webdataset, &tars), (parquet, &tables), (&["--output-format", "webdataset"][..], &failed)]
+        {
             finish(&mut ingest(more)(out.to_str().expect("UTF-8")));
         }
-        let samples = Account::of(&DatasetFolder::scan(&tars).expect("tars")).expect("an account").outcomes.successes;
+        let samples =
+            Account::of(&DatasetFolder::scan(&tars).expect("tars")).expect("an account").outcomes.successes;
         let shards = |args: &[&str], input: &Path| {
             let (base, input) = (self.command_maker("pairmill-shards"), input.to_owned());
             let args: Vec<String> = args.iter().map(|arg| (*arg).to_owned()).collect();
@@ -181,7 +198,14 @@ impl Matrix {
             let base = self.command_maker("pairmill-ingest");
             move |out: &str| {
                 let mut command = base();
-                command.args(["retry", out, "--class", "private_address", "--allow-private-addresses", "--quiet"]);
+                command.args([
+                    "retry",
+                    out,
+                    "--class",
+                    "private_address",
+                    "--allow-private-addresses",
+                    "--quiet",
+                ]);
                 command
             }
         };
@@ -202,10 +226,7 @@ impl Matrix {
                 Box::new(ingest(&["--output-format", "files", "--allow-private-addresses"])),
             ),
             case("ingest run, parquet", Check::Table, Box::new(ingest(parquet))),
-            Case {
-                begins_with: Some(failed),
-                ..case("ingest retry", Check::Retried, Box::new(retry))
-            },
+            Case { begins_with: Some(failed), ..case("ingest retry", Check::Retried, Box::new(retry)) },
             Case {
                 place: Place::Bucket,
                 ..case("ingest run to s3://", Check::Table, Box::new(ingest(webdataset)))
@@ -214,7 +235,17 @@ impl Matrix {
                 "shards subset",
                 Check::Samples(half),
                 Box::new(shards(
-                    &["subset", "INPUT", "--size", &size, "--number-sample-per-shard", "40", "-q", "--out", "OUTPUT"],
+                    &[
+                        "subset",
+                        "INPUT",
+                        "--size",
+                        &size,
+                        "--number-sample-per-shard",
+                        "40",
+                        "-q",
+                        "--out",
+                        "OUTPUT",
+                    ],
                     &tars,
                 )),
             ),
@@ -222,7 +253,17 @@ impl Matrix {
                 "shards reshard --shuffle",
                 Check::Samples(samples),
                 Box::new(shards(
-                    &["reshard", "INPUT", "--shuffle", "7", "--number-sample-per-shard", "40", "-q", "--out", "OUTPUT"],
+                    &[
+                        "reshard",
+                        "INPUT",
+                        "--shuffle",
+                        "7",
+                        "--number-sample-per-shard",
+                        "40",
+                        "-q",
+                        "--out",
+                        "OUTPUT",
+                    ],
                     &tables,
                 )),
             ),
@@ -265,7 +306,12 @@ impl Matrix {
         let (mut tries, mut interrupted) = (0, false);
         while tally.kills < wanted {
             tries += 1;
-            assert!(tries <= wanted * MAX_TRIES, "{}: only {} kills came before the end", case.name, tally.kills);
+            assert!(
+                tries <= wanted * MAX_TRIES,
+                "{}: only {} kills came before the end",
+                case.name,
+                tally.kills
+            );
             let mut child = (case.command)(&self.target(case, &rough)).spawn().expect("the command");
             // Up to the whole length of an undisturbed run: resumed ones are shorter, and then one gets through.
             thread::sleep(whole.mul_f64(self.random.below(1_000) as f64 / 1_000.0));
@@ -332,7 +378,13 @@ impl Matrix {
         for (name, bytes) in &mut files {
             if name.ends_with("_stats.json") {
                 let stats = ShardStats::parse(Path::new(name), bytes).expect("statistics are whole");
-                let stats = ShardStats { start_time: 0.0, end_time: 0.0, fetch_ms: None, fetched_bytes: None, ..stats };
+                let stats = ShardStats {
+                    start_time: 0.0,
+                    end_time: 0.0,
+                    fetch_ms: None,
+                    fetched_bytes: None,
+                    ..stats
+                };
                 *bytes = stats.to_json().into_bytes();
             }
         }
@@ -384,7 +436,9 @@ impl Matrix {
             Place::Bucket => {
                 let copy = self.path("copy");
                 let _ = fs::remove_dir_all(&copy);
-                for (name, bytes) in self.s3.objects(out.file_name().expect("a name").to_str().expect("UTF-8")) {
+                for (name, bytes) in
+                    self.s3.objects(out.file_name().expect("a name").to_str().expect("UTF-8"))
+                {
                     let path = copy.join(name);
                     fs::create_dir_all(path.parent().expect("a folder")).expect("a folder");
                     fs::write(path, bytes).expect("a file");
@@ -428,7 +482,8 @@ fn urls_of(folder: &DatasetFolder, of_retry: bool) -> Vec<String> {
 }
 
 fn is_temp(name: &str) -> bool {
-    name.split('/').any(|part| part.starts_with('.') && part.ends_with(".tmp")) || name.contains("_pairmill/shuffle/")
+    name.split('/').any(|part| part.starts_with('.') && part.ends_with(".tmp"))
+        || name.contains("_pairmill/shuffle/")
 }
 
 fn belongs_to(name: &str, shard: &str) -> bool {

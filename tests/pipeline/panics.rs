@@ -31,7 +31,10 @@ fn answer(stream: TcpStream, bodies: &[Vec<u8>]) -> std::io::Result<()> {
             break;
         }
     }
-    let number = first.split(&[' ', '?'][..]).nth(1).and_then(|path| path.trim_start_matches('/').parse::<usize>().ok());
+    let number = first
+        .split(&[' ', '?'][..])
+        .nth(1)
+        .and_then(|path| path.trim_start_matches('/').parse::<usize>().ok());
     let body = number.and_then(|number| bodies.get(number)).map_or(&[][..], Vec::as_slice);
     let mut stream = stream;
     write!(stream, "HTTP/1.1 200 OK\r\nContent-Length: {}\r\nConnection: close\r\n\r\n", body.len())?;
@@ -43,9 +46,8 @@ fn overlapping_exif() -> Vec<u8> {
     fn chunk(out: &mut Vec<u8>, kind: &[u8; 4], body: &[u8]) {
         let checked = [kind.as_slice(), body].concat();
         let crc = !checked.iter().fold(!0_u32, |crc, byte| {
-            (0..8).fold(crc ^ u32::from(*byte), |crc, _| {
-                (crc >> 1) ^ (0xEDB8_8320 & (crc & 1).wrapping_neg())
-            })
+            (0..8)
+                .fold(crc ^ u32::from(*byte), |crc, _| (crc >> 1) ^ (0xEDB8_8320 & (crc & 1).wrapping_neg()))
         });
         out.extend((body.len() as u32).to_be_bytes());
         out.extend(checked);
@@ -78,7 +80,8 @@ fn overlapping_exif() -> Vec<u8> {
 fn f01_a_decoder_that_panics_costs_its_row_and_is_named_in_the_stats() {
     let attacks = concat!(env!("CARGO_MANIFEST_DIR"), "/../pixels/attacks");
     let planar = std::fs::read(format!("{attacks}/planar-tiled.tiff")).unwrap();
-    let good = std::fs::read(concat!(env!("CARGO_MANIFEST_DIR"), "/../pixels/tests/reference/restart.jpg")).unwrap();
+    let good =
+        std::fs::read(concat!(env!("CARGO_MANIFEST_DIR"), "/../pixels/tests/reference/restart.jpg")).unwrap();
     let url = serve(vec![good, planar, overlapping_exif()]);
     let dir = tempfile::tempdir().unwrap();
     let (table, out) = (dir.path().join("t.csv"), dir.path().join("out"));
@@ -101,5 +104,8 @@ fn f01_a_decoder_that_panics_costs_its_row_and_is_named_in_the_stats() {
     assert!(matches!(places.as_slice(), [(place, 20)] if place.starts_with("tiff-")), "{places:?}");
     assert_eq!(sum.exif_dropped, 20, "f02: EXIF beyond the limits is dropped and counted, the image stays");
     let notes = report.account.notes().join("\n");
-    assert!(notes.contains("20 rows made a decoder panic at tiff-") && notes.contains("20 rows have EXIF"), "{notes}");
+    assert!(
+        notes.contains("20 rows made a decoder panic at tiff-") && notes.contains("20 rows have EXIF"),
+        "{notes}"
+    );
 }

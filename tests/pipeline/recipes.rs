@@ -12,7 +12,10 @@ fn sources(folder: &Path, found: &mut Vec<PathBuf>) {
             if !name.starts_with('.') && name != "target" && name != "corpus" {
                 sources(&path, found);
             }
-        } else if ["rs", "md", "toml", "py", "sh"].iter().any(|ext| path.extension().is_some_and(|e| e == *ext)) {
+        } else if ["rs", "md", "toml", "py", "sh"]
+            .iter()
+            .any(|ext| path.extension().is_some_and(|e| e == *ext))
+        {
             found.push(path);
         }
     }

@@ -79,10 +79,8 @@ fn write_pages(args: &GalleryArgs) -> Result<String, GalleryError> {
                 columns: args.columns,
                 title: &source.name,
             };
-            let failed = |e: anyhow::Error| GalleryError::Sheet {
-                name: source.name.clone(),
-                reason: error_line(&*e),
-            };
+            let failed =
+                |e: anyhow::Error| GalleryError::Sheet { name: source.name.clone(), reason: error_line(&*e) };
             write_sheet(&request).map_err(failed)?;
             text.push_str(&format!("{}\n", out.display()));
         }

@@ -270,11 +270,11 @@ fn a_page_of_sources_accounts_for_every_row() {
 fn shards_of_version(folder: &Path, version: &str, caption: &str) -> String {
     let name = folder.join("00000.tar");
     let mut tar = TarWriter::new(std::fs::File::create(&name).unwrap());
-    tar.append("000000000", &[("jpg", include_bytes!("../captions/dot.png")), ("txt", caption.as_bytes())]).unwrap();
+    tar.append("000000000", &[("jpg", include_bytes!("../captions/dot.png")), ("txt", caption.as_bytes())])
+        .unwrap();
     tar.finish().unwrap();
     let column = |text: &str| -> ArrayRef { Arc::new(StringArray::from(vec![text])) };
-    let columns =
-        [("caption", column(caption)), ("key", column("000000000")), ("status", column("success"))];
+    let columns = [("caption", column(caption)), ("key", column("000000000")), ("status", column("success"))];
     let batch = RecordBatch::try_from_iter(columns).unwrap();
     let entry = KeyValue::new("pairmill.format_version".to_owned(), version.to_owned());
     let properties = WriterProperties::builder().set_key_value_metadata(Some(vec![entry])).build();

@@ -178,11 +178,7 @@ impl<T: AsyncRead + Unpin> AsyncRead for RepairedHead<T> {
 }
 
 impl<T: AsyncWrite + Unpin> AsyncWrite for RepairedHead<T> {
-    fn poll_write(
-        self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<io::Result<usize>> {
+    fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         Pin::new(&mut self.get_mut().stream).poll_write(context, bytes)
     }
 
@@ -291,7 +287,8 @@ impl Headers {
         let coding = codings.last().and_then(|(_, value)| last_coding(value)).unwrap_or_default();
         let is_chunked = coding.trim_ascii().eq_ignore_ascii_case(b"chunked");
         // The first one decides, as in urllib; one that cannot be read is none, and the body ends with the connection.
-        let length = self.0.iter().find(|(name, _)| *name == "content-length").map(|(_, value)| value.clone());
+        let length =
+            self.0.iter().find(|(name, _)| *name == "content-length").map(|(_, value)| value.clone());
         let length = length.filter(|value| is_length(value) && !is_chunked);
         let mut headers: Vec<(&'static str, Vec<u8>)> = Vec::new();
         headers.extend(is_chunked.then(|| ("transfer-encoding", b"chunked".to_vec())));
@@ -354,7 +351,10 @@ mod tests {
             (b"\r\nHTTP/1.1  200  OK\r\nContent-Length:\r\n\r\n", "HTTP/1.1 200 |"),
             (b"HTTP/1.1 200 OK\r\nContent-Length: -1\r\n\r\n", "HTTP/1.1 200 |"),
             (b"HTTP/1.1 200 OK\r\nContent-Length: 0x10\r\n\r\n", "HTTP/1.1 200 |"),
-            (b"HTTP/1.1 200 OK\r\nContent-Length: 7\r\ncontent-length: 9\r\n\r\n", "HTTP/1.1 200 |content-length: 7|"),
+            (
+                b"HTTP/1.1 200 OK\r\nContent-Length: 7\r\ncontent-length: 9\r\n\r\n",
+                "HTTP/1.1 200 |content-length: 7|",
+            ),
             (b"HTTP/1.1 200 OK\r\nContent-Length: 99999999999999999999\r\n\r\n", "HTTP/1.1 200 |"),
             (
                 b"HTTP/1.0 200 OK\r\nTransfer-Encoding: gzip, Chunked\r\nContent-Length: 3\r\n\r\n",
@@ -362,8 +362,14 @@ mod tests {
             ),
             (b"HTTP/1.1 200 OK\r\nX-A: \0\r\nContent-Type: a\0b\r\n\r\n", "HTTP/1.1 200 |content-type: a b|"),
             (b"HTTP/1.1 302 F\r\nLocation: /a\0b\r\n\r\n", "HTTP/1.1 302 |location: /a%00b|"),
-            (b"HTTP/1.1 200 OK\r\nX-A: b\r\n c\r\nContent-Type: a\r\n\tb\r\n\r\n", "HTTP/1.1 200 |content-type: a b|"),
-            (b"HTTP/1.1 200 OK\r\nno colon\r\n: no name\r\nContent-Type : a\r\n\r\n", "HTTP/1.1 200 |content-type: a|"),
+            (
+                b"HTTP/1.1 200 OK\r\nX-A: b\r\n c\r\nContent-Type: a\r\n\tb\r\n\r\n",
+                "HTTP/1.1 200 |content-type: a b|",
+            ),
+            (
+                b"HTTP/1.1 200 OK\r\nno colon\r\n: no name\r\nContent-Type : a\r\n\r\n",
+                "HTTP/1.1 200 |content-type: a|",
+            ),
         ] {
             assert_eq!(repaired(head), format!("{expected}Connection: close||"), "{}", head.escape_ascii());
         }
@@ -371,7 +377,15 @@ mod tests {
 
     #[test]
     fn f24_what_is_not_http_is_seen_at_once() {
-        for bytes in [&b"SSH-2.0"[..], b"<html>", b"HTTPS", b"HTTP/1.1\r\n\r\n", b"HTTP/1.1 20\n\n", b"HTTP/1.1 OK 200\n\n", b"HTTP/1.1 0200 OK\n\n"] {
+        for bytes in [
+            &b"SSH-2.0"[..],
+            b"<html>",
+            b"HTTPS",
+            b"HTTP/1.1\r\n\r\n",
+            b"HTTP/1.1 20\n\n",
+            b"HTTP/1.1 OK 200\n\n",
+            b"HTTP/1.1 0200 OK\n\n",
+        ] {
             assert_eq!(next_head(bytes), Head::NotHttp, "{}", bytes.escape_ascii());
         }
         for bytes in [&b""[..], b"\r\n", b"HT", b"HTTP/1.1 200 OK\r\n", b"HTTP/1.1 200 OK\r\nA: b\r\n"] {

@@ -42,7 +42,9 @@ impl SubsetConfig {
         let kept = funnel.kept();
         (kept < wanted).then(|| {
             let (wanted, kept) = (grouped(wanted), grouped(kept));
-            format!("{flag} asks for {wanted} rows, but only {kept} are left after the filters: all were taken")
+            format!(
+                "{flag} asks for {wanted} rows, but only {kept} are left after the filters: all were taken"
+            )
         })
     }
 }

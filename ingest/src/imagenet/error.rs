@@ -9,6 +9,16 @@ use super::matlab::MatError;
 /// Why ImageNet's files cannot be read.
 #[derive(Debug, thiserror::Error)]
 pub enum ImageNetError {
+    /// A library panicked on the files' bytes.
+    #[error("{}: the reader {reason}, after image {image}; please report this", path.display())]
+    Panic {
+        /// The archive or folder.
+        path: PathBuf,
+        /// Images met before.
+        image: u64,
+        /// Where it panicked and what it said.
+        reason: String,
+    },
     /// The operating system refused.
     #[error("{}: cannot read: {error}; check the path and its permissions", path.display())]
     Unreadable {

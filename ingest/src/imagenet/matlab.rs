@@ -1,13 +1,18 @@
 //! As much of MATLAB's level 5 files as `meta.mat` needs: one struct array whose fields are numbers and texts, zlib
 //! compressed or not, little-endian (MathWorks, "MAT-File Format"). Every length is doubted, nothing recurses, and
-//! what unpacks to more than [`MAX_BYTES`] is refused.
+//! what unpacks to more than [`MAX_VARIABLE_BYTES`] is refused.
 
 use std::io::Read;
 
 use flate2::read::ZlibDecoder;
 
-/// Largest file, and largest variable once unpacked. The real `meta.mat` has some hundred kilobytes.
+/// Largest file. The real `meta.mat` has some hundred kilobytes.
 pub const MAX_BYTES: u64 = 64 << 20;
+/// Largest variable once unpacked, each byte of which may be a number of eight.
+const MAX_VARIABLE_BYTES: u64 = 16 << 20;
+/// Characters of a variable's name that a message repeats, and names that it lists.
+const MAX_NAME_CHARS: usize = 40;
+const MAX_NAMES: usize = 20;
 const HEADER_BYTES: usize = 128;
 
 // Data types.
@@ -51,7 +56,7 @@ pub enum MatError {
     #[error("the MATLAB file's compressed variable is damaged: {0}")]
     Zlib(String),
     /// More data than any devkit has.
-    #[error("the MATLAB variable unpacks to more than {} MiB", MAX_BYTES >> 20)]
+    #[error("the MATLAB variable unpacks to more than {} MiB", MAX_VARIABLE_BYTES >> 20)]
     TooLarge,
     /// The variable is not there.
     #[error("no struct array `{name}` in the MATLAB file; it holds {found}")]
@@ -139,7 +144,9 @@ pub fn read_struct_array(bytes: &[u8], name: &'static str) -> Result<StructArray
         if matrix.class == STRUCT_CLASS && matrix.name == name {
             return matrix.structs();
         }
-        found.push(matrix.name);
+        if found.len() < MAX_NAMES {
+            found.push(matrix.name.escape_debug().take(MAX_NAME_CHARS).collect::<String>());
+        }
     }
     let found = if found.is_empty() { "nothing".to_owned() } else { found.join(", ") };
     Err(MatError::NoVariable { name, found })
@@ -147,9 +154,9 @@ pub fn read_struct_array(bytes: &[u8], name: &'static str) -> Result<StructArray
 
 fn unpack(data: &[u8]) -> Result<Vec<u8>, MatError> {
     let mut unpacked = Vec::new();
-    let read = ZlibDecoder::new(data).take(MAX_BYTES + 1).read_to_end(&mut unpacked);
+    let read = ZlibDecoder::new(data).take(MAX_VARIABLE_BYTES + 1).read_to_end(&mut unpacked);
     read.map_err(|e| MatError::Zlib(e.to_string()))?;
-    if unpacked.len() as u64 > MAX_BYTES { Err(MatError::TooLarge) } else { Ok(unpacked) }
+    if unpacked.len() as u64 > MAX_VARIABLE_BYTES { Err(MatError::TooLarge) } else { Ok(unpacked) }
 }
 
 /// Elements one after the other.

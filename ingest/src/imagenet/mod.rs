@@ -37,6 +37,7 @@ use std::sync::Arc;
 
 use arrow::array::{ArrayRef, Int64Array, RecordBatch, StringArray};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use pairmill_shards::guard::guarded;
 use serde::{Deserialize, Serialize};
 
 pub use captions::{Captions, Order};
@@ -157,6 +158,11 @@ impl ImageNetReader {
     /// # Errors
     /// When a file is missing, damaged, or of another kind.
     pub fn open(root: &Path, config: &ImageNetConfig) -> Result<Self, ImageNetError> {
+        guarded(|| Self::open_inside(root, config))
+            .unwrap_or_else(|reason| Err(ImageNetError::Panic { path: root.to_owned(), image: 0, reason }))
+    }
+
+    fn open_inside(root: &Path, config: &ImageNetConfig) -> Result<Self, ImageNetError> {
         let members = Members::open(root)?;
         // The devkit has both.
         let devkit = config.labels.as_ref().filter(|path| path.extension().is_some_and(|e| e == "gz"));
@@ -244,7 +250,9 @@ impl ImageNetReader {
         if self.failed {
             return Ok(None);
         }
-        let row = self.find_row();
+        let row = guarded(|| self.find_row()).unwrap_or_else(|reason| {
+            Err(ImageNetError::Panic { path: self.root.to_path_buf(), image: self.counters.images, reason })
+        });
         self.failed = row.is_err();
         row
     }

@@ -86,7 +86,9 @@ fn takes_tables(config: &Config) -> bool {
 }
 
 fn taken_for_input(url_list: &str) -> String {
-    format!("the shards' tables and stats would be among the input {url_list} when the command is given again")
+    format!(
+        "the shards' tables and stats would be among the input {url_list} when the command is given again"
+    )
 }
 
 /// The path with links followed, as far as it exists.
@@ -146,7 +148,10 @@ mod tests {
         ] {
             let refusal = clash(files, url_list, output, format);
             let refusal = refusal.unwrap_or_else(|| panic!("{url_list} into {output}"));
-            assert!(refusal.contains("give another --output-folder") && refusal.contains("DIR/d"), "{refusal}");
+            assert!(
+                refusal.contains("give another --output-folder") && refusal.contains("DIR/d"),
+                "{refusal}"
+            );
         }
     }
 

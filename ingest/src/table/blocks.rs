@@ -1,11 +1,12 @@
 //! Rows cut into blocks, one block per shard, never across two input files (img2dataset's rule, FORMAT.md §1).
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use arrow::array::{RecordBatch, RecordBatchOptions};
 use arrow::datatypes::SchemaRef;
+use pairmill_shards::guard::guarded;
 
 use super::Inner;
 use super::error::{MAX_BLOCK_BYTES, TableError, one_line};
@@ -115,7 +116,14 @@ impl Blocks {
         if self.failed {
             return Ok(None);
         }
-        let result = work(self);
+        // Nothing is read any more after a panic, so what it left behind is not looked at.
+        let result = guarded(|| work(self)).unwrap_or_else(|reason| {
+            let (path, row) = match &self.open {
+                Some(table) => (table.path.to_path_buf(), table.rows.row()),
+                None => (self.inner.files.get(self.next_file.saturating_sub(1)).map_or_else(PathBuf::new, |file| file.path.clone()), 0),
+            };
+            Err(TableError::Panic { path, row, reason })
+        });
         self.failed = result.is_err();
         result
     }
@@ -174,8 +182,18 @@ impl OpenRows {
             let table = ParquetTable::open(path, &inner.plan, inner.schema.clone(), consumed)?;
             return Ok(Some(Self::Parquet(Box::new(table))));
         }
-        let records = Records::open(&TextSource::file(path), inner.format, &inner.dialect, &inner.plan, consumed)?;
+        let source = TextSource::file(path);
+        let records = Records::open(&source, inner.format, &inner.dialect, &inner.plan, consumed)?;
         Ok(records.map(|records| Self::Text { records, row: 0 }))
+    }
+
+    /// Rows handed out or passed over.
+    fn row(&self) -> u64 {
+        match self {
+            Self::Text { row, .. } => *row,
+            Self::Parquet(table) => table.row(),
+            Self::Yfcc(table) => table.row(),
+        }
     }
 
     fn oddities(&self) -> Oddities {

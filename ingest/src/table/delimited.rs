@@ -18,6 +18,9 @@ const MAX_FIELDS: usize = 100_000;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Dialect {
     pub(super) delimiter: u8,
+    /// Whether a file whose first line has no `delimiter` but semicolons is separated by these, as spreadsheets write it
+    /// where the comma is the decimal point.
+    pub(super) or_semicolon: bool,
     pub(super) quoting: bool,
     pub(super) headerless: Option<Vec<String>>,
     /// Whether a first record without a URL is a header all the same.
@@ -46,14 +49,17 @@ pub(super) struct Delimited {
     /// The first record, when it was read to check `--columns`.
     peeked: bool,
     at_end: bool,
+    /// Whether the current record has another number of fields than the header, so that nobody can say which is whose.
+    is_ragged: bool,
     oddities: Oddities,
 }
 
 impl Delimited {
     /// Reads the header, or takes the given names, and finds the planned columns. `None` for a file without a byte.
-    pub(super) fn open(text: Text, dialect: &Dialect, plan: &Plan) -> Result<Option<Self>, TableError> {
-        let core =
-            csv_core::ReaderBuilder::new().delimiter(dialect.delimiter).quoting(dialect.quoting).build();
+    pub(super) fn open(mut text: Text, dialect: &Dialect, plan: &Plan) -> Result<Option<Self>, TableError> {
+        let semicolon = dialect.or_semicolon && has_semicolons(text.fill(0)?, dialect);
+        let delimiter = if semicolon { b';' } else { dialect.delimiter };
+        let core = csv_core::ReaderBuilder::new().delimiter(delimiter).quoting(dialect.quoting).build();
         let mut records = Self {
             text,
             core,
@@ -67,6 +73,7 @@ impl Delimited {
             row: 0,
             peeked: false,
             at_end: false,
+            is_ragged: false,
             oddities: Oddities::default(),
         };
         if !records.read()? {
@@ -123,14 +130,14 @@ impl Delimited {
             return Ok(false);
         }
         self.row += 1;
-        if self.ends_len != self.names.len() {
-            self.oddities.ragged_rows += 1;
-        }
+        self.is_ragged = self.ends_len != self.names.len();
+        self.oddities.ragged_rows += u64::from(self.is_ragged);
         Ok(true)
     }
 
     pub(super) fn cell(&mut self, column: usize) -> Cell<'_> {
-        let Some(&place) = self.places.get(column) else { return Cell::Null };
+        // A comma in an unquoted URL makes two fields of it, and half of it must not be fetched.
+        let Some(&place) = self.places.get(column).filter(|_| !self.is_ragged) else { return Cell::Null };
         let range = self.range(place);
         match range.and_then(|range| self.fields.get(range)) {
             Some(bytes) => Cell::Text(decode(bytes, &mut self.oddities.invalid_utf8)),
@@ -238,5 +245,24 @@ impl Delimited {
     fn too_long(&self) -> TableError {
         let hint = "; is a quote unclosed (--quoting false), or the delimiter another (--input-format)?";
         TableError::RecordTooLong { path: self.text.path.to_path_buf(), row: self.row, line: self.line, hint }
+    }
+}
+
+/// Whether the first line is separated by semicolons rather than by the dialect's delimiter.
+fn has_semicolons(head: &[u8], dialect: &Dialect) -> bool {
+    let mut in_quotes = false;
+    let (mut delimiters, mut semicolons) = (0, 0);
+    for &byte in head.trim_ascii_start() {
+        match byte {
+            b'"' if dialect.quoting => in_quotes = !in_quotes,
+            _ if in_quotes => {}
+            b'\n' | b'\r' => break,
+            b';' => semicolons += 1,
+            _ => delimiters += usize::from(byte == dialect.delimiter),
+        }
+    }
+    match &dialect.headerless {
+        Some(names) => delimiters + 1 != names.len() && semicolons + 1 == names.len(),
+        None => delimiters == 0 && semicolons > 0,
     }
 }

@@ -121,6 +121,14 @@ pub enum TableError {
         /// What the decoder says.
         reason: String,
     },
+    /// The file asks for more memory to be unpacked than it gets.
+    #[error("{}: unpacking this {compression} file takes more memory than it gets; pack it again with default settings", path.display())]
+    UnpackMemory {
+        /// The file.
+        path: PathBuf,
+        /// `xz` or `zstd`.
+        compression: &'static str,
+    },
     /// Named `.gz` or the like, but the bytes are not.
     #[error("{}: named .{extension} but not {compression} data; rename it, or fetch it again", path.display())]
     NotCompressed {
@@ -323,6 +331,16 @@ pub enum TableError {
         /// What differs.
         reason: String,
     },
+}
+
+impl TableError {
+    /// Of a panic: after how many rows it came.
+    pub(super) fn after(mut self, rows: u64) -> Self {
+        if let Self::Panic { row, .. } = &mut self {
+            *row = rows;
+        }
+        self
+    }
 }
 
 fn at_row(row: Option<u64>) -> String {

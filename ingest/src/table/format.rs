@@ -122,7 +122,8 @@ impl Compression {
         match head {
             [0x1f, 0x8b, ..] => Self::Gzip,
             // A block, or the end of an empty file.
-            [b'B', b'Z', b'h', b'1'..=b'9', 0x31, 0x41, ..] | [b'B', b'Z', b'h', b'1'..=b'9', 0x17, 0x72, ..] => Self::Bzip2,
+            [b'B', b'Z', b'h', b'1'..=b'9', 0x31, 0x41, ..]
+            | [b'B', b'Z', b'h', b'1'..=b'9', 0x17, 0x72, ..] => Self::Bzip2,
             [0xfd, b'7', b'z', b'X', b'Z', 0, ..] => Self::Xz,
             [0x28, 0xb5, 0x2f, 0xfd, ..] | [0x50..=0x5f, 0x2a, 0x4d, 0x18, ..] => Self::Zstd,
             _ => Self::Plain,
@@ -155,10 +156,13 @@ mod tests {
             assert_eq!(format.as_str().parse::<InputFormat>().unwrap(), format);
             assert_eq!(InputFormat::of_path(Path::new(&format!("dir.x/a.b.{format}"))), Some(format));
         }
-        for (word, format) in
-            [("csv.gz", InputFormat::Csv), ("jsonl.gz", InputFormat::Jsonl), ("txt.zst", InputFormat::Txt),
-            ("csv.bz2", InputFormat::Csv), ("tsv.xz", InputFormat::Tsv)]
-        {
+        for (word, format) in [
+            ("csv.gz", InputFormat::Csv),
+            ("jsonl.gz", InputFormat::Jsonl),
+            ("txt.zst", InputFormat::Txt),
+            ("csv.bz2", InputFormat::Csv),
+            ("tsv.xz", InputFormat::Tsv),
+        ] {
             assert_eq!(word.parse::<InputFormat>().unwrap(), format, "{word}");
         }
         assert_eq!(InputFormat::of_path(Path::new("A.TSV.GZ")), Some(InputFormat::Tsv));

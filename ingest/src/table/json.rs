@@ -257,7 +257,9 @@ impl JsonRecords {
             let Some(byte) = self.walk.next_solid()? else {
                 return match self.place {
                     Place::Before | Place::End => Ok(false),
-                    _ => Err(self.walk.malformed("the array has no end; the file is cut short, fetch it again")),
+                    _ => Err(self
+                        .walk
+                        .malformed("the array has no end; the file is cut short, fetch it again")),
                 };
             };
             match (self.place, byte) {

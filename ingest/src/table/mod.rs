@@ -16,6 +16,8 @@
 //! ```
 //!
 //! Never a row less: blank URLs, ragged rows, invalid UTF-8 and unparsable JSON lines stay rows (see [`Oddities`]).
+//!
+//! Libraries run behind the wall of `shards`' `guard`: a panic in one is an error that names the file ([`walled`]).
 
 mod blocks;
 mod columns;
@@ -23,6 +25,8 @@ mod delimited;
 mod error;
 mod files;
 mod format;
+#[cfg(any(test, feature = "fuzzing"))]
+pub mod fuzzing;
 mod infer;
 mod json;
 mod parquet;
@@ -50,6 +54,7 @@ use crate::yfcc::YfccConfig;
 use columns::{Plan, Role};
 use delimited::Dialect;
 use infer::{Kind, Seen};
+use pairmill_shards::guard::guarded;
 use records::Records;
 use text::TextSource;
 
@@ -123,7 +128,7 @@ pub struct LookedAt {
 /// How CSV and TSV fields are told apart. Quotes are `"`, doubled inside quotes (RFC 4180).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct CsvOptions {
-    /// Byte between fields; a comma for csv and a tab for tsv when absent.
+    /// Byte between fields; a tab for tsv, a comma for csv (a semicolon where the first line has no comma) when absent.
     pub delimiter: Option<u8>,
     /// Whether quotes quote. When absent: yes, but not in a headerless tsv, as CC3M, CC12M and YFCC write captions
     /// with bare quotes there.
@@ -167,7 +172,7 @@ impl Tables {
     /// # Errors
     /// As [`Tables::open`].
     pub fn open_watched(config: &TableConfig, watch: &mut dyn FnMut(u64, u64)) -> Result<Self, TableError> {
-        let Found { yfcc, format, files, dialect } = Found::look(config)?;
+        let Found { yfcc, format, files, dialect } = walled(Path::new(&config.url_list), 0, || Found::look(config))?;
         let mut config = config.clone();
         if config.looked_at.iter().any(|column| !column.required) {
             let existing = names(&files, format, &dialect)?;
@@ -186,7 +191,7 @@ impl Tables {
             rows: None,
         };
         let types = if let Some(yfcc) = &inner.yfcc {
-            yfcc::check(yfcc, &inner.plan)?
+            walled(&yfcc.dataset, 0, || yfcc::check(yfcc, &inner.plan))?
         } else if format == InputFormat::Parquet {
             inner.check_footers(config)?
         } else {
@@ -269,6 +274,7 @@ impl Found {
         let headerless_tsv = format == InputFormat::Tsv && config.headerless.is_some();
         let dialect = Dialect {
             delimiter: config.csv.delimiter.or(format.delimiter()).unwrap_or(b','),
+            or_semicolon: config.csv.delimiter.is_none() && format == InputFormat::Csv,
             quoting: config.csv.quoting.unwrap_or(!headerless_tsv),
             headerless: config.headerless.clone(),
             header_optional: config.header_optional,
@@ -284,19 +290,26 @@ fn names(files: &[InputFile], format: InputFormat, dialect: &Dialect) -> Result<
         return Ok(yfcc::names());
     }
     for file in files {
-        let names = if format == InputFormat::Parquet {
-            parquet::names(&file.path)?
-        } else {
+        let names = walled(&file.path, 0, || {
+            if format == InputFormat::Parquet {
+                return parquet::names(&file.path);
+            }
             let nothing = Plan { columns: Vec::new() };
-            let records =
-                Records::open(&TextSource::file(&file.path.as_path().into()), format, dialect, &nothing, Arc::default())?;
-            records.map_or_else(|| Ok(Vec::new()), Records::names)?
-        };
+            let source = TextSource::file(&file.path.as_path().into());
+            let records = Records::open(&source, format, dialect, &nothing, Arc::default())?;
+            records.map_or_else(|| Ok(Vec::new()), Records::names)
+        })?;
         if !names.is_empty() {
             return Ok(names);
         }
     }
     Ok(Vec::new())
+}
+
+/// Runs `work` on the table at `path`, of which `row` rows were read before. A panic in a library becomes an error; what
+/// was worked on must not be used again then.
+fn walled<T>(path: &Path, row: u64, work: impl FnOnce() -> Result<T, TableError>) -> Result<T, TableError> {
+    guarded(work).unwrap_or_else(|reason| Err(TableError::Panic { path: path.to_owned(), row, reason }))
 }
 
 impl Inner {
@@ -337,10 +350,10 @@ impl Inner {
     fn check_heads(&self, config: &TableConfig) -> Result<(), TableError> {
         let mut has_row = false;
         for file in &self.files {
-            let records = self.records(&file.path, &Arc::default())?;
-            if let Some(records) = records {
-                has_row |= records.check(&self.plan)?;
-            }
+            has_row |= walled(&file.path, 0, || match self.records(&file.path, &Arc::default())? {
+                Some(records) => records.check(&self.plan),
+                None => Ok(false),
+            })?;
         }
         if has_row { Ok(()) } else { Err(TableError::Empty { url_list: config.url_list.clone() }) }
     }
@@ -359,18 +372,24 @@ impl Inner {
         let consumed: Arc<AtomicU64> = Arc::default();
         let total = self.files.iter().map(|file| file.bytes).sum();
         for file in &self.files {
-            let Some(mut records) = self.records(&file.path, &consumed)? else { continue };
-            while records.advance()? {
-                for &index in &extras {
-                    let found = std::mem::take(&mut seen[index]);
-                    seen[index] =
-                        if found == Seen::Text { found } else { found.join(Seen::of(&records.cell(index))) };
+            let before = rows;
+            let seen = &mut seen;
+            walled(&file.path, 0, || {
+                let Some(mut records) = self.records(&file.path, &consumed)? else { return Ok(()) };
+                while records.advance()? {
+                    for &index in &extras {
+                        let found = std::mem::take(&mut seen[index]);
+                        seen[index] =
+                            if found == Seen::Text { found } else { found.join(Seen::of(&records.cell(index))) };
+                    }
+                    rows += 1;
+                    if rows % ROWS_BETWEEN_CALLS == 0 {
+                        watch(consumed.load(Ordering::Relaxed), total);
+                    }
                 }
-                rows += 1;
-                if rows % ROWS_BETWEEN_CALLS == 0 {
-                    watch(consumed.load(Ordering::Relaxed), total);
-                }
-            }
+                Ok(())
+            })
+            .map_err(|error| error.after(rows - before))?;
         }
         self.rows = Some(rows);
         for index in (0..num_columns).filter(|index| !extras.contains(index)) {

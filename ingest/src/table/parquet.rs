@@ -9,11 +9,15 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
-use arrow::array::{Array, ArrayRef, AsArray, BinaryViewArray, RecordBatch, RecordBatchOptions, StringBuilder};
+use arrow::array::{
+    Array, ArrayRef, AsArray, BinaryViewArray, RecordBatch, RecordBatchOptions, StringBuilder,
+};
 use arrow::compute::{can_cast_types, cast, concat};
 use arrow::datatypes::{DataType, SchemaRef};
 use pairmill_shards::guard::guarded;
-use pairmill_shards::parquet_file::{Batches, ParquetFault, ParquetFile, ParquetInput, ReadPlan, unpacked_bytes};
+use pairmill_shards::parquet_file::{
+    Batches, ParquetFault, ParquetFile, ParquetInput, ReadPlan, unpacked_bytes,
+};
 
 use super::columns::Plan;
 use super::error::{MAX_BLOCK_BYTES, TableError, one_line};
@@ -80,7 +84,8 @@ struct Opened {
 fn load(path: &Path, plan: &Plan, consumed: &Arc<AtomicU64>) -> Result<Opened, TableError> {
     let input =
         ParquetInput::open(path).map_err(|error| TableError::Unreadable { path: path.to_owned(), error })?;
-    let file = ParquetFile::open(input.counted(consumed.clone())).map_err(|fault| refused(path, None, fault))?;
+    let file =
+        ParquetFile::open(input.counted(consumed.clone())).map_err(|fault| refused(path, None, fault))?;
     let names: Vec<String> = file.schema().fields().iter().map(|field| field.name().clone()).collect();
     let places = plan.locate(path, &names)?;
     Ok(Opened { file, places })
@@ -182,7 +187,10 @@ impl ParquetTable {
             let rows = used.first().map_or(0, |column| column.len());
             let invalid_utf8 = &mut self.invalid_utf8;
             let appended = guarded(|| {
-                columns.iter_mut().zip(&used).try_for_each(|(column, array)| column.append(array, invalid_utf8))
+                columns
+                    .iter_mut()
+                    .zip(&used)
+                    .try_for_each(|(column, array)| column.append(array, invalid_utf8))
             });
             self.arrow(taken, appended)?;
             taken += rows as u64;

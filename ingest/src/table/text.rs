@@ -64,7 +64,6 @@ impl<R: Read> Read for Counted<R> {
 /// An open text table.
 pub(super) struct Text {
     pub(super) path: Arc<Path>,
-    pub(super) source: TextSource,
     reader: Chain<Cursor<Vec<u8>>, BufReader<Box<dyn Read + Send>>>,
     compression: Compression,
 }
@@ -112,8 +111,7 @@ impl Text {
             }
             _ => {}
         }
-        let (path, source) = (path.clone(), source.clone());
-        let text = Self { path, source, reader: Cursor::new(head).chain(reader), compression };
+        let text = Self { path: path.clone(), reader: Cursor::new(head).chain(reader), compression };
         match read {
             Ok(_) => Ok(text),
             Err(error) => Err(text.error(error, 0)),
@@ -121,7 +119,11 @@ impl Text {
     }
 
     /// Opens `source` `at` bytes into its text.
-    pub(super) fn open_at(source: &TextSource, at: u64, consumed: Arc<AtomicU64>) -> Result<Self, TableError> {
+    pub(super) fn open_at(
+        source: &TextSource,
+        at: u64,
+        consumed: Arc<AtomicU64>,
+    ) -> Result<Self, TableError> {
         let mut text = Self::open(source, consumed)?;
         match io::copy(&mut (&mut text.reader).take(at), &mut io::sink()) {
             Ok(_) => Ok(text),
@@ -163,8 +165,12 @@ fn read_error(path: &Path, compression: Compression, error: io::Error, row: u64)
     if compression == Compression::Plain || error.raw_os_error().is_some() {
         return TableError::Unreadable { path: path.to_owned(), error };
     }
-    let compression = compression.name();
-    TableError::BrokenCompression { path: path.to_owned(), compression, row, reason: one_line(&error) }
+    let (path, compression, reason) = (path.to_owned(), compression.name(), one_line(&error));
+    // The words are zstd's, which has no kind of error for it.
+    if error.kind() == io::ErrorKind::OutOfMemory || reason.contains("too much memory") {
+        return TableError::UnpackMemory { path, compression };
+    }
+    TableError::BrokenCompression { path, compression, row, reason }
 }
 
 /// `bytes` as text; invalid UTF-8 is replaced by U+FFFD and counted, so that no row is lost to it.

@@ -49,23 +49,28 @@ impl Database {
         let file_bytes = std::fs::metadata(path)
             .map_err(|error| YfccError::Unreadable { path: path.to_owned(), error })?
             .len();
-        let found = || -> rusqlite::Result<(Connection, i64)> {
+        let found = || -> Result<(Connection, i64), Fault> {
             let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
             let connection = Connection::open_with_flags(path, flags)?;
             // A file from outside: its schema is data, and no cell may be longer than a line.
             connection.set_db_config(DbConfig::SQLITE_DBCONFIG_TRUSTED_SCHEMA, false)?;
             connection.set_limit(Limit::SQLITE_LIMIT_LENGTH, MAX_LINE_BYTES as i32)?;
+            // A view of the name could compute rows without end.
+            let kind = "SELECT count(*) FROM sqlite_schema WHERE name = ?1 AND type = 'table' AND sql LIKE 'CREATE TABLE%'";
+            if connection.query_row(kind, [TABLE], |row| row.get::<_, i64>(0))? == 0 {
+                return Err(Fault::Shape(format!("it has no table {TABLE}")));
+            }
             let last = format!("SELECT max(rowid) FROM {TABLE}");
             let end = connection.query_row(&last, [], |row| row.get::<_, Option<i64>>(0))?;
             Ok((connection, end.unwrap_or(0)))
         };
-        let (connection, end) = found().map_err(|error| broken(path, &error))?;
+        let (connection, end) = found().map_err(|fault| broken(path, &fault))?;
         let (page, path) = (Vec::new(), path.to_owned());
         Ok(Self { path, connection, page, at: 0, last: i64::MIN, end, file_bytes, bytes })
     }
 
     /// Reads the next page, an empty one at the end.
-    fn turn(&mut self) -> rusqlite::Result<()> {
+    fn turn(&mut self) -> Result<(), Fault> {
         self.page.clear();
         self.at = 0;
         let query =
@@ -76,7 +81,12 @@ impl Database {
             && let Some(row) = rows.next()?
         {
             self.last = row.get(0)?;
+            let before = self.page.len();
             write_line(row, &mut self.page)?;
+            if self.page.len() - before > MAX_LINE_BYTES {
+                let reason = format!("row {} is longer than {} MiB", self.last, MAX_LINE_BYTES >> 20);
+                return Err(Fault::Shape(reason));
+            }
         }
         let share = if self.page.is_empty() { 1.0 } else { self.last as f64 / self.end.max(1) as f64 };
         self.bytes.store((self.file_bytes as f64 * share.clamp(0.0, 1.0)) as u64, Ordering::Relaxed);
@@ -87,7 +97,7 @@ impl Database {
 impl Read for Database {
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
         if self.at == self.page.len() {
-            self.turn().map_err(|error| io::Error::other(broken(&self.path, &error)))?;
+            self.turn().map_err(|fault| io::Error::other(broken(&self.path, &fault)))?;
         }
         let mut left = &self.page[self.at..];
         let read = left.read(into)?;
@@ -112,11 +122,25 @@ fn write_line(row: &Row<'_>, line: &mut Vec<u8>) -> rusqlite::Result<()> {
                 *byte = b' ';
             }
         }
+        // Each cell is bounded by SQLite; all of them together by the caller, who needs no more to tell.
+        if line.len() > PAGE_BYTES + 2 * MAX_LINE_BYTES {
+            return Ok(());
+        }
         line.push(if column == NUM_COLUMNS { b'\n' } else { b'\t' });
     }
     Ok(())
 }
 
-fn broken(path: &Path, error: &rusqlite::Error) -> YfccError {
-    YfccError::Database { path: path.to_owned(), reason: error.to_string().replace('\n', " ") }
+/// Why a page cannot be read.
+#[derive(Debug, thiserror::Error)]
+enum Fault {
+    #[error(transparent)]
+    Sqlite(#[from] rusqlite::Error),
+    /// The database is in order, but not what was released.
+    #[error("{0}")]
+    Shape(String),
+}
+
+fn broken(path: &Path, fault: &Fault) -> YfccError {
+    YfccError::Database { path: path.to_owned(), reason: fault.to_string().replace('\n', " ") }
 }

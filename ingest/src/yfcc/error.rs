@@ -77,6 +77,26 @@ pub enum YfccError {
         /// The number.
         number: u64,
     },
+    /// A list that no YFCC100M has.
+    #[error("{}: line {line}: the {what} is beyond any of YFCC100M; give OpenAI's yfcc100m_subset_data.tsv.bz2", path.display())]
+    NotTheList {
+        /// The list.
+        path: PathBuf,
+        /// 1-based.
+        line: u64,
+        /// What is too large.
+        what: &'static str,
+    },
+    /// A library panicked on the file's bytes.
+    #[error("{}: the reader {reason}, after line {line}; please report this", path.display())]
+    Panic {
+        /// The file.
+        path: PathBuf,
+        /// Lines read before.
+        line: u64,
+        /// Where it panicked and what it said.
+        reason: String,
+    },
     /// The list names another photo at a line than the metadata has there.
     #[error("{}: line number {number} is photo {found}, but {} lists photo {listed} there; the list belongs to another release: join on the photo id", path.display(), subset.display())]
     OtherPhoto {

@@ -25,6 +25,7 @@ use std::sync::{Arc, LazyLock};
 
 use arrow::array::{ArrayRef, Int64Builder, RecordBatch, StringBuilder};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use pairmill_shards::guard::guarded;
 use serde::{Deserialize, Serialize};
 
 pub use error::YfccError;
@@ -151,6 +152,12 @@ impl YfccReader {
     /// # Errors
     /// When a file is missing, empty, damaged at its head or of another format.
     pub fn open(config: &YfccConfig) -> Result<Self, YfccError> {
+        guarded(|| Self::open_inside(config)).unwrap_or_else(|reason| {
+            Err(YfccError::Panic { path: config.dataset.clone(), line: 0, reason })
+        })
+    }
+
+    fn open_inside(config: &YfccConfig) -> Result<Self, YfccError> {
         let mut lines = Lines::open(&config.dataset)?;
         if !lines.advance()? {
             return Err(YfccError::Empty { path: config.dataset.clone() });
@@ -204,11 +211,13 @@ impl YfccReader {
     /// # Errors
     /// When the file breaks off, a line does not have the first one's columns, or the list is another release's.
     pub fn next_batch(&mut self, max_rows: usize) -> Result<Option<RecordBatch>, YfccError> {
-        let mut columns = Columns::default();
-        while columns.rows < max_rows.max(1) && self.advance()? {
-            columns.push(self)?;
-        }
-        if columns.rows == 0 { Ok(None) } else { Ok(Some(columns.finish()?)) }
+        self.walled(|reader| {
+            let mut columns = Columns::default();
+            while columns.rows < max_rows.max(1) && reader.advance()? {
+                columns.push(reader)?;
+            }
+            if columns.rows == 0 { Ok(None) } else { Ok(Some(columns.finish()?)) }
+        })
     }
 
     /// Passes over the next rows, at most `max_rows` of them; how many there were.
@@ -216,11 +225,21 @@ impl YfccReader {
     /// # Errors
     /// As [`YfccReader::next_batch`].
     pub fn skip(&mut self, max_rows: usize) -> Result<usize, YfccError> {
-        let mut rows = 0;
-        while rows < max_rows && self.advance()? {
-            rows += 1;
-        }
-        Ok(rows)
+        self.walled(|reader| {
+            let mut rows = 0;
+            while rows < max_rows && reader.advance()? {
+                rows += 1;
+            }
+            Ok(rows)
+        })
+    }
+
+    /// A panic in a library becomes an error, after which nothing is read any more.
+    fn walled<T>(&mut self, work: impl FnOnce(&mut Self) -> Result<T, YfccError>) -> Result<T, YfccError> {
+        guarded(|| work(self)).unwrap_or_else(|reason| {
+            self.ended = true;
+            Err(YfccError::Panic { path: self.lines.path().to_owned(), line: self.lines.number(), reason })
+        })
     }
 
     /// Goes on to the next line that is kept.
@@ -228,12 +247,12 @@ impl YfccReader {
         if self.ended {
             return Ok(false);
         }
-        let result = self.advance_guarded();
+        let result = self.advance_inside();
         self.ended = !matches!(result, Ok(true));
         result
     }
 
-    fn advance_guarded(&mut self) -> Result<bool, YfccError> {
+    fn advance_inside(&mut self) -> Result<bool, YfccError> {
         loop {
             if !std::mem::take(&mut self.pending) && !self.lines.advance()? {
                 if let Some(subset) = &self.subset {

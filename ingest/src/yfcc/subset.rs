@@ -11,6 +11,10 @@ use super::lines::Lines;
 
 /// Line numbers above this are no line numbers. YFCC100M has 100 M lines.
 pub(super) const MAX_LINES: u64 = 400_000_000;
+/// Photo ids above this are no photo ids. Those of 2014 end at 1.5e10.
+const MAX_PHOTO: u64 = 1 << 36;
+/// Entries that a list may have; OpenAI's has 14.8 M.
+const MAX_LISTED: u64 = 100_000_000;
 /// Entries whose photo id is kept to be compared at once; the rest is compared in sum, at the end.
 const KEPT: usize = 4096;
 
@@ -55,6 +59,11 @@ impl Subset {
         let (mut listed, mut unfound) = (0, 0u64);
         while lines.advance()? {
             let (line, photo) = entry(&lines)?;
+            if photo >= MAX_PHOTO || lines.number() > MAX_LISTED {
+                let (path, line) = (path.to_owned(), lines.number());
+                let what = if photo >= MAX_PHOTO { "photo id" } else { "number of lines" };
+                return Err(YfccError::NotTheList { path, line, what });
+            }
             let new = match &mut members {
                 Members::Lines { bits, kept } => {
                     if line >= MAX_LINES {

@@ -32,9 +32,9 @@ fn write(path: &Path, rows: &[[String; 2]]) {
         "csv" => lines("url,caption\n", |[url, caption]| format!("{url},\"{caption}\"\n")),
         "tsv" => lines("url\tcaption\n", |[url, caption]| format!("{url}\t{caption}\n")),
         "txt" => lines("", |[url, _]| format!("{url}\n")),
-        "jsonl" => lines("", |[url, caption]| {
-            format!("{}\n", serde_json::json!({ "url": url, "caption": caption }))
-        }),
+        "jsonl" => {
+            lines("", |[url, caption]| format!("{}\n", serde_json::json!({ "url": url, "caption": caption })))
+        }
         "parquet" => {
             let column = |at: usize| -> ArrayRef {
                 Arc::new(rows.iter().map(|row| Some(row[at].as_str())).collect::<StringArray>())
@@ -100,7 +100,10 @@ fn f04_a_killed_run_does_not_go_on_over_rows_in_another_order() {
             write(&table, other);
             assert_eq!(fs::metadata(&table).unwrap().len(), bytes, "{extension}: the size shows nothing");
             let said = refused(run(&table, &out), &format!("t.{extension}"));
-            assert!(said.contains("the content of") && said.contains("--incremental-mode overwrite"), "{said}");
+            assert!(
+                said.contains("the content of") && said.contains("--incremental-mode overwrite"),
+                "{said}"
+            );
             assert_eq!(bytes_of(&out), before, "{extension}: nothing was written");
         }
         write(&table, &forward);
@@ -136,7 +139,8 @@ fn f04_two_files_of_a_folder_that_changed_places_are_noticed() {
 #[test]
 fn f04_lists_that_decide_over_rows_are_part_of_the_input() {
     let job = Job::new();
-    let (table, out, list, toml) = (job.path("t.csv"), job.path("out"), job.path("words.txt"), job.path("c.toml"));
+    let (table, out, list, toml) =
+        (job.path("t.csv"), job.path("out"), job.path("words.txt"), job.path("c.toml"));
     write(&table, &rows(&job, 120));
     fs::write(&list, "zebra\n").unwrap();
     fs::write(&toml, format!("[filter]\nprofanity = \"{}\"\n", list.display())).unwrap();

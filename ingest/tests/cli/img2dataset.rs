@@ -18,16 +18,29 @@ fn run(job: &Job, number: usize, line: &[&str], code: i32) -> String {
 fn f21_a_command_line_of_img2dataset_can_be_kept() {
     let job = Job::new();
     let table = job.table("t.csv", 20).to_str().unwrap().to_owned();
+    // One more column, to be carried.
+    let lines = fs::read_to_string(&table).unwrap();
+    let more = lines.lines().enumerate().map(|(at, line)| match at {
+        0 => format!("{line},uid\n"),
+        at => format!("{line},{at}\n"),
+    });
+    fs::write(&table, more.collect::<String>()).unwrap();
     let input = format!("--url_list={table}");
     // Each is from img2dataset's own examples, or what its documentation shows.
     for (number, line) in [
         &["--input_format=csv", "--url_col=url", "--caption_col=caption", "--enable_wandb=False"][..],
         &["--enable_wandb", "False", "--wandb_project", "x", "--output_format=webdataset"],
-        &["--distributor", "multiprocessing", "--subjob_size=1000", "--processes_count=2", "--thread_count=64"],
+        &[
+            "--distributor",
+            "multiprocessing",
+            "--subjob_size=1000",
+            "--processes_count=2",
+            "--thread_count=64",
+        ],
         &["--bbox_col", "None", "--caption_col", "None", "--save_additional_columns", "None"],
         &["--verify_hash", "None", "--compute_hash", "None", "--user_agent_token", "None"],
         &["--noextract_exif", "--noskip_reencode", "--resize_mode=keep_ratio", "--resize_only_if_bigger=True"],
-        &["--save_additional_columns", "[\"caption\"]", "--disallowed_header_directives", "[]"],
+        &["--save_additional_columns", "[\"uid\"]", "--disallowed_header_directives", "[]"],
         &["--ignore_ssl_certificate", "True", "--retries=1", "--incremental_mode", "incremental"],
         &["--max_image_area", "inf", "--max_aspect_ratio=inf", "--min_image_size", "0"],
         &["--number_sample_per_shard=10_000", "--oom_shard_count=5", "--disable_all_reencoding", "True"],

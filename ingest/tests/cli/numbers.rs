@@ -104,7 +104,8 @@ fn f20_each_number_of_the_config_at_its_extremes_runs_or_is_refused_in_a_line() 
             if let Err(refused) = config.validate() {
                 let refused = refused.to_string();
                 let named = refused.contains(key) || refused.contains(&key.replace('_', "-"));
-                let option = [("workers", "processes-count"), ("rows", "subset"), ("concurrency", "thread-count")];
+                let option =
+                    [("workers", "processes-count"), ("rows", "subset"), ("concurrency", "thread-count")];
                 let named = named || option.iter().any(|(of, name)| *of == key && refused.contains(name));
                 assert!(named && !refused.contains('\n'), "{what}: {refused}");
                 continue;
@@ -166,8 +167,15 @@ fn f20_each_number_of_the_flags_is_taken_or_refused_in_a_line_with_its_name() {
             if matches!(flag, "url-list" | "output-folder" | "dry-run" | "class") {
                 continue;
             }
-            let values =
-                ["0", "1", "-1", "18446744073709551615", "340282366920938463463374607431768211456", "NaN", "1e9"];
+            let values = [
+                "0",
+                "1",
+                "-1",
+                "18446744073709551615",
+                "340282366920938463463374607431768211456",
+                "NaN",
+                "1e9",
+            ];
             for value in values {
                 let mut command = command();
                 command.arg(subcommand).args(&fixed).arg(format!("--{flag}={value}"));

@@ -101,7 +101,9 @@ fn f25_names_from_outside_do_not_steer_the_terminal_or_the_card() {
     missing.args(["run", "--url-list"]).arg(job.path("no\x1b\u{9b}.csv")).arg("--output-folder").arg(&out);
     let no_column = job.path("columns.csv");
     fs::write(&no_column, "link\x1b[2J\u{202e},x\nhttp://a/,1\n").unwrap();
-    for command in [&mut run, dry.arg("--dry-run"), &mut refused, &mut missing, &mut job.run(&no_column, &out)] {
+    for command in
+        [&mut run, dry.arg("--dry-run"), &mut refused, &mut missing, &mut job.run(&no_column, &out)]
+    {
         let output = command.stdin(Stdio::null()).output().unwrap();
         for bytes in [output.stdout, output.stderr] {
             let text = String::from_utf8(bytes).unwrap();

@@ -79,7 +79,8 @@ fn f03_a_run_tells_no_part_of_urls_and_redirects_and_can_be_resumed() {
     let (csv, out, metrics) = (job.path("t.csv"), job.path("out"), job.path("metrics.prom"));
     fs::write(&csv, table).unwrap();
     let config = job.path("run.toml");
-    fs::write(&config, "[filter]\nduplicate_url = true\n[fetch]\nallowed_networks = [\"127.0.0.1\"]\n").unwrap();
+    fs::write(&config, "[filter]\nduplicate_url = true\n[fetch]\nallowed_networks = [\"127.0.0.1\"]\n")
+        .unwrap();
     let run = || {
         let mut command = command();
         command.arg("run").arg("--url-list").arg(&csv).arg("--output-folder").arg(&out);

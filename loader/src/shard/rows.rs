@@ -12,9 +12,9 @@ use std::path::Path;
 use arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, Int64Type, Schema};
-use pairmill_shards::sample::{CAPTION_EXT, METADATA_EXT};
 use pairmill_shards::guard::guarded;
 use pairmill_shards::parquet_file::{ParquetFault, ParquetFile, ParquetInput, ReadPlan};
+use pairmill_shards::sample::{CAPTION_EXT, METADATA_EXT};
 use pairmill_shards::table::{check_version, column};
 
 use crate::config::{CaptionFrom, DatasetConfig, LabelFrom};
@@ -196,7 +196,13 @@ impl Rows {
             unpacking.batch(&parts).map_err(failed("write a temporary file in"))?;
             if unpacking.end > limit {
                 let rows = unpacking.row;
-                return Err(bad(path, format!("its first {rows} rows unpack to {} bytes, far more than the file's {size}", unpacking.end)));
+                return Err(bad(
+                    path,
+                    format!(
+                        "its first {rows} rows unpack to {} bytes, far more than the file's {size}",
+                        unpacking.end
+                    ),
+                ));
             }
             Ok(())
         })?;

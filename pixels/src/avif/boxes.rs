@@ -258,7 +258,8 @@ impl<'a> Container<'a> {
         const NAMES: [&[u8]; 2] =
             [b"urn:mpeg:mpegB:cicp:systems:auxiliary:alpha\0", b"urn:mpeg:hevc:2015:auxid:1\0"];
         Ok(self.properties(id)?.iter().any(|(kind, body)| {
-            kind == b"auxC" && NAMES.iter().any(|name| body.get(4..).is_some_and(|body| body.starts_with(name)))
+            kind == b"auxC"
+                && NAMES.iter().any(|name| body.get(4..).is_some_and(|body| body.starts_with(name)))
         }))
     }
 
@@ -377,7 +378,8 @@ impl<'a> Container<'a> {
                 let (offset, length) = (numbers.number(offset_size)?, numbers.number(length_size)?);
                 let at = base.checked_add(offset).and_then(|at| usize::try_from(at).ok());
                 let rest = at.and_then(|at| source.get(at..)).ok_or(PixelError::Truncated)?;
-                let length = if length == 0 { rest.len() } else { usize::try_from(length).unwrap_or(usize::MAX) };
+                let length =
+                    if length == 0 { rest.len() } else { usize::try_from(length).unwrap_or(usize::MAX) };
                 let part = rest.get(..length).ok_or(PixelError::Truncated)?;
                 if data.len() + part.len() > self.bytes.len() {
                     return Err(corrupt("a picture with more bytes than the file"));

@@ -80,18 +80,17 @@ impl Conversion {
     ) {
         let (columns, rows) = shown(frame, (width, height), (left, top));
         let luma = frame.plane(Plane::Y);
-        let chroma = (self.layout != PixelLayout::I400).then(|| [frame.plane(Plane::U), frame.plane(Plane::V)]);
+        let chroma =
+            (self.layout != PixelLayout::I400).then(|| [frame.plane(Plane::U), frame.plane(Plane::V)]);
         let strides = (frame.stride(Plane::Y) as usize, frame.stride(Plane::U) as usize);
         let mut row = Row::default();
         for y in 0..rows {
             self.samples(&luma, strides.0, y, columns, &mut row.luma);
             if let Some([blue, red]) = &chroma {
-                let Row { near, far, .. } = &mut row;
-                let mut spread = |plane: &[u8], out: &mut Vec<f32>| {
-                    self.spread(plane, strides.1, y, (columns, frame), (near, far), out);
-                };
-                spread(blue, &mut row.blue);
-                spread(red, &mut row.red);
+                let Row { near, far, blue: blues, red: reds, .. } = &mut row;
+                for (plane, out) in [(blue, blues), (red, reds)] {
+                    self.spread(plane, strides.1, y, (columns, frame), (&mut *near, &mut *far), out);
+                }
             }
             let at = ((top + y) * width + left) * 3;
             let pixels = out[at..at + columns * 3].as_chunks_mut::<3>().0;
@@ -160,7 +159,8 @@ impl Conversion {
             out.extend(near.iter().map(|sample| f32::from(*sample)));
             return;
         }
-        let count = columns.div_ceil(2);
+        // One more than the columns take, for the last one's neighbour.
+        let count = (columns.div_ceil(2) + 1).min((frame.width() as usize).div_ceil(2));
         let neighbour = |at: usize, end: usize| {
             let other = if at % 2 == 0 { (at / 2).saturating_sub(1) } else { at / 2 + 1 };
             other.min(end - 1)

@@ -10,7 +10,9 @@ const FRAME_HEADER: usize = 16;
 pub(super) fn check(bytes: &[u8], header: &Header) -> Result<(), PixelError> {
     for (kind, body) in chunks(bytes.get(12..).unwrap_or(&[])) {
         let inner = match &kind {
-            b"ANMF" => chunks(body.get(FRAME_HEADER..).unwrap_or(&[])).find_map(|(kind, body)| size(kind, body)),
+            b"ANMF" => {
+                chunks(body.get(FRAME_HEADER..).unwrap_or(&[])).find_map(|(kind, body)| size(kind, body))
+            }
             _ => size(kind, body),
         };
         let Some((width, height)) = inner else { continue };

@@ -131,14 +131,8 @@ struct Copier<'a> {
 /// outside of it is passed over.
 pub(super) fn compact(bytes: &[u8], most_values: usize) -> Result<Option<Vec<u8>>, TooLarge> {
     let Some(source) = Source::new(bytes) else { return Ok(None) };
-    let mut copier = Copier {
-        source,
-        most_values,
-        directories: Vec::new(),
-        seen: Vec::new(),
-        entries: 0,
-        value_bytes: 0,
-    };
+    let mut copier =
+        Copier { source, most_values, directories: Vec::new(), seen: Vec::new(), entries: 0, value_bytes: 0 };
     let mut at = source.u32(4).map_or(0, |at| at as usize);
     let mut last: Option<usize> = None;
     for _ in 0..MAX_CHAIN {
@@ -204,7 +198,9 @@ impl<'a> Copier<'a> {
             return Ok(None);
         }
         if let Some(child) = kind.child(tag) {
-            let Some(target) = source.u32(at + 8).filter(|_| form == 4 && count == 1) else { return Ok(None) };
+            let Some(target) = source.u32(at + 8).filter(|_| form == 4 && count == 1) else {
+                return Ok(None);
+            };
             // Depth is bounded: no kind of directory leads back to one above it.
             let number = self.directory(target as usize, child)?;
             let entry = |(number, _)| Entry { tag, kind: form, count, value: Value::Directory(number) };

@@ -7,8 +7,8 @@ use std::borrow::Cow;
 
 use turbojpeg::{Colorspace, DecompressHeader, Decompressor, Image, PixelFormat, ScalingFactor, YuvImage};
 
-use super::{Markers, check_blocks};
 use super::segments::{Survey, cleaned};
+use super::{Markers, check_blocks};
 use crate::config::{Limits, TruncatedPolicy};
 use crate::error::PixelError;
 use crate::geometry::Size;

@@ -218,7 +218,10 @@ impl Survey {
                 Segment::End => is_ended = true,
                 Segment::Scan(header, _) => {
                     let (Some(frame), Some(header)) = (&frame, ScanHeader::read(header)) else { continue };
-                    if !frame.is_progressive() && header.components.len() == frame.components.len() && scans == 0 {
+                    if !frame.is_progressive()
+                        && header.components.len() == frame.components.len()
+                        && scans == 0
+                    {
                         return Ok(Self { is_whole: true });
                     }
                     scans += 1;
@@ -306,4 +309,3 @@ fn put(out: &mut Vec<u8>, code: u8, body: &[u8]) {
     out.extend((body.len() as u16 + 2).to_be_bytes());
     out.extend(body);
 }
-

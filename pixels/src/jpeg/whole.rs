@@ -204,7 +204,10 @@ impl Walk {
             .zip(header.components)
             .map(|(place, [_, tables])| (place, table(dc, tables >> 4), table(ac, tables & 15)))
             .collect();
-        if *is_progressive && header.first > 0 && parts.len() != 1 || header.last > 63 || header.first > header.last {
+        if *is_progressive && header.first > 0 && parts.len() != 1
+            || header.last > 63
+            || header.first > header.last
+        {
             return Err(Damaged("scan parameters that do not exist"));
         }
         let (columns, rows) = match parts.as_slice() {

@@ -15,7 +15,9 @@ pub(super) struct Colour {
 
 #[derive(Debug)]
 enum Kind {
-    Grey { white_is_zero: bool },
+    Grey {
+        white_is_zero: bool,
+    },
     Rgb,
     Palette(Vec<[u8; 3]>),
     /// Four inks, 0 for none.
@@ -173,11 +175,9 @@ struct YccTable {
 impl YccTable {
     fn new(page: &Directory<'_>) -> Self {
         let luma = page.luma.filter(|luma| luma[1] > 0.0).unwrap_or([0.299, 0.587, 0.114]);
-        let [y0, y1, cb0, cb1, cr0, cr1] =
-            page.reference.unwrap_or([0.0, 255.0, 128.0, 255.0, 128.0, 255.0]);
+        let [y0, y1, cb0, cb1, cr0, cr1] = page.reference.unwrap_or([0.0, 255.0, 128.0, 255.0, 128.0, 255.0]);
         let span = |from: f32, to: f32, full: f32| if to > from { full / (to - from) } else { 1.0 };
-        let ranges =
-            [(y0, span(y0, y1, 255.0)), (cb0, span(cb0, cb1, 127.0)), (cr0, span(cr0, cr1, 127.0))];
+        let ranges = [(y0, span(y0, y1, 255.0)), (cb0, span(cb0, cb1, 127.0)), (cr0, span(cr0, cr1, 127.0))];
         Self { luma, ranges }
     }
 

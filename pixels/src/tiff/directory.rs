@@ -147,7 +147,9 @@ impl<'a> Directory<'a> {
             return Err(PixelError::Corrupt("TIFF: no width or height".to_owned()));
         }
         if !matches!(page.subsampling, (1 | 2 | 4, 1 | 2 | 4)) {
-            return Err(PixelError::Corrupt("TIFF: chroma that is neither whole, half nor a quarter".to_owned()));
+            return Err(PixelError::Corrupt(
+                "TIFF: chroma that is neither whole, half nor a quarter".to_owned(),
+            ));
         }
         let most = page.chunks_in_plane().saturating_mul(if page.planar { page.samples } else { 1 });
         let most = most.min(MAX_CHUNKS);
@@ -162,9 +164,10 @@ impl<'a> Directory<'a> {
         let down = self.chunk_height.saturating_mul(self.chunks_down()) as u64;
         let pixels = across.saturating_mul(down);
         let bits = pixels.saturating_mul((self.samples as u64).saturating_mul(self.bits.max(8) as u64));
-        for (what, value, max) in
-            [("pixels", pixels, limits.max_pixels.saturating_mul(2)), ("bytes of memory", bits / 8, limits.max_decode_bytes)]
-        {
+        for (what, value, max) in [
+            ("pixels", pixels, limits.max_pixels.saturating_mul(2)),
+            ("bytes of memory", bits / 8, limits.max_decode_bytes),
+        ] {
             // A page within the limits may have tiles that reach beyond it, a tile at most on each side.
             if value > max {
                 return Err(PixelError::Bomb { what, value, max });

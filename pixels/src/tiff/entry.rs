@@ -96,8 +96,9 @@ impl<'a> TiffFile<'a> {
     /// At most `most` numbers of a tag, as many as the file holds.
     pub fn values(&self, entry: &Entry, most: usize) -> Vec<u64> {
         let count = usize::try_from(entry.count).unwrap_or(usize::MAX).min(most);
-        let number =
-            |index: usize| self.number(entry.at.checked_add(index.checked_mul(entry.width)?)?, entry.width).ok();
+        let number = |index: usize| {
+            self.number(entry.at.checked_add(index.checked_mul(entry.width)?)?, entry.width).ok()
+        };
         (0..count).map_while(number).collect()
     }
 

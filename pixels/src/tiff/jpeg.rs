@@ -7,8 +7,8 @@ use turbojpeg::{Decompressor, Image, PixelFormat};
 use super::directory::Directory;
 use crate::config::{Limits, TruncatedPolicy};
 use crate::error::PixelError;
-use crate::jpeg::{Markers, check_blocks};
 use crate::jpeg::decode::JpegDecoder;
+use crate::jpeg::{Markers, check_blocks};
 
 /// Decodes a chunk to rows of `page.samples` samples (of one, where each plane has its own chunks), as wide as the chunk.
 pub(super) fn chunk(data: &[u8], page: &Directory<'_>, limits: &Limits) -> Result<Vec<u8>, PixelError> {
@@ -106,7 +106,9 @@ fn append(part: &[u8], stream: &mut Vec<u8>) {
             [0xFF, 0xFF, ..] => rest = &rest[1..],
             [0xFF, 0xD8, ..] => rest = &rest[2..],
             [0xFF, 0xD9] => return,
-            [0xFF, code @ (0xC0..=0xCF | 0xDB..=0xDF | 0xE0..=0xEF | 0xFE), high, low, ..] if code != 0xDA => {
+            [0xFF, code @ (0xC0..=0xCF | 0xDB..=0xDF | 0xE0..=0xEF | 0xFE), high, low, ..]
+                if code != 0xDA =>
+            {
                 let end = (2 + usize::from(u16::from_be_bytes([high, low]))).min(rest.len());
                 if code < 0xE0 {
                     stream.extend_from_slice(&rest[..end]);

@@ -14,7 +14,10 @@ pub(super) struct Samples {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Kind {
     /// 1, 2 or 4 bits, each step worth so much of the 8-bit range.
-    Small { bits: usize, step: u8 },
+    Small {
+        bits: usize,
+        step: u8,
+    },
     Eight,
     Twelve,
     Sixteen,

@@ -298,7 +298,9 @@ impl Copy {
             (own, Path::new(PAIRMILL_FOLDER).to_owned()),
             (runs, Path::new(PAIRMILL_FOLDER).join(RUNS_FOLDER)),
         ] {
-            let wanted = |name: &String| name == RECORD_FILE || [".toml", ".done"].iter().any(|end| name.ends_with(end));
+            let wanted = |name: &String| {
+                name == RECORD_FILE || [".toml", ".done"].iter().any(|end| name.ends_with(end))
+            };
             let names: Vec<String> =
                 bucket.list()?.into_iter().map(|object| object.name).filter(wanted).collect();
             let folder = self.dir.path().join(folder);

@@ -204,7 +204,8 @@ fn write_shards(
         Choice::Prefix { size } | Choice::Subset { size, .. } => size,
     };
     if samples_out < wanted {
-        let left = if duplicates.is_some() { "only {} are left without duplicates" } else { "there are only {}" };
+        let left =
+            if duplicates.is_some() { "only {} are left without duplicates" } else { "there are only {}" };
         let left = left.replace("{}", &grouped(samples_out));
         complain(&format!("note: --size asks for {} samples, but {left}: all were taken", grouped(wanted)));
     }

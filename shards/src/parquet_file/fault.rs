@@ -12,7 +12,9 @@ pub enum ParquetFault {
     #[error("{0}")]
     Lookalike(Lookalike),
     /// Encrypted.
-    #[error("the file is encrypted (Parquet modular encryption), which is not read; decrypt it with what wrote it")]
+    #[error(
+        "the file is encrypted (Parquet modular encryption), which is not read; decrypt it with what wrote it"
+    )]
     Encrypted,
     /// Two places that must say the same do not.
     #[error("{0}; the file contradicts itself, write it again")]

@@ -50,7 +50,8 @@ pub(super) fn read(input: &ParquetInput) -> Result<bytes::Bytes, ParquetFault> {
                 return Err(ParquetFault::TooLarge(reason));
             }
             let start = tail_at.checked_sub(length as u64);
-            let start = start.ok_or_else(|| ParquetFault::Damaged("the footer is longer than the file".to_owned()))?;
+            let start = start
+                .ok_or_else(|| ParquetFault::Damaged("the footer is longer than the file".to_owned()))?;
             let footer = input.bytes(start, length)?;
             check(&footer)?;
             Ok(footer)
@@ -89,7 +90,9 @@ fn check_schema(compact: &mut Compact<&[u8]>) -> Result<(), ParquetFault> {
     let damaged = |_: BadHeader| ParquetFault::Damaged("the footer's schema is damaged".to_owned());
     let (kind, count) = compact.list().map_err(damaged)?;
     if count > MAX_NODES {
-        return Err(ParquetFault::TooLarge(format!("a schema of {count} fields, more than the {MAX_NODES} that are read")));
+        return Err(ParquetFault::TooLarge(format!(
+            "a schema of {count} fields, more than the {MAX_NODES} that are read"
+        )));
     }
     // Children still to come of each group that is open.
     let mut open: Vec<u64> = Vec::new();
@@ -102,12 +105,18 @@ fn check_schema(compact: &mut Compact<&[u8]>) -> Result<(), ParquetFault> {
             match (field.id, field.kind) {
                 (id::NUM_CHILDREN, I32) => {
                     let number = u64::try_from(compact.integer().map_err(damaged)?);
-                    children = number.ok().filter(|number| *number <= count - seen).ok_or(BadHeader).map_err(damaged)?;
+                    children = number
+                        .ok()
+                        .filter(|number| *number <= count - seen)
+                        .ok_or(BadHeader)
+                        .map_err(damaged)?;
                 }
                 (id::TYPE_LENGTH, I32) => {
                     let length = compact.integer().map_err(damaged)?;
                     if length > MAX_FIXED_BYTES {
-                        let reason = format!("a column of {length} bytes a value, more than the {MAX_FIXED_BYTES} that are read");
+                        let reason = format!(
+                            "a column of {length} bytes a value, more than the {MAX_FIXED_BYTES} that are read"
+                        );
                         return Err(ParquetFault::TooLarge(reason));
                     }
                 }
@@ -166,7 +175,8 @@ fn check_groups(compact: &mut Compact<&[u8]>) -> Result<(), ParquetFault> {
 /// Rows of the file: what its row groups hold, if the footer and every column chunk say the same.
 pub(super) fn count_rows(metadata: &ParquetMetaData) -> Result<u64, ParquetFault> {
     let counted = |count: i64, what: &str| {
-        u64::try_from(count).map_err(|_| ParquetFault::Damaged(format!("{what} is {count}; the footer is damaged")))
+        u64::try_from(count)
+            .map_err(|_| ParquetFault::Damaged(format!("{what} is {count}; the footer is damaged")))
     };
     let mut rows = 0_u64;
     for (number, group) in metadata.row_groups().iter().enumerate() {
@@ -175,7 +185,11 @@ pub(super) fn count_rows(metadata: &ParquetMetaData) -> Result<u64, ParquetFault
         for column in group.columns() {
             let values = counted(column.num_values(), "the number of values in a column chunk")?;
             // A list without elements is a value too, so a repeated column has no fewer values than rows.
-            let agrees = if column.column_descr().max_rep_level() == 0 { values == in_group } else { values >= in_group };
+            let agrees = if column.column_descr().max_rep_level() == 0 {
+                values == in_group
+            } else {
+                values >= in_group
+            };
             if !agrees {
                 return Err(ParquetFault::Contradiction(format!(
                     "row group {number} has {in_group} rows, but column `{}` has {values} values in it",

@@ -78,7 +78,10 @@ impl ParquetInput {
     /// Exactly `length` bytes from `at` on. Memory is taken only for bytes that the file has.
     pub(super) fn bytes(&self, at: u64, length: usize) -> io::Result<Bytes> {
         if at.checked_add(length as u64).is_none_or(|end| end > self.len) {
-            return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the file ends before what it promises"));
+            return Err(io::Error::new(
+                io::ErrorKind::UnexpectedEof,
+                "the file ends before what it promises",
+            ));
         }
         if let Kind::Memory(bytes) = &self.kind {
             let start = usize::try_from(at).unwrap_or(usize::MAX);

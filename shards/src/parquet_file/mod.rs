@@ -30,7 +30,9 @@ use parquet::arrow::arrow_reader::{
 };
 use parquet::arrow::{ARROW_SCHEMA_META_KEY, ProjectionMask, parquet_to_arrow_field_levels};
 use parquet::basic::{ConvertedType, Type as PhysicalType};
-use parquet::file::metadata::{ParquetMetaData, ParquetMetaDataReader};
+use parquet::file::metadata::{
+    ParquetMetaData, ParquetMetaDataOptions, ParquetMetaDataReader, ParquetStatisticsPolicy,
+};
 use parquet::schema::types::{SchemaDescriptor, Type, TypePtr};
 
 pub use fault::ParquetFault;
@@ -74,8 +76,13 @@ impl ParquetFile {
     pub fn open(input: ParquetInput) -> Result<Self, ParquetFault> {
         wall(|| {
             let footer = footer::read(&input)?;
-            let metadata =
-                ParquetMetaDataReader::decode_metadata(&footer).map_err(|error| ParquetFault::damaged(&error))?;
+            // Statistics are copied as they are, and nobody looks at them; some writers' do not even parse.
+            let options = ParquetMetaDataOptions::new()
+                .with_column_stats_policy(ParquetStatisticsPolicy::SkipAll)
+                .with_size_stats_policy(ParquetStatisticsPolicy::SkipAll)
+                .with_encoding_stats_policy(ParquetStatisticsPolicy::SkipAll);
+            let metadata = ParquetMetaDataReader::decode_metadata_with_options(&footer, Some(&options))
+                .map_err(|error| ParquetFault::damaged(&error))?;
             let num_rows = footer::count_rows(&metadata)?;
             check_arrow_schema(&metadata)?;
             let metadata = ArrowReaderMetadata::try_new(Arc::new(metadata), ArrowReaderOptions::new())
@@ -182,8 +189,9 @@ impl ParquetFile {
         let budget = Arc::new(Budget::default());
         let metadata = self.metadata.metadata().clone();
         let groups = BoundedGroups { input: self.input.clone(), budget: budget.clone(), metadata, groups };
-        let reader = ParquetRecordBatchReader::try_new_with_row_groups(&levels, &groups, batch_rows, selection)
-            .map_err(|error| budget.take_fault().unwrap_or_else(|| ParquetFault::damaged(&error)))?;
+        let reader =
+            ParquetRecordBatchReader::try_new_with_row_groups(&levels, &groups, batch_rows, selection)
+                .map_err(|error| budget.take_fault().unwrap_or_else(|| ParquetFault::damaged(&error)))?;
         Ok(Batches { reader: Some(reader), budget, left: rows - offset, pass_over })
     }
 
@@ -222,7 +230,9 @@ impl Batches {
             let Some(reader) = &mut self.reader else { return Ok(None) };
             self.budget.begin_batch();
             let batch = wall(|| {
-                let failed = |error: ArrowError| self.budget.take_fault().unwrap_or_else(|| ParquetFault::damaged(&error));
+                let failed = |error: ArrowError| {
+                    self.budget.take_fault().unwrap_or_else(|| ParquetFault::damaged(&error))
+                };
                 reader.next().transpose().map_err(failed)
             })?;
             let Some(mut batch) = batch else {
@@ -241,7 +251,9 @@ impl Batches {
                 }
             }
             let Some(left) = self.left.checked_sub(batch.num_rows() as u64) else {
-                return Err(ParquetFault::Contradiction("more rows in the pages than in the footer".to_owned()));
+                return Err(ParquetFault::Contradiction(
+                    "more rows in the pages than in the footer".to_owned(),
+                ));
             };
             self.left = left;
             return Ok(Some(batch));
@@ -319,9 +331,10 @@ fn check_arrow_schema(metadata: &ParquetMetaData) -> Result<(), ParquetFault> {
         ..flatbuffers::VerifierOptions::default()
     };
     match arrow_ipc::root_as_message_with_opts(&options, message) {
-        Err(flatbuffers::InvalidFlatbuffer::TooManyTables | flatbuffers::InvalidFlatbuffer::ApparentSizeTooLarge) => {
-            Err(ParquetFault::TooLarge("the embedded Arrow schema unpacks to more than is read".to_owned()))
-        }
+        Err(
+            flatbuffers::InvalidFlatbuffer::TooManyTables
+            | flatbuffers::InvalidFlatbuffer::ApparentSizeTooLarge,
+        ) => Err(ParquetFault::TooLarge("the embedded Arrow schema unpacks to more than is read".to_owned())),
         _ => Ok(()),
     }
 }

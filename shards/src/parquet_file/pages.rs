@@ -191,7 +191,9 @@ impl Chunk {
         // What is wrong with the bytes, the crate will say.
         let unpacked = std::io::copy(&mut reader.take(limit + 1), &mut std::io::sink()).unwrap_or(0);
         if unpacked > limit {
-            return Err(self.budget.too_large(format!("a page that unpacks to more than the {limit} bytes of its header")));
+            return Err(self
+                .budget
+                .too_large(format!("a page that unpacks to more than the {limit} bytes of its header")));
         }
         Ok(())
     }
@@ -260,7 +262,12 @@ struct BoundedPages {
 }
 
 impl BoundedPages {
-    fn new(input: &Arc<ParquetInput>, budget: &Arc<Budget>, column: &ColumnChunkMetaData, rows: usize) -> Result<Self> {
+    fn new(
+        input: &Arc<ParquetInput>,
+        budget: &Arc<Budget>,
+        column: &ColumnChunkMetaData,
+        rows: usize,
+    ) -> Result<Self> {
         let chunk = Arc::new(Chunk {
             input: input.clone(),
             compression: column.compression(),
@@ -288,7 +295,8 @@ impl BoundedPages {
 
     fn contradiction(&self, what: &str) -> ParquetError {
         let (column, promised) = (self.column.escape_debug(), self.promised);
-        let reason = format!("column `{column}` has {what} than the {promised} values its column chunk promises");
+        let reason =
+            format!("column `{column}` has {what} than the {promised} values its column chunk promises");
         self.chunk.budget.refuse(ParquetFault::Contradiction(reason))
     }
 
@@ -311,7 +319,8 @@ impl BoundedPages {
                 Type::BOOLEAN => 1,
             };
             if values.saturating_mul(width) > unpacked {
-                let reason = format!("a dictionary of {unpacked} bytes cannot hold the {values} values of its header");
+                let reason =
+                    format!("a dictionary of {unpacked} bytes cannot hold the {values} values of its header");
                 return Err(self.chunk.budget.refuse(ParquetFault::Contradiction(reason)));
             }
             live += values * VIEW_BYTES;
@@ -319,7 +328,9 @@ impl BoundedPages {
             self.count(values)?;
             if self.max_rep_level > 0 {
                 let bytes = values.saturating_mul(ELEMENT_BYTES + self.fixed_bytes);
-                if self.chunk.budget.lists.fetch_add(bytes, Ordering::Relaxed).saturating_add(bytes) > MAX_LIST_BYTES {
+                if self.chunk.budget.lists.fetch_add(bytes, Ordering::Relaxed).saturating_add(bytes)
+                    > MAX_LIST_BYTES
+                {
                     return Err(self.chunk.budget.too_large(format!(
                         "lists of more than {} elements in column `{}` would have to be held at a time",
                         MAX_LIST_BYTES / (ELEMENT_BYTES + self.fixed_bytes),
@@ -342,7 +353,9 @@ impl BoundedPages {
         let budget = &self.chunk.budget;
         let damaged = || ParquetError::General("a page of delta-encoded texts is damaged".to_owned());
         if values > MAX_DELTA_VALUES {
-            return Err(budget.too_large(format!("a page of {values} delta-encoded texts; write the file with smaller pages")));
+            return Err(budget.too_large(format!(
+                "a page of {values} delta-encoded texts; write the file with smaller pages"
+            )));
         }
         let data = self.values_of(page).ok_or_else(damaged)?;
         let first = delta::add_up(data, values).ok_or_else(damaged)?;
@@ -393,7 +406,8 @@ impl BoundedPages {
         let budget = &self.chunk.budget;
         let all = budget.live.fetch_add(live, Ordering::Relaxed) + live;
         let all_unearned = budget.unearned.fetch_add(unearned, Ordering::Relaxed) + unearned;
-        let (Page::DataPage { buf, .. } | Page::DataPageV2 { buf, .. } | Page::DictionaryPage { buf, .. }) = &mut page;
+        let (Page::DataPage { buf, .. } | Page::DataPageV2 { buf, .. } | Page::DictionaryPage { buf, .. }) =
+            &mut page;
         // From here on what was added is taken off again, also where the page is refused.
         *buf = Bytes::from_owner(Held { bytes: std::mem::take(buf), live, unearned, budget: budget.clone() });
         if all > MAX_LIVE_BYTES || all_unearned > MAX_UNEARNED_BYTES {

@@ -191,7 +191,8 @@ fn f02_a_page_that_promises_500_megabytes_in_64_kilobytes_is_refused() {
         assert!(message.starts_with("a page of 65536 bytes that unpacks to 524288000"), "{message}");
     }
     let pages = page(true, 1, PLAIN, 500 << 20, &body);
-    let message = refusal(forge(&pages, &Footer { codec: ZSTD, dictionary_bytes: pages.len(), ..Footer::of(7) }));
+    let message =
+        refusal(forge(&pages, &Footer { codec: ZSTD, dictionary_bytes: pages.len(), ..Footer::of(7) }));
     assert!(message.starts_with("a page of 65536 bytes that unpacks to 524288000"), "{message}");
 }
 
@@ -213,7 +214,8 @@ fn f02_one_large_value_in_every_row_is_never_copied_for_all_of_them() {
     // One run of 1,000 zeros, of no bits each.
     let indices = join(&[&[0], &varint(1_000 << 1)]);
     let pages = join(&[&dictionary, &page(false, 1_000, RLE_DICTIONARY, indices.len() as i64, &indices)]);
-    let file = open(forge(&pages, &Footer { dictionary_bytes: dictionary.len(), ..Footer::of(1_000) })).unwrap();
+    let file =
+        open(forge(&pages, &Footer { dictionary_bytes: dictionary.len(), ..Footer::of(1_000) })).unwrap();
     let plan = ReadPlan { batch_rows: 1_000, ..ReadPlan::default() };
     let views = file.views(&plan).unwrap().next().unwrap().unwrap();
     assert_eq!(views.num_rows(), 1_000);
@@ -257,7 +259,8 @@ fn f02_texts_that_repeat_each_others_beginnings_are_added_up() {
     let mebibyte = 1_i64 << 20;
     // The format's delta stream: a first length, then one delta that differs from 0 (0 → 2^20 or 2^20 → 0).
     let stream = |first: i64, step: i64| {
-        let mut bytes = join(&[&varint(1_024), &varint(1), &varint(rows), &zigzag(first), &zigzag(step.min(0)), &[21]]);
+        let mut bytes =
+            join(&[&varint(1_024), &varint(1), &varint(rows), &zigzag(first), &zigzag(step.min(0)), &[21]]);
         let mut packed = vec![0_u8; 1_024 / 8 * 21];
         let mut put = |at: usize, value: u64| {
             for bit in 0..21 {
@@ -283,7 +286,8 @@ fn f02_a_footer_is_not_believed() {
     let (pages, _) = seven();
     let start = join(&[&[0x15], &zigzag(1)]);
     // 2^31 - 1 row groups.
-    let groups = join(&[&start, &schema(), &[0x16], &zigzag(7), &[0x19, 0xfc], &varint(i32::MAX as u64), &[0]]);
+    let groups =
+        join(&[&start, &schema(), &[0x16], &zigzag(7), &[0x19, 0xfc], &varint(i32::MAX as u64), &[0]]);
     assert!(refusal(with_tail(&pages, &groups)).starts_with("more than 32768 row groups"));
     // A group that claims 2^31 - 1 children.
     let root = join(&[&[0x48], &text("m"), &[0x15], &zigzag(i32::MAX.into()), &[0]]);
@@ -298,7 +302,17 @@ fn f02_a_footer_is_not_believed() {
     let deep = join(&[&start, &[0x19, 0xfc], &varint(10_000), &deep, &[0]]);
     assert_eq!(refusal(with_tail(&pages, &deep)), "a schema more than 64 levels deep");
     // A value of fixed length of 2 GB.
-    let leaf = join(&[&[0x15], &zigzag(7), &[0x15], &zigzag(i32::MAX.into()), &[0x15], &zigzag(0), &[0x18], &text("x"), &[0]]);
+    let leaf = join(&[
+        &[0x15],
+        &zigzag(7),
+        &[0x15],
+        &zigzag(i32::MAX.into()),
+        &[0x15],
+        &zigzag(0),
+        &[0x18],
+        &text("x"),
+        &[0],
+    ]);
     let root = join(&[&[0x48], &text("m"), &[0x15], &zigzag(1), &[0]]);
     let wide = join(&[&start, &[0x19, 0x2c], &root, &leaf, &[0]]);
     assert!(refusal(with_tail(&pages, &wide)).starts_with("a column of 2147483647 bytes a value"));
@@ -325,7 +339,8 @@ fn rows_are_passed_over_and_groups_chosen() {
     let file = open(forge(&pages, &Footer::of(rows))).unwrap();
     let plan = ReadPlan { first_row: 5, batch_rows: 3, ..ReadPlan::default() };
     let batches: Vec<_> = file.batches(&plan).unwrap().map(Result::unwrap).collect();
-    let values: Vec<_> = batches.iter().flat_map(|batch| batch.column(0).as_string::<i32>().iter().flatten()).collect();
+    let values: Vec<_> =
+        batches.iter().flat_map(|batch| batch.column(0).as_string::<i32>().iter().flatten()).collect();
     assert_eq!(values, ["f", "g"]);
     let none = ReadPlan { row_groups: Some(1..9), ..ReadPlan::default() };
     assert_eq!(file.views(&none).unwrap().count(), 0);

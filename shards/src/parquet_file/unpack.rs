@@ -115,7 +115,9 @@ impl PlainBatches {
                 }
                 self.inner.stop();
                 let limit = MAX_ROW_BYTES >> 20;
-                return Err(ParquetFault::TooLarge(format!("a row of {bytes} bytes, more than the {limit} MiB that are read")));
+                return Err(ParquetFault::TooLarge(format!(
+                    "a row of {bytes} bytes, more than the {limit} MiB that are read"
+                )));
             }
             part = part.slice(0, part.num_rows() / 2);
         }
@@ -124,9 +126,11 @@ impl PlainBatches {
             self.held = Some((batch, end));
         }
         let columns = part.columns().iter().zip(self.schema.fields());
-        let columns: Result<Vec<_>, _> = columns.map(|(column, field)| to_type(column, field.data_type())).collect();
+        let columns: Result<Vec<_>, _> =
+            columns.map(|(column, field)| to_type(column, field.data_type())).collect();
         let options = RecordBatchOptions::new().with_row_count(Some(part.num_rows()));
-        let plain = columns.and_then(|columns| RecordBatch::try_new_with_options(self.schema.clone(), columns, &options));
+        let plain = columns
+            .and_then(|columns| RecordBatch::try_new_with_options(self.schema.clone(), columns, &options));
         plain.map(Some).map_err(|error| {
             self.inner.stop();
             ParquetFault::damaged(&error)

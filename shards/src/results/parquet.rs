@@ -121,7 +121,8 @@ pub fn write_parquet(rows: &[ResultRow]) -> Result<Vec<u8>, ResultsError> {
 /// When it is no Parquet, of a newer version, has a column missing, unknown or of another type, or a cell breaks the
 /// format; the message names the row and the column.
 pub fn read_parquet(path: &Path, bytes: Bytes) -> Result<Vec<ResultRow>, ResultsError> {
-    let corrupt = |fault: ParquetFault| ResultsError::Corrupt { path: path.to_owned(), reason: fault.to_string() };
+    let corrupt =
+        |fault: ParquetFault| ResultsError::Corrupt { path: path.to_owned(), reason: fault.to_string() };
     let file = ParquetFile::open(ParquetInput::memory(bytes)).map_err(corrupt)?;
     check_version(path, file.metadata().file_metadata().key_value_metadata())?;
     check_schema(path, file.schema())?;

@@ -130,13 +130,8 @@ fn markdown(title: &str, folders: &[Folder], duplicates: Option<&str>, done: &Re
     }
     let _ = writeln!(text, "\n| made of | shards | bytes |\n|---|---:|---:|");
     for Folder { name, shards, bytes: size } in folders {
-        let _ = writeln!(
-            text,
-            "| {} | {} | {} |",
-            markup::markdown(name),
-            grouped(*shards),
-            bytes(*size as f64)
-        );
+        let _ =
+            writeln!(text, "| {} | {} | {} |", markup::markdown(name), grouped(*shards), bytes(*size as f64));
     }
     let _ = writeln!(text, "\nMade with pairmill {}.", env!("CARGO_PKG_VERSION"));
     text
@@ -204,4 +199,3 @@ impl<'a> DuplicatesList<'a> {
         Ok(format!("{PAIRMILL_FOLDER}/{DUPLICATES_FILE}"))
     }
 }
-

@@ -50,7 +50,10 @@ mod tests {
     #[test]
     fn f03_passwords_and_queries_do_not_stay() {
         for (url, kept) in [
-            ("https://user:secret@h.test:81/a/b.jpg?X-Amz-Signature=secret#secret", "https://h.test:81/a/b.jpg"),
+            (
+                "https://user:secret@h.test:81/a/b.jpg?X-Amz-Signature=secret#secret",
+                "https://h.test:81/a/b.jpg",
+            ),
             ("http://secret@[::1]/", "http://[::1]/"),
             ("http://h.test?secret=1", "http://h.test"),
             ("http://h.test/a@b.jpg", "http://h.test/a@b.jpg"),

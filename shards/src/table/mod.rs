@@ -19,9 +19,9 @@ pub use row::{ImageSize, RowOutcome, sample_json};
 pub use schema::{HashKind, RESERVED_COLUMNS, SidecarOptions, SidecarSchema};
 #[cfg(feature = "cli")]
 pub(crate) use schema::{image_metadata, image_struct_fields};
-pub use version::{VERSION_KEY, check_version, check_version_beside, check_version_of};
 #[cfg(feature = "storage")]
 pub(crate) use version::{FOOTER_END_BYTES, check_version_in, footer_bytes};
+pub use version::{VERSION_KEY, check_version, check_version_beside, check_version_of};
 pub(crate) use writer::shard_properties;
 pub use writer::{IMAGE_ROW_GROUP_ROWS, SIDECAR_ROW_GROUP_ROWS, SidecarWriter};
 

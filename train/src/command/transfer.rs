@@ -122,5 +122,6 @@ fn finish(out: &Path) -> anyhow::Result<()> {
 
 fn eprint_line(text: &str) -> anyhow::Result<()> {
     use std::io::Write as _;
-    writeln!(std::io::stderr(), "{}", pairmill_shards::printable::printable_lines(text)).context("standard error")
+    writeln!(std::io::stderr(), "{}", pairmill_shards::printable::printable_lines(text))
+        .context("standard error")
 }

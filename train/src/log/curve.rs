@@ -92,7 +92,7 @@ pub fn svg(points: &[Point], title: &str) -> String {
     const HEIGHT: f64 = 360.0;
     const MARGIN: f64 = 48.0;
     const MEANS: usize = 80;
-    let escaped = title.replace('&', "&amp;").replace('<', "&lt;");
+    let escaped = pairmill_shards::markup::escape(title);
     let mut text = format!(
         "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {WIDTH} {HEIGHT}\" font-family=\"sans-serif\" \
          font-size=\"12\">\n<rect width=\"100%\" height=\"100%\" fill=\"white\"/>\n\

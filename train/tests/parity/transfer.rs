@@ -111,8 +111,8 @@ fn fifty_steps_of_fine_tuning_follow_wise_fts_losses() {
         let schedule = Schedule { base_lr: 3e-4, warmup_steps: 10, total_steps: STEPS, shape: Shape::Cosine };
         let mut tuner = Tuner::new(classifier, adamw(0.1), schedule, Precision::Fp32).unwrap();
         let count = BATCH * BATCHES;
-        let pixels = formula::pixels(count as usize, clip.architecture().image_size() as usize)
-            .to_kind(Kind::Double);
+        let pixels =
+            formula::pixels(count as usize, clip.architecture().image_size() as usize).to_kind(Kind::Double);
         let labels = Tensor::arange(count, (Kind::Int64, Device::Cpu)).remainder(CLASSES.len() as i64);
         let losses = Vec::<f64>::try_from(&expected[&format!("{name}.losses")]).unwrap();
         assert_eq!(losses.len() as u64, STEPS);

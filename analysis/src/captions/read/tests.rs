@@ -138,3 +138,49 @@ fn what_does_not_fit_is_told_in_one_line() {
         assert!(parts.iter().all(|p| message.contains(p)) && !message.contains('\n'), "{message}");
     }
 }
+
+#[test]
+fn f02_a_record_without_end_is_refused_before_it_is_held() {
+    let dir = tempfile::tempdir().unwrap();
+    let at = |name: &str| dir.path().join(name);
+    let long = "x".repeat(40 << 20);
+    std::fs::write(at("a.csv"), format!("caption\n\"{long}")).unwrap();
+    std::fs::write(at("a.tsv"), format!("caption\n{long}\n")).unwrap();
+    std::fs::write(at("a.jsonl"), format!("{{\"caption\": \"{long}\"}}\n")).unwrap();
+    for name in ["a.csv", "a.tsv", "a.jsonl"] {
+        let message = read(&[at(name)], None).unwrap_err().to_string();
+        assert!(message.contains("is longer than 16 MiB"), "{name}: {message}");
+    }
+    // Values that nobody asked for are not built.
+    let many = format!("{{\"caption\": \"one\", \"x\": [{}0]}}\n{{\"caption\": null}}\n", "0,".repeat(4_000_000));
+    std::fs::write(at("b.jsonl"), many).unwrap();
+    assert_eq!(read(&[at("b.jsonl")], None).unwrap().0, [Some("one".to_owned()), None]);
+}
+
+#[test]
+fn f11_a_table_that_contradicts_itself_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("a.parquet");
+    let texts: ArrayRef = Arc::new(StringArray::from(vec!["one", "two", "three"]));
+    write_parquet(&path, &[("caption", texts)], 9);
+    let bytes = std::fs::read(&path).unwrap();
+    // The footer's number of rows: an i64 (0x16) of 3 after the schema; the row group's comes later.
+    let footer = bytes.len() - 8 - u32::from_le_bytes(bytes[bytes.len() - 8..][..4].try_into().unwrap()) as usize;
+    let found = bytes[footer..].windows(3).position(|window| window == [0x16, 0x06, 0x19]).unwrap();
+    let mut lies = bytes;
+    lies[footer + found + 1] = 0;
+    std::fs::write(&path, lies).unwrap();
+    let message = read(&[path], None).unwrap_err().to_string();
+    assert!(message.contains("the footer says 0 rows, but the row groups hold 3"), "{message}");
+}
+
+#[test]
+fn f22_a_pointer_under_a_tables_name_is_named() {
+    let dir = tempfile::tempdir().unwrap();
+    for name in ["a.parquet", "a.csv", "a.jsonl"] {
+        let path = dir.path().join(name);
+        std::fs::write(&path, "version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 9\n").unwrap();
+        let message = read(&[path], None).unwrap_err().to_string();
+        assert!(message.contains("this is a Git LFS pointer to a file of 9 bytes"), "{message}");
+    }
+}

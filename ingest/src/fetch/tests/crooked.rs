@@ -22,13 +22,19 @@ fn crooked(ask: &Ask, stream: &mut TcpStream) -> io::Result<bool> {
         "/length/junk" => say(stream, "HTTP/1.1 200 OK\r\nContent-Length: many\r\n\r\n", BODY),
         "/length/empty" => say(stream, "HTTP/1.1 200 OK\r\nContent-Length:\r\n\r\n", BODY),
         "/length/negative" => say(stream, "HTTP/1.1 200 OK\r\nContent-Length: -1\r\n\r\n", BODY),
-        "/length/huge" => say(stream, "HTTP/1.1 200 OK\r\nContent-Length: 99999999999999999999\r\n\r\n", BODY),
-        "/length/two" => say(stream, "HTTP/1.1 200 OK\r\nContent-Length: 6\r\nContent-Length: 3\r\n\r\n", BODY),
+        "/length/huge" => {
+            say(stream, "HTTP/1.1 200 OK\r\nContent-Length: 99999999999999999999\r\n\r\n", BODY)
+        }
+        "/length/two" => {
+            say(stream, "HTTP/1.1 200 OK\r\nContent-Length: 6\r\nContent-Length: 3\r\n\r\n", BODY)
+        }
         "/length/decimal" => say(stream, "HTTP/1.1 200 OK\r\nContent-Length: 6.0\r\n\r\n", BODY),
         "/version/1.2" => say(stream, "HTTP/1.2 200 OK\r\nContent-Length: 6\r\n\r\n", BODY),
         "/version/2" => say(stream, "HTTP/2.0 200 OK\r\nContent-Length: 6\r\n\r\n", BODY),
         "/nul/other" => say(stream, "HTTP/1.1 200 OK\r\nX-A: a\0b\r\nContent-Length: 6\r\n\r\n", BODY),
-        "/nul/type" => say(stream, "HTTP/1.1 200 OK\r\nContent-Type: a\0b\r\nContent-Length: 6\r\n\r\n", BODY),
+        "/nul/type" => {
+            say(stream, "HTTP/1.1 200 OK\r\nContent-Type: a\0b\r\nContent-Length: 6\r\n\r\n", BODY)
+        }
         "/nul/location" => say(stream, "HTTP/1.1 302 F\r\nLocation: /a\0b\r\n\r\n", b""),
         "/a%00b" => ok(stream, BODY),
         "/chunks/1.0" => {
@@ -77,7 +83,11 @@ fn f24_crooked_answers_bring_their_picture() {
     for path in paths {
         let row = fetch_one(config(), server.url(path));
         assert_eq!(row.result.as_ref().map(|body| body.bytes.as_slice()), Ok(BODY), "{path}");
-        assert_eq!(row.attempts, if path == "/nul/location" { 2 } else { 1 }, "{path}: a second look is none");
+        assert_eq!(
+            row.attempts,
+            if path == "/nul/location" { 2 } else { 1 },
+            "{path}: a second look is none"
+        );
     }
 }
 

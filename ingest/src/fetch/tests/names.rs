@@ -111,7 +111,8 @@ fn absent_names_are_remembered_and_not_tried_again() {
 #[test]
 fn f07_names_that_no_registrar_sells_are_asked_for_and_fetched() {
     let server = Server::start(|_, stream| ok(stream, b"pixels"));
-    let names = ["a_b.test", "-dash.test", "dash-.test", "_.test", "a--b.test", "x.-_-.test", "s!'()*+,;=$&~.test"];
+    let names =
+        ["a_b.test", "-dash.test", "dash-.test", "_.test", "a--b.test", "x.-_-.test", "s!'()*+,;=$&~.test"];
     let says = [Say::Addresses(300, vec![HERE])];
     let script: Vec<(&str, &[Say])> = names.iter().map(|name| (*name, says.as_slice())).collect();
     let stub = DnsStub::start(&script);

@@ -13,9 +13,8 @@ const TOKEN: &str = "[QXZJ][0-9QXZJ]{9}";
 
 /// What the answer holds, each time with `secret` in it.
 fn answer(kind: usize, secret: &str) -> Vec<u8> {
-    let redirect = |target: String| {
-        format!("HTTP/1.1 302 {secret}\r\nContent-Length: 0\r\nLocation: {target}\r\n\r\n")
-    };
+    let redirect =
+        |target: String| format!("HTTP/1.1 302 {secret}\r\nContent-Length: 0\r\nLocation: {target}\r\n\r\n");
     let closed = closed_address();
     match kind {
         0 => format!("HTTP/1.1 404 {secret}\r\nX-{secret}: {secret}\r\nContent-Length: 0\r\n\r\n"),
@@ -65,7 +64,7 @@ proptest! {
             format!("{ours} {ours}"),
             format!("http://{ours}:{ours}:{ours}"),
             format!("http://[{ours}]/{ours}"),
-            format!("https://{ours}@{}/{ours}", server.address),
+            format!("https://{ours}@{}/{ours}", closed_address()),
             format!("http://{ours}.test/{ours}"),
             format!("http://10.0.0.1/{ours}"),
         ]);

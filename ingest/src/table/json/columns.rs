@@ -85,12 +85,22 @@ pub(super) fn layout(walk: &mut Walk) -> Result<Layout, TableError> {
             skip_rest(walk)?;
         }
     }
-    if walk.next_solid()?.is_some() {
-        return Err(walk.malformed("there is more after the end of the object; a json table is one object or array"));
+    match walk.next_solid()? {
+        None => {}
+        Some(b'{') => {
+            walk.line = 1;
+            return Err(walk.malformed(SHAPES));
+        }
+        Some(_) => {
+            let reason = "there is more after the end of the object; a json table is one object or array";
+            return Err(walk.malformed(reason));
+        }
     }
-    let member = |name: &str, first: u8| members.iter().find(|member| member.name == name && member.first == first);
+    let member =
+        |name: &str, first: u8| members.iter().find(|member| member.name == name && member.first == first);
     if let (Some(names), Some(data)) = (&split_names, member("data", b'[')) {
-        let names = names.iter().map(|name| name.as_str().map_or_else(|| name.to_string(), str::to_owned)).collect();
+        let names =
+            names.iter().map(|name| name.as_str().map_or_else(|| name.to_string(), str::to_owned)).collect();
         return Ok(Layout::Columns(ColumnLayout::Split { names, at: data.at, line: data.line }));
     }
     if member("schema", b'{').is_some() && member("data", b'[').is_some() {
@@ -179,7 +189,8 @@ impl ColumnRecords {
             }
             ColumnLayout::Columns { members, keyed } => {
                 let names: Vec<String> = members.iter().map(|member| member.name.clone()).collect();
-                let is_wanted = |member: &Member| wanted.iter().any(|name| rank(name, &member.name).is_some());
+                let is_wanted =
+                    |member: &Member| wanted.iter().any(|name| rank(name, &member.name).is_some());
                 let any = members.iter().any(is_wanted);
                 let mut columns = Vec::new();
                 for member in members {
@@ -187,7 +198,13 @@ impl ColumnRecords {
                     // Without any the first column says how many rows there are.
                     if wanted || (!any && columns.is_empty()) {
                         let walk = open_at(member.at, member.line, columns.is_empty())?;
-                        columns.push(Column { raw_name: member.raw, name: member.name, wanted, walk, begun: false });
+                        columns.push(Column {
+                            raw_name: member.raw,
+                            name: member.name,
+                            wanted,
+                            walk,
+                            begun: false,
+                        });
                     }
                 }
                 Ok(Self { names, kind: Kind::Columns { columns, keyed }, ended: false })
@@ -236,7 +253,9 @@ fn next_row(columns: &mut [Column], keyed: bool, raw: &mut Vec<u8>) -> Result<bo
             let name = |column: &Column| column.name.escape_debug().to_string();
             let (first, this) = (name(&columns[0]), name(&columns[at]));
             let what = if of_first.0 == found.0 { "have other keys" } else { "have other numbers of rows" };
-            return Err(columns[at].walk.malformed(format!("the columns `{first}` and `{this}` {what}; write the table again")));
+            return Err(columns[at]
+                .walk
+                .malformed(format!("the columns `{first}` and `{this}` {what}; write the table again")));
         }
         if column.wanted {
             if raw.len() > 1 {
@@ -251,7 +270,12 @@ fn next_row(columns: &mut [Column], keyed: bool, raw: &mut Vec<u8>) -> Result<bo
 }
 
 /// The next value of an array or, with its key, of an object, and whether there was one.
-fn next_value(walk: &mut Walk, begun: &mut bool, keyed: bool, value: &mut Vec<u8>) -> Result<(bool, Vec<u8>), TableError> {
+fn next_value(
+    walk: &mut Walk,
+    begun: &mut bool,
+    keyed: bool,
+    value: &mut Vec<u8>,
+) -> Result<(bool, Vec<u8>), TableError> {
     let end = if keyed { b'}' } else { b']' };
     if !*begun {
         walk.expect_solid()?;
@@ -314,7 +338,9 @@ fn elements(row: &[u8]) -> Vec<&[u8]> {
     let Some(mut rest) = row.trim_ascii().strip_prefix(b"[") else { return found };
     loop {
         rest = rest.trim_ascii_start();
-        let Some(end) = Scan::default().end(rest).filter(|_| found.len() < MAX_MEMBERS) else { return Vec::new() };
+        let Some(end) = Scan::default().end(rest).filter(|_| found.len() < MAX_MEMBERS) else {
+            return Vec::new();
+        };
         if end == 0 {
             return if found.is_empty() && rest == b"]" { found } else { Vec::new() };
         }

@@ -60,7 +60,7 @@ fn unreadable_parquet() {
     text_file(dir, "no.parquet", "url,caption\n");
     assert_eq!(
         error_of(dir, "no.parquet", |_| {}),
-        "DIR/no.parquet: cannot read as parquet: Parquet error: Invalid Parquet file. Corrupt footer; \
+        "DIR/no.parquet: cannot read as parquet: no Parquet file, it has no Parquet footer; \
          the file is damaged or of another format (see --input-format)"
     );
     let long: Vec<String> = (0..9_000).map(|n| format!("http://h/{n}")).collect();
@@ -123,7 +123,7 @@ fn broken_compression() {
     let dir = dir.path();
     let rows: String =
         (0..50_000).map(|n: u64| format!("u{n},{:x}\n", n.wrapping_mul(0x9e37_79b9_7f4a_7c15))).collect();
-    for (name, packing) in [("a.csv.gz", "gzip"), ("a.csv.zst", "zstd")] {
+    for (name, packing) in [("a.csv.gz", "gzip"), ("a.csv.bz2", "bzip2"), ("a.csv.zst", "zstd")] {
         let path = text_file(dir, name, format!("url,caption\n{rows}"));
         let bytes = std::fs::read(&path).unwrap();
         std::fs::write(&path, &bytes[..bytes.len() / 2]).unwrap();
@@ -200,7 +200,8 @@ fn json_of_another_shape() {
         (
             "a.json",
             format!("{good}\n{good}"),
-            "row 0 (line 1): a json table is one array of objects; for an object per line give --input-format jsonl",
+            "row 0 (line 1): a json table is one array of objects, or one object of columns as pandas writes it; \
+             for an object per line give --input-format jsonl",
         ),
         (
             "b.json",
@@ -221,7 +222,7 @@ fn json_of_another_shape() {
         (
             "f.json",
             format!("[{good}] {good}"),
-            "row 1 (line 1): there is more after the end of the array; a json table is one array",
+            "row 1 (line 1): there is more after the end of the array; a json table is one array or object",
         ),
         (
             "g.json",

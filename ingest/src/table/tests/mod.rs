@@ -2,6 +2,7 @@
 
 mod blocks;
 mod errors;
+mod faults;
 mod formats;
 mod quirks;
 
@@ -50,6 +51,10 @@ fn read_all(tables: &Tables, rows_per_block: u64) -> Vec<Row> {
 fn pack(name: &str, bytes: &[u8]) -> Vec<u8> {
     if name.ends_with(".gz") {
         let mut packer = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        packer.write_all(bytes).unwrap();
+        packer.finish().unwrap()
+    } else if name.ends_with(".bz2") {
+        let mut packer = bzip2::write::BzEncoder::new(Vec::new(), bzip2::Compression::fast());
         packer.write_all(bytes).unwrap();
         packer.finish().unwrap()
     } else if name.ends_with(".zst") {

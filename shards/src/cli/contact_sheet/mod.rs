@@ -14,6 +14,7 @@ use clap::Args;
 use self::pick::pick;
 use super::output::Output;
 use crate::atomic::write_atomic;
+use crate::printable::printable;
 use crate::spec::ShardSpec;
 
 /// Arguments of `contact-sheet`.
@@ -117,5 +118,5 @@ pub fn contact_sheet(args: &ContactSheetArgs, out: &mut Output) -> anyhow::Resul
         title: args.title.as_deref().unwrap_or(&named),
     })?;
     let path = std::path::absolute(&args.out).with_context(|| format!("{}", args.out.display()))?;
-    Ok(writeln!(out, "{}", path.display())?)
+    Ok(writeln!(out, "{}", printable(&path.to_string_lossy()))?)
 }

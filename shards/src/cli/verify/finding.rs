@@ -110,16 +110,22 @@ impl Origin {
     /// A rule's advice in this origin's words.
     fn fix(self, rule: Rule) -> &'static str {
         let fix = rule.fix();
-        if self == Self::Ingest || !["ingest", "refetch", "fetch the shard"].iter().any(|word| fix.contains(word)) {
+        if self == Self::Ingest
+            || !["ingest", "refetch", "fetch the shard"].iter().any(|word| fix.contains(word))
+        {
             return fix;
         }
         match (self, rule) {
             (_, Rule::Image) => "leave the sample out, or put a whole image in its place",
             (_, Rule::Hash) => "leave the sample out, or put the image of that hash in its place",
-            (Self::Rewritten, Rule::Finished | Rule::Missing) => "give the same subset or reshard again to finish it",
+            (Self::Rewritten, Rule::Finished | Rule::Missing) => {
+                "give the same subset or reshard again to finish it"
+            }
             (Self::Rewritten, _) => "delete the shard's files and give the same subset or reshard again",
             (Self::Converted, _) => "convert the shard again from the tar it was made of",
-            (Self::Foreign | Self::Ingest, _) => "make the shard again with the tool that made it, or fetch it again",
+            (Self::Foreign | Self::Ingest, _) => {
+                "make the shard again with the tool that made it, or fetch it again"
+            }
         }
     }
 }

@@ -325,7 +325,8 @@ impl Checker<'_> {
                     false => format!("shards {first:0width$} to {last:0width$} are"),
                 };
                 let begun = run.first_shard;
-                let problem = format!("{which} missing: the run from shard {begun:0width$} made {}", grouped(made));
+                let problem =
+                    format!("{which} missing: the run from shard {begun:0width$} made {}", grouped(made));
                 self.findings.add(Rule::Missing, &folder.dir, Place::File, problem);
             }
         }

@@ -5,10 +5,10 @@ use std::fs;
 use std::ops::ControlFlow;
 use std::path::Path;
 
+use super::super::image_table::each_sample;
 use super::finding::{Findings, Place, Rule};
 use super::table::{Expected, TableReport};
 use super::{Depth, KeySet, Retries, images, table};
-use super::super::image_table::each_sample;
 use crate::folder::{ShardFile, ShardFiles};
 use crate::index::{dali, energon};
 use crate::json::parse_python_json;
@@ -16,9 +16,7 @@ use crate::printable::causes;
 use crate::sample::IMAGE_EXTS;
 use crate::stats::{MAX_STATUS_MESSAGES, ShardStats};
 use crate::status::Status;
-use crate::tar::{
-    BLOCK_BYTES, EndMarker, MAX_WRITTEN_NAME_BYTES, MappedTar, RECORD_BYTES, SampleSpan,
-};
+use crate::tar::{BLOCK_BYTES, EndMarker, MAX_WRITTEN_NAME_BYTES, MappedTar, RECORD_BYTES, SampleSpan};
 
 /// Checks a finished shard; returns the samples in its tar.
 pub(super) fn check_shard(

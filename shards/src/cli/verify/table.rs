@@ -12,7 +12,8 @@ use crate::folder::ShardFiles;
 use crate::json::{Json, cell_to_json, cell_to_text, dumps_indented};
 use crate::status::{FailureClass, Status};
 use crate::table::{
-    HashKind, RowColumns, Rows, SidecarReader, SidecarRow, TableError, VERSION_KEY, column, final_url, message,
+    HashKind, RowColumns, Rows, SidecarReader, SidecarRow, TableError, VERSION_KEY, column, final_url,
+    message,
 };
 
 /// Rows decoded at a time when images come with them.

@@ -40,7 +40,9 @@ pub enum PickleError {
     #[error("a zip without data.pkl: not from torch.save or TorchScript")]
     NotTorch,
     /// The pickle wants a class we do not know.
-    #[error("its pickle names {0}, and what it would run when loaded nobody knows, so it is not read; ask who made it for the weights alone: torch.save(model.state_dict(), 'OUT.pt')")]
+    #[error(
+        "its pickle names {0}, and what it would run when loaded nobody knows, so it is not read; ask who made it for the weights alone: torch.save(model.state_dict(), 'OUT.pt')"
+    )]
     Class(String),
     /// An instruction outside the subset.
     #[error("pickle instruction 0x{0:02x} is not read; convert it: {CONVERT}")]

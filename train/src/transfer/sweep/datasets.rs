@@ -58,7 +58,8 @@ pub fn claim(plan: &Plan, folder: &Path) -> Result<Option<String>, TrainError> {
         }
         noted.entry(fingerprint.clone()).or_insert(Noted { name: set.name.clone(), content });
     }
-    let text = serde_json::to_string_pretty(&noted).map_err(|error| TrainError::Transfer(error.to_string()))?;
+    let text =
+        serde_json::to_string_pretty(&noted).map_err(|error| TrainError::Transfer(error.to_string()))?;
     write_atomic(path, text.as_bytes())?;
     let folder = folder.display();
     Ok(untold.then(|| {
