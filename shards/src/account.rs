@@ -274,7 +274,8 @@ impl Ledger {
         for shard in folder.shards.values() {
             let table = shard.get(ShardFile::Table);
             let is_bare_tar = bare && table.is_none() && shard.get(ShardFile::Tar).is_some();
-            let is_foreign = |path: &Path| SidecarReader::open_any(path).is_ok_and(|table| is_foreign(&table));
+            let is_foreign =
+                |path: &Path| SidecarReader::open_any(path).is_ok_and(|table| is_foreign(&table));
             let is_bare_table = table.is_some_and(|path| is_of_members(path) || bare && is_foreign(path));
             if shard.is_done() || is_bare_tar || folder.is_part || is_bare_table {
                 self.add_shard(shard)?;
@@ -284,7 +285,8 @@ impl Ledger {
         }
         for tar in &folder.other_tars {
             // The tar of a shard that is counted by its table may have been compressed since.
-            let has_table = beside(tar, ShardFile::Stats).is_file() && beside(tar, ShardFile::Table).is_file();
+            let has_table =
+                beside(tar, ShardFile::Stats).is_file() && beside(tar, ShardFile::Table).is_file();
             if !has_table {
                 self.add_tar(tar)?;
             }

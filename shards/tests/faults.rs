@@ -539,7 +539,8 @@ fn f13_f25_f26_the_same_holds_in_a_bucket() {
     let (set, first) = (s3.url("set"), s3.url("set/00000.tar"));
     // Single objects and patterns are counted by the tables beside them.
     let rows = |target: &str| -> u64 {
-        let json: serde_json::Value = serde_json::from_str(&by_url(&["stat", target, "--json"], 0).0).unwrap();
+        let json: serde_json::Value =
+            serde_json::from_str(&by_url(&["stat", target, "--json"], 0).0).unwrap();
         json["rows"].as_u64().unwrap()
     };
     assert_eq!((rows(&set), rows(&s3.url("set/{00000..00001}.tar"))), (14, 14));
@@ -552,7 +553,9 @@ fn f13_f25_f26_the_same_holds_in_a_bucket() {
 
     set_version(&dir.path().join("00000.parquet"), "2");
     put("00000.parquet");
-    for args in [&["head", &first][..], &["cat", &first], &["index", &first], &["stat", &first], &["stat", &set]] {
+    for args in
+        [&["head", &first][..], &["cat", &first], &["index", &first], &["stat", &first], &["stat", &set]]
+    {
         let (_, error) = by_url(args, 2);
         assert!(error.contains("00000.parquet: written in format version `2`"), "{args:?}: {error}");
     }

@@ -81,10 +81,8 @@ fn write_pages(args: &GalleryArgs) -> Result<String, GalleryError> {
                 title: &source.name,
                 tar: &EndMarker::Optional.into(),
             };
-            let failed = |e: anyhow::Error| GalleryError::Sheet {
-                name: source.name.clone(),
-                reason: error_line(&*e),
-            };
+            let failed =
+                |e: anyhow::Error| GalleryError::Sheet { name: source.name.clone(), reason: error_line(&*e) };
             let skipped = write_sheet(&request).map_err(failed)?;
             let skipped = if skipped.is_empty() { String::new() } else { format!("; {skipped}") };
             text.push_str(&format!("{}{skipped}\n", out.display()));

@@ -120,7 +120,13 @@ impl Blocks {
         let result = guarded(|| work(self)).unwrap_or_else(|reason| {
             let (path, row) = match &self.open {
                 Some(table) => (table.path.to_path_buf(), table.rows.row()),
-                None => (self.inner.files.get(self.next_file.saturating_sub(1)).map_or_else(PathBuf::new, |file| file.path.clone()), 0),
+                None => (
+                    self.inner
+                        .files
+                        .get(self.next_file.saturating_sub(1))
+                        .map_or_else(PathBuf::new, |file| file.path.clone()),
+                    0,
+                ),
             };
             Err(TableError::Panic { path, row, reason })
         });

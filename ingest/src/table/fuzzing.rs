@@ -55,10 +55,12 @@ fn same(what: &str, found: &Result<Vec<Row>, String>, expected: &[Row]) -> Resul
 }
 
 fn rows(bytes: &[u8], framing: Framing) -> Result<Vec<Row>, String> {
-    let columns = COLUMNS.map(|name| Column { source: name.to_owned(), name: name.to_owned(), role: Role::Extra });
+    let columns =
+        COLUMNS.map(|name| Column { source: name.to_owned(), name: name.to_owned(), role: Role::Extra });
     let plan = Plan { columns: columns.to_vec() };
     let source = TextSource::memory("bytes.json", bytes);
-    let opened = JsonRecords::open(&source, framing, &plan, Arc::default()).map_err(|error| error.to_string())?;
+    let opened =
+        JsonRecords::open(&source, framing, &plan, Arc::default()).map_err(|error| error.to_string())?;
     let Some(mut records) = opened else { return Ok(Vec::new()) };
     let mut rows = Vec::new();
     while records.advance().map_err(|error| error.to_string())? {
@@ -83,7 +85,10 @@ fn rows_of_columns(object: &Map<String, Value>) -> Option<Vec<Row>> {
         Value::Object(values) => Some(values.values().cloned().collect()),
         _ => None,
     };
-    if object.keys().any(|key| key.bytes().all(|byte| byte.is_ascii_digit()) || key == "data" || key == "columns") {
+    if object
+        .keys()
+        .any(|key| key.bytes().all(|byte| byte.is_ascii_digit()) || key == "data" || key == "columns")
+    {
         return None;
     }
     object.values().all(|column| values(column).is_some()).then_some(())?;
@@ -162,9 +167,16 @@ mod tests {
     fn f02_every_seed_of_the_fuzzer_reads_as_serde_json_does() {
         let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/attacks");
         let seeds: Vec<_> = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
-        assert!(seeds.iter().filter(|path| path.extension().is_some_and(|e| e.to_string_lossy().starts_with("json"))).count() >= 8);
+        assert!(
+            seeds
+                .iter()
+                .filter(|path| path.extension().is_some_and(|e| e.to_string_lossy().starts_with("json")))
+                .count()
+                >= 8
+        );
         for path in seeds {
-            json_framing(&std::fs::read(&path).unwrap()).unwrap_or_else(|problem| panic!("{}: {problem}", path.display()));
+            json_framing(&std::fs::read(&path).unwrap())
+                .unwrap_or_else(|problem| panic!("{}: {problem}", path.display()));
         }
     }
 

@@ -172,7 +172,8 @@ impl Tables {
     /// # Errors
     /// As [`Tables::open`].
     pub fn open_watched(config: &TableConfig, watch: &mut dyn FnMut(u64, u64)) -> Result<Self, TableError> {
-        let Found { yfcc, format, files, dialect } = walled(Path::new(&config.url_list), 0, || Found::look(config))?;
+        let Found { yfcc, format, files, dialect } =
+            walled(Path::new(&config.url_list), 0, || Found::look(config))?;
         let mut config = config.clone();
         if config.looked_at.iter().any(|column| !column.required) {
             let existing = names(&files, format, &dialect)?;
@@ -379,8 +380,11 @@ impl Inner {
                 while records.advance()? {
                     for &index in &extras {
                         let found = std::mem::take(&mut seen[index]);
-                        seen[index] =
-                            if found == Seen::Text { found } else { found.join(Seen::of(&records.cell(index))) };
+                        seen[index] = if found == Seen::Text {
+                            found
+                        } else {
+                            found.join(Seen::of(&records.cell(index)))
+                        };
                     }
                     rows += 1;
                     if rows % ROWS_BETWEEN_CALLS == 0 {

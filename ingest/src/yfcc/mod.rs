@@ -152,9 +152,8 @@ impl YfccReader {
     /// # Errors
     /// When a file is missing, empty, damaged at its head or of another format.
     pub fn open(config: &YfccConfig) -> Result<Self, YfccError> {
-        guarded(|| Self::open_inside(config)).unwrap_or_else(|reason| {
-            Err(YfccError::Panic { path: config.dataset.clone(), line: 0, reason })
-        })
+        guarded(|| Self::open_inside(config))
+            .unwrap_or_else(|reason| Err(YfccError::Panic { path: config.dataset.clone(), line: 0, reason }))
     }
 
     fn open_inside(config: &YfccConfig) -> Result<Self, YfccError> {

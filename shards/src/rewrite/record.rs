@@ -67,11 +67,7 @@ impl Record {
     /// Writes the record into an empty folder, or finds the same one there. That of a run which made no shard, since its
     /// input was refused, say, is replaced. Says of which input it could not be told whether it is the same, if there is
     /// one.
-    pub(super) fn claim(
-        &self,
-        output: &Path,
-        carrier: &dyn Carrier,
-    ) -> Result<Option<String>, RewriteError> {
+    pub(super) fn claim(&self, output: &Path, carrier: &dyn Carrier) -> Result<Option<String>, RewriteError> {
         let folder = output.join(PAIRMILL_FOLDER);
         fs::create_dir_all(&folder).map_err(|e| FileError::new(&folder, FileAction::Create, e))?;
         let path = folder.join(RECORD_FILE);

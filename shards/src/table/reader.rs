@@ -68,7 +68,8 @@ impl SidecarReader {
     /// # Errors
     /// When it cannot be opened, is no Parquet, is of a newer format version, or lacks the columns `key` and `status`.
     pub fn open(path: &Path) -> Result<Self, TableError> {
-        let input = ParquetInput::open(path).map_err(|source| FileError::new(path, FileAction::Read, source))?;
+        let input =
+            ParquetInput::open(path).map_err(|source| FileError::new(path, FileAction::Read, source))?;
         Self::from_input(path, input)?.checked()
     }
 
@@ -77,7 +78,8 @@ impl SidecarReader {
     /// # Errors
     /// When it cannot be opened, is no Parquet, or is of a newer format version.
     pub fn open_any(path: &Path) -> Result<Self, TableError> {
-        let input = ParquetInput::open(path).map_err(|source| FileError::new(path, FileAction::Read, source))?;
+        let input =
+            ParquetInput::open(path).map_err(|source| FileError::new(path, FileAction::Read, source))?;
         Self::from_input(path, input)
     }
 

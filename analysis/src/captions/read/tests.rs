@@ -182,7 +182,8 @@ fn f02_a_record_without_end_is_refused_before_it_is_held() {
         assert!(message.contains("is longer than 16 MiB"), "{name}: {message}");
     }
     // Values that nobody asked for are not built.
-    let many = format!("{{\"caption\": \"one\", \"x\": [{}0]}}\n{{\"caption\": null}}\n", "0,".repeat(4_000_000));
+    let many =
+        format!("{{\"caption\": \"one\", \"x\": [{}0]}}\n{{\"caption\": null}}\n", "0,".repeat(4_000_000));
     std::fs::write(at("b.jsonl"), many).unwrap();
     assert_eq!(read(&[at("b.jsonl")], None).unwrap().0, [Some("one".to_owned()), None]);
 }
@@ -195,7 +196,8 @@ fn f11_a_table_that_contradicts_itself_is_refused() {
     write_parquet(&path, &[("caption", texts)], 9);
     let bytes = std::fs::read(&path).unwrap();
     // The footer's number of rows: an i64 (0x16) of 3 after the schema; the row group's comes later.
-    let footer = bytes.len() - 8 - u32::from_le_bytes(bytes[bytes.len() - 8..][..4].try_into().unwrap()) as usize;
+    let footer =
+        bytes.len() - 8 - u32::from_le_bytes(bytes[bytes.len() - 8..][..4].try_into().unwrap()) as usize;
     let found = bytes[footer..].windows(3).position(|window| window == [0x16, 0x06, 0x19]).unwrap();
     let mut lies = bytes;
     lies[footer + found + 1] = 0;

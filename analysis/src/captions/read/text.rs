@@ -37,7 +37,10 @@ impl Read for Bounded {
         let spent = |left: u64| left.checked_sub(read as u64);
         match self.left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, spent) {
             Ok(_) => Ok(read),
-            Err(_) => Err(io::Error::other(format!("a record is longer than {} MiB; is a quote unclosed?", MAX_LINE_BYTES >> 20))),
+            Err(_) => Err(io::Error::other(format!(
+                "a record is longer than {} MiB; is a quote unclosed?",
+                MAX_LINE_BYTES >> 20
+            ))),
         }
     }
 }
@@ -80,7 +83,8 @@ pub(super) fn inspect(
     format: Format,
     wanted: Option<&str>,
 ) -> Result<CaptionColumn, CaptionsError> {
-    guarded(|| inspect_inside(path, format, wanted)).unwrap_or_else(|panic| Err(problem(path, format!("the reader {panic}"))))
+    guarded(|| inspect_inside(path, format, wanted))
+        .unwrap_or_else(|panic| Err(problem(path, format!("the reader {panic}"))))
 }
 
 fn inspect_inside(path: &Path, format: Format, wanted: Option<&str>) -> Result<CaptionColumn, CaptionsError> {
@@ -122,8 +126,16 @@ pub struct TextReader {
 }
 
 enum Rows {
-    Delimited { table: Box<csv::Reader<Bounded>>, left: Arc<AtomicU64>, record: csv::ByteRecord, index: usize },
-    Json { lines: Box<JsonLines>, name: String },
+    Delimited {
+        table: Box<csv::Reader<Bounded>>,
+        left: Arc<AtomicU64>,
+        record: csv::ByteRecord,
+        index: usize,
+    },
+    Json {
+        lines: Box<JsonLines>,
+        name: String,
+    },
 }
 
 impl TextReader {
@@ -138,13 +150,19 @@ impl TextReader {
             Rows::Json { lines: Box::new(lines), name: column.name.clone() }
         } else {
             let (table, left) = delimited(input, format, column.has_header);
-            Rows::Delimited { table: Box::new(table), left, record: csv::ByteRecord::new(), index: column.index }
+            Rows::Delimited {
+                table: Box::new(table),
+                left,
+                record: csv::ByteRecord::new(),
+                index: column.index,
+            }
         };
         Ok(Self { path: path.to_owned(), rows })
     }
 
     pub(super) fn next_batch(&mut self) -> Result<Option<Batch>, CaptionsError> {
-        guarded(|| self.next_batch_inside()).unwrap_or_else(|panic| Err(problem(&self.path, format!("the reader {panic}"))))
+        guarded(|| self.next_batch_inside())
+            .unwrap_or_else(|panic| Err(problem(&self.path, format!("the reader {panic}"))))
     }
 
     fn next_batch_inside(&mut self) -> Result<Option<Batch>, CaptionsError> {
@@ -198,7 +216,10 @@ impl JsonLines {
             }
             self.number += 1;
             if self.line.len() as u64 == MAX_LINE_BYTES {
-                return Err(problem(&self.path, format!("line {} is longer than {} MiB", self.number, MAX_LINE_BYTES >> 20)));
+                return Err(problem(
+                    &self.path,
+                    format!("line {} is longer than {} MiB", self.number, MAX_LINE_BYTES >> 20),
+                ));
             }
             if !self.line.iter().all(u8::is_ascii_whitespace) {
                 return Ok(true);

@@ -19,7 +19,9 @@ fn shared(name: &str) -> Option<PathBuf> {
 fn error_of(config: &TableConfig) -> String {
     let error = match Tables::open(config) {
         Err(error) => error,
-        Ok(tables) => tables.blocks(10_000).find_map(Result::err).expect("neither opening nor reading failed"),
+        Ok(tables) => {
+            tables.blocks(10_000).find_map(Result::err).expect("neither opening nor reading failed")
+        }
     };
     error.to_string()
 }
@@ -49,7 +51,8 @@ fn f02_one_huge_text_in_every_row_is_no_block() {
     let text: ArrayRef = Arc::new(StringArray::from(vec!["x".repeat(30 << 20)]));
     let captions = DictionaryArray::<Int32Type>::new(Int32Array::from(vec![0; 100]), text);
     let urls: ArrayRef = Arc::new(StringArray::from(vec!["http://h/1.jpg"; 100]));
-    let batch = RecordBatch::try_from_iter([("url", urls), ("caption", Arc::new(captions) as ArrayRef)]).unwrap();
+    let batch =
+        RecordBatch::try_from_iter([("url", urls), ("caption", Arc::new(captions) as ArrayRef)]).unwrap();
     let properties = WriterProperties::builder()
         .set_compression(::parquet::basic::Compression::ZSTD(Default::default()))
         .set_dictionary_page_size_limit(60 << 20)
@@ -57,7 +60,8 @@ fn f02_one_huge_text_in_every_row_is_no_block() {
         .build();
     let path = dir.path().join("t.parquet");
     let mut writer =
-        ArrowWriter::try_new(std::fs::File::create(&path).unwrap(), batch.schema(), Some(properties)).unwrap();
+        ArrowWriter::try_new(std::fs::File::create(&path).unwrap(), batch.schema(), Some(properties))
+            .unwrap();
     writer.write(&batch).unwrap();
     writer.close().unwrap();
     assert!(std::fs::metadata(&path).unwrap().len() < 64 << 10);
@@ -72,7 +76,12 @@ fn f02_one_huge_text_in_every_row_is_no_block() {
 fn f02_a_line_of_ten_gigabytes_in_a_small_gzip_is_refused() {
     let dir = tempfile::tempdir().unwrap();
     // 40 MiB here; nothing is read after the first 16.
-    for (name, head) in [("t.csv.gz", "url,caption\n"), ("t.txt.bz2", ""), ("t.jsonl.zst", "{\"url\": \""), ("t.json.gz", "[{\"url\": \"")] {
+    for (name, head) in [
+        ("t.csv.gz", "url,caption\n"),
+        ("t.txt.bz2", ""),
+        ("t.jsonl.zst", "{\"url\": \""),
+        ("t.json.gz", "[{\"url\": \""),
+    ] {
         let path = text_file(dir.path(), name, [head.as_bytes(), &vec![b'x'; 40 << 20]].concat());
         assert!(std::fs::metadata(&path).unwrap().len() < 1 << 20);
         let message = error_of(&urls_only(&path));
@@ -83,20 +92,31 @@ fn f02_a_line_of_ten_gigabytes_in_a_small_gzip_is_refused() {
 #[test]
 fn f02_a_cell_of_millions_of_values_is_no_cell() {
     let dir = tempfile::tempdir().unwrap();
-    let many = format!("{{\"url\": \"u1\", \"caption\": [{}0]}}\n{{\"url\": \"u2\", \"caption\": \"c\"}}\n", "0,".repeat(3_000_000));
+    let many = format!(
+        "{{\"url\": \"u1\", \"caption\": [{}0]}}\n{{\"url\": \"u2\", \"caption\": \"c\"}}\n",
+        "0,".repeat(3_000_000)
+    );
     let path = text_file(dir.path(), "t.jsonl", many);
     assert_eq!(all(&path), [row(&["∅", "∅"]), row(&["c", "u2"])]);
-    let nested = format!("{{\"url\": {}1{}}}\n{{\"url\": \"u2\"}}", "[".repeat(1_000_000), "]".repeat(1_000_000));
+    let nested =
+        format!("{{\"url\": {}1{}}}\n{{\"url\": \"u2\"}}", "[".repeat(1_000_000), "]".repeat(1_000_000));
     let path = text_file(dir.path(), "d.json", format!("[{}]", nested.replace('\n', ",")));
-    assert_eq!(read_all(&Tables::open(&urls_only(&path)).unwrap_or_else(|e| panic!("{e}")), 9), [row(&["∅"]), row(&["u2"])]);
+    assert_eq!(
+        read_all(&Tables::open(&urls_only(&path)).unwrap_or_else(|e| panic!("{e}")), 9),
+        [row(&["∅"]), row(&["u2"])]
+    );
 }
 
 #[test]
 fn f11_a_footer_that_says_zero_rows_is_refused_also_in_a_folder() {
     let Some(path) = shared("footer-says-0-rows.parquet") else { return };
-    let says = "the footer says 0 rows, but the row groups hold 7; the file contradicts itself, write it again";
+    let says =
+        "the footer says 0 rows, but the row groups hold 7; the file contradicts itself, write it again";
     let config = urls_only(&path);
-    let config = TableConfig { url_col: Tables::column_names(&config).map_or_else(|_| "url".to_owned(), |names| names[0].clone()), ..config };
+    let config = TableConfig {
+        url_col: Tables::column_names(&config).map_or_else(|_| "url".to_owned(), |names| names[0].clone()),
+        ..config
+    };
     assert!(error_of(&config).ends_with(says), "{}", error_of(&config));
     let dir = tempfile::tempdir().unwrap();
     std::fs::copy(&path, dir.path().join("b.parquet")).unwrap();
@@ -143,24 +163,60 @@ fn f19_semicolons_are_recognised() {
 #[test]
 fn f22_every_form_that_pandas_writes_json_in_is_read() {
     let dir = tempfile::tempdir().unwrap();
-    let expected = [row(&["one", "http://h/0.jpg"]), row(&["two, \"q\"", "http://h/1.jpg"]), row(&["∅", "http://h/2.jpg"])];
-    let cells = [("http://h/0.jpg", "\"one\""), ("http://h/1.jpg", "\"two, \\\"q\\\"\""), ("http://h/2.jpg", "null")];
+    let expected = [
+        row(&["one", "http://h/0.jpg"]),
+        row(&["two, \"q\"", "http://h/1.jpg"]),
+        row(&["∅", "http://h/2.jpg"]),
+    ];
+    let cells =
+        [("http://h/0.jpg", "\"one\""), ("http://h/1.jpg", "\"two, \\\"q\\\"\""), ("http://h/2.jpg", "null")];
     let column = |of: &dyn Fn(&(&str, &str)) -> String| -> Vec<String> { cells.iter().map(of).collect() };
     let urls = column(&|cell| format!("\"{}\"", cell.0));
     let captions = column(&|cell| cell.1.to_owned());
     let keyed = |values: &[String]| {
-        let members: Vec<String> = values.iter().enumerate().map(|(at, value)| format!("\"{at}\":{value}")).collect();
+        let members: Vec<String> =
+            values.iter().enumerate().map(|(at, value)| format!("\"{at}\":{value}")).collect();
         format!("{{{}}}", members.join(", "))
     };
-    let rows: Vec<String> =
-        urls.iter().zip(&captions).map(|(url, caption)| format!("{{\"url\": {url}, \"n\": NaN, \"caption\": {caption}}}")).collect();
+    let rows: Vec<String> = urls
+        .iter()
+        .zip(&captions)
+        .map(|(url, caption)| format!("{{\"url\": {url}, \"n\": NaN, \"caption\": {caption}}}"))
+        .collect();
     let arrays: Vec<String> =
         urls.iter().zip(&captions).map(|(url, caption)| format!("[{caption},\n {url}, [1, {{}}]]")).collect();
     for (name, text) in [
-        ("columns.json", format!("{{\"url\": {}, \"x\": {}, \"caption\": {}}}\n", keyed(&urls), keyed(&urls), keyed(&captions))),
-        ("index.json", format!("{{{}}}", rows.iter().enumerate().map(|(at, row)| format!("\"{at}\": {row}")).collect::<Vec<_>>().join(","))),
-        ("split.json", format!("{{\"columns\":[\"caption\",\"url\",\"x\"],\"index\":[0,1,2],\"data\":[{}]}}", arrays.join(","))),
-        ("table.json", format!("{{\"schema\":{{\"fields\":[{{\"name\":\"url\"}}]}},\"data\":[{}]}}", rows.join(","))),
+        (
+            "columns.json",
+            format!(
+                "{{\"url\": {}, \"x\": {}, \"caption\": {}}}\n",
+                keyed(&urls),
+                keyed(&urls),
+                keyed(&captions)
+            ),
+        ),
+        (
+            "index.json",
+            format!(
+                "{{{}}}",
+                rows.iter()
+                    .enumerate()
+                    .map(|(at, row)| format!("\"{at}\": {row}"))
+                    .collect::<Vec<_>>()
+                    .join(",")
+            ),
+        ),
+        (
+            "split.json",
+            format!(
+                "{{\"columns\":[\"caption\",\"url\",\"x\"],\"index\":[0,1,2],\"data\":[{}]}}",
+                arrays.join(",")
+            ),
+        ),
+        (
+            "table.json",
+            format!("{{\"schema\":{{\"fields\":[{{\"name\":\"url\"}}]}},\"data\":[{}]}}", rows.join(",")),
+        ),
         ("records.json", format!("[{}]", rows.join(","))),
         ("packed.json.gz", format!("{{\"url\": {}, \"caption\": {}}}", keyed(&urls), keyed(&captions))),
     ] {
@@ -196,16 +252,31 @@ fn f28_an_object_of_arrays_as_sbu_is_released_in_is_read() {
     assert_eq!(read_all(&Tables::open(&config).unwrap(), 1), expected);
     assert_eq!(Tables::column_names(&config).unwrap(), ["image_urls", "user_ids", "captions"]);
     let missing = error_of(&TableConfig { url_col: "url".to_owned(), ..config });
-    assert!(missing.contains("no column `url` (--url-col); the columns are image_urls, user_ids, captions"), "{missing}");
+    assert!(
+        missing.contains("no column `url` (--url-col); the columns are image_urls, user_ids, captions"),
+        "{missing}"
+    );
 }
 
 #[test]
 fn f22_columns_that_do_not_belong_together_are_refused() {
     let dir = tempfile::tempdir().unwrap();
     for (name, text, says) in [
-        ("a.json", "{\"url\": [\"u1\", \"u2\"], \"caption\": [\"c1\"]}", "the columns `url` and `caption` have other numbers of rows"),
-        ("b.json", "{\"url\": {\"0\": \"u\"}, \"caption\": {\"1\": \"c\"}}", "the columns `url` and `caption` have other keys"),
-        ("c.json", "{\"url\": \"u\", \"caption\": \"c\"}", "a json table is one array of objects, or one object of columns"),
+        (
+            "a.json",
+            "{\"url\": [\"u1\", \"u2\"], \"caption\": [\"c1\"]}",
+            "the columns `url` and `caption` have other numbers of rows",
+        ),
+        (
+            "b.json",
+            "{\"url\": {\"0\": \"u\"}, \"caption\": {\"1\": \"c\"}}",
+            "the columns `url` and `caption` have other keys",
+        ),
+        (
+            "c.json",
+            "{\"url\": \"u\", \"caption\": \"c\"}",
+            "a json table is one array of objects, or one object of columns",
+        ),
         ("d.json", "{\"url\": [\"u\"], \"caption\": [\"c\"", "the object has no end; the file is cut short"),
     ] {
         let path = text_file(dir.path(), name, text);
@@ -236,7 +307,12 @@ fn f22_bzip2_and_xz_tables_are_read_and_their_memory_is_bounded() {
     let greedy = unhex("0200210127000000b0b072eb");
     std::fs::write(&path, [&packed[..12], &greedy, &packed[12 + greedy.len()..]].concat()).unwrap();
     let message = error_of(&captioned(&path));
-    assert!(message.ends_with("unpacking this xz file takes more memory than it gets; pack it again with default settings"), "{message}");
+    assert!(
+        message.ends_with(
+            "unpacking this xz file takes more memory than it gets; pack it again with default settings"
+        ),
+        "{message}"
+    );
 }
 
 fn unhex(text: &str) -> Vec<u8> {
