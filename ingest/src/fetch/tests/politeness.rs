@@ -230,7 +230,11 @@ fn a_retry_begins_at_the_rows_own_url() {
         move |_, stream| reply(stream, "302 Found", &[&format!("Location: {target}")], b"")
     });
     let row = fetch_one(FetchConfig { retries: 1, ..config() }, front.url("/"));
-    assert_eq!((message(&row), row.attempts, front.num_asks()), ("success", 4, 2), "each attempt of two requests");
+    assert_eq!(
+        (message(&row), row.attempts, front.num_asks()),
+        ("success", 4, 2),
+        "each attempt of two requests"
+    );
     assert_eq!(row.final_url, Some(server.url("/image")));
 }
 
