@@ -324,9 +324,9 @@ fn attacks() -> Vec<Attack> {
         attack("50000x-50000.bmp", "bomb", &bmp, "a large bitmap with rows from the top"),
         attack(
             "looping.tiff",
-            "corrupt",
+            "ok",
             &tiff(10, 10, 8),
-            "a directory that names itself as the next, and a strip of 4 GB",
+            "a directory that names itself as the next, and a strip of 4 GB; all of its 100 pixels are there",
         ),
         attack("60000x60000.tiff", "bomb", &tiff(60_000, 60_000, 0), "a large TIFF"),
         attack(
@@ -337,7 +337,7 @@ fn attacks() -> Vec<Attack> {
         ),
         attack(
             "jpeg-strip-of-65535x65535.tiff",
-            "bomb",
+            "corrupt",
             &tiff_of_jpeg(64, 48, &resized_jpeg(&strip, 65_535, 65_535)),
             "a strip of 64x48 that calls itself 4 billion pixels",
         ),
