@@ -215,7 +215,7 @@ impl Drop for AtomicFile {
 /// A folder of files that appears under its name complete or not at all, as [`AtomicFile`] does.
 #[derive(Debug)]
 pub struct AtomicFolder {
-    path: PathBuf,
+    target: PathBuf,
     temp: PathBuf,
     // None once committed.
     lock: Option<File>,
@@ -233,7 +233,7 @@ impl AtomicFolder {
             .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "the path ends in no name"));
         sweep_once(&path);
         match temp.and_then(|temp| claim_folder(&temp).map(|lock| (temp, lock))) {
-            Ok((temp, lock)) => Ok(Self { path, temp, lock: Some(lock) }),
+            Ok((temp, lock)) => Ok(Self { target: path, temp, lock: Some(lock) }),
             Err(e) => Err(FileError::new(path, FileAction::Create, e)),
         }
     }
@@ -248,22 +248,22 @@ impl AtomicFolder {
     /// # Errors
     /// When the disk refuses.
     pub fn commit(mut self) -> Result<(), FileError> {
-        let sync = |e| FileError::new(&self.path, FileAction::Sync, e);
+        let sync = |e| FileError::new(&self.target, FileAction::Sync, e);
         for entry in fs::read_dir(&self.temp).map_err(sync)? {
             let file = entry.and_then(|entry| File::open(entry.path()));
             file.and_then(|file| file.sync_all()).map_err(sync)?;
         }
         // The entry of any file in it stands for the folder itself.
         sync_folder(&self.temp.join("_")).map_err(sync)?;
-        match fs::remove_dir_all(&self.path) {
+        match fs::remove_dir_all(&self.target) {
             Err(e) if e.kind() != io::ErrorKind::NotFound => {
-                return Err(FileError::new(&self.path, FileAction::Remove, e));
+                return Err(FileError::new(&self.target, FileAction::Remove, e));
             }
             _ => {}
         }
-        fs::rename(&self.temp, &self.path).map_err(|e| FileError::new(&self.path, FileAction::Rename, e))?;
+        fs::rename(&self.temp, &self.target).map_err(|e| FileError::new(&self.target, FileAction::Rename, e))?;
         self.lock = None;
-        sync_folder(&self.path).map_err(|e| FileError::new(&self.path, FileAction::Sync, e))
+        sync_folder(&self.target).map_err(|e| FileError::new(&self.target, FileAction::Sync, e))
     }
 }
 

@@ -55,7 +55,9 @@ fn jpeg() -> Vec<u8> {
     sample.image().unwrap().data.clone()
 }
 
-fn write_tar(path: &Path, samples: &[(&str, &[(&str, &[u8])])]) {
+type Member<'a> = (&'a str, &'a [u8]);
+
+fn write_tar(path: &Path, samples: &[(&str, &[Member<'_>])]) {
     let mut tar = TarWriter::new(File::create(path).unwrap());
     for (key, members) in samples {
         tar.append(key, members).unwrap();

@@ -283,8 +283,8 @@ impl Headers {
     /// What hyper takes: chunks or one length, no control characters.
     fn repaired(self) -> Vec<(&'static str, Vec<u8>)> {
         let last_coding = |value: &[u8]| value.rsplit(|byte| *byte == b',').next().map(<[u8]>::to_vec);
-        let codings = self.0.iter().filter(|(name, _)| *name == "transfer-encoding");
-        let coding = codings.last().and_then(|(_, value)| last_coding(value)).unwrap_or_default();
+        let mut codings = self.0.iter().filter(|(name, _)| *name == "transfer-encoding");
+        let coding = codings.next_back().and_then(|(_, value)| last_coding(value)).unwrap_or_default();
         let is_chunked = coding.trim_ascii().eq_ignore_ascii_case(b"chunked");
         // The first one decides, as in urllib; one that cannot be read is none, and the body ends with the connection.
         let length =

@@ -215,7 +215,7 @@ impl Scheduler {
         let Some(host) = self.hosts.get(id) else { return };
         host.rows_seen += 1;
         if let Some(given_up) = host.gives_up_rows(now, &self.config.breaker) {
-            return self.give_up(job, &given_up);
+            return self.give_up(*job, &given_up);
         }
         match place {
             Place::Front => host.queue.push_front(job),
@@ -232,7 +232,7 @@ impl Scheduler {
             let jobs = std::mem::take(&mut host.queue);
             sub(&self.counters.parked, jobs.len() as u64);
             for job in jobs {
-                self.give_up(job, &given_up);
+                self.give_up(*job, &given_up);
             }
         } else if !host.in_ring && host.may_start(now, self.config.per_host.max(1)) {
             host.in_ring = true;
@@ -241,7 +241,7 @@ impl Scheduler {
     }
 
     /// Ends a row whose host is not asked for it.
-    fn give_up(&mut self, mut job: Box<Job>, given_up: &GivenUp) {
+    fn give_up(&mut self, mut job: Job, given_up: &GivenUp) {
         job.count_unasked(given_up.tried_again, self.config.retries);
         self.finish(job.into_fetched(Err(given_up.failure.clone())), None);
     }

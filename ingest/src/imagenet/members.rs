@@ -38,6 +38,7 @@ pub(super) struct Members {
     pub ignored: u64,
 }
 
+#[allow(clippy::large_enum_variant, reason = "a run has one")]
 #[derive(Debug)]
 enum Layout {
     TarOfTars { outer: TarFiles, class: Option<(String, TarFiles)> },

@@ -94,9 +94,9 @@ impl Place {
 
     /// Refuses to go on behind shards of a newer format. Of a bucket's only the last finished one is looked at.
     pub fn check_versions(&self, dataset: &DatasetFolder) -> Result<(), IngestError> {
-        let tables = dataset.done().filter_map(|shard| shard.get(ShardFile::Table));
+        let mut tables = dataset.done().filter_map(|shard| shard.get(ShardFile::Table));
         match self {
-            Self::Folder { .. } => Ok(tables.map(check_version_of).collect::<Result<(), _>>()?),
+            Self::Folder { .. } => Ok(tables.try_for_each(check_version_of)?),
             Self::Bucket(staged) => {
                 let name = tables.last().and_then(|path| path.file_name()).map(|name| name.to_string_lossy());
                 Ok(name.map_or(Ok(()), |name| staged.bucket.check_version(&name))?)

@@ -199,10 +199,10 @@ mod tests {
 
     #[test]
     fn f01_a_panic_is_a_corrupt_row_and_its_place_stands_in_the_stats() {
-        let result = Err(PixelError::Panicked("tiff-0.11.3/src/decoder/image.rs:919".to_owned()));
-        let (panic, exif_dropped) = faults(&result);
+        let error = PixelError::Panicked("tiff-0.11.3/src/decoder/image.rs:919".to_owned());
+        let (panic, exif_dropped) = faults(&Err(error.clone()));
         assert!(!exif_dropped);
-        let failure = failure(&result.unwrap_err());
+        let failure = failure(&error);
         assert_eq!(
             (failure.class, failure.message.as_str()),
             (FailureClass::Corrupt, message::DECODER_PANICKED)
