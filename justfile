@@ -67,10 +67,26 @@ test *ARGS:
     cargo test --workspace --doc --quiet
     if command -v cargo-nextest >/dev/null 2>&1; then cargo nextest run --workspace {{ ARGS }}; else cargo test --workspace --all-targets {{ ARGS }}; fi
 
+# The trainer's parity tests as three generations of processors compute: SSE, AVX2, AVX-512 (skipped where missing)
+[group('test')]
+test-parity:
+    tests/parity.sh
+
 # webdataset, open_clip, HF datasets, DALI, Energon and img2dataset over our shards (pinned, in test venvs)
 [group('test')]
 test-peers *ARGS:
     tests/peers/run.sh {{ ARGS }}
+
+# The kill matrix: KILLS times SIGKILL at random moments over every command that writes a dataset, then the same bytes
+[group('test')]
+test-kills KILLS="60" SEED="0":
+    cargo build -p pairmill-ingest -p pairmill-shards --bins
+    cargo run --quiet -p pairmill-tests --example kills -- {{ KILLS }} {{ SEED }}
+
+# Test files of Pillow, image-rs and parquet-testing against Pillow and pyarrow (--pillow, --image, --parquet FOLDER: checkouts)
+[group('test')]
+test-corpora *ARGS:
+    tests/corpora/run.sh {{ ARGS }}
 
 # The trainer's CUDA half loaded without a GPU, and its view of NCCL against the real one (200 MB of NCCL's wheel)
 [group('test')]
@@ -119,7 +135,7 @@ bench-step *ARGS:
 
 # Everything that must pass before a change lands
 [group('check')]
-ci: (fmt "--check") clippy docs deny alone test
+ci: (fmt "--check") clippy docs deny alone test-parity test
 
 # Format the code; `just fmt --check` only looks
 [group('check')]

@@ -21,22 +21,29 @@ use pairmill_analysis::report::{
 };
 use pairmill_analysis::transfer::{Study, all_figures, provenance, sections};
 use pairmill_analysis::{audit, claims, output};
+use pairmill_shards::printable::{error_line, is_command_line_plain, printable_json, printable_lines};
 use pairmill_shards::results::{ResultsError, tsv_view, write_parquet, write_tsv};
 
 const FAILED: u8 = 1;
 const BAD_INPUT: u8 = 2;
 
 fn main() -> ExitCode {
-    let done = match Cli::parse().command {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) if is_command_line_plain() => error.exit(),
+        Err(error) => {
+            let _ = write!(io::stderr(), "{}", printable_lines(&error.render().to_string()));
+            return ExitCode::from(BAD_INPUT);
+        }
+    };
+    let done = match cli.command {
         Command::Transfer(args) => transfer(&args),
         Command::Claims(args) => run_claims(&args),
         Command::Audit(args) => run_audit(&args),
         Command::Report(args) => report(&args),
         Command::Rows(args) => rows(&args),
         Command::Captions(args) => run_captions(&args),
-        Command::Gallery(args) => {
-            gallery::gallery(&args).and_then(|text| Ok(output::write(Path::new("-"), text.as_bytes())?))
-        }
+        Command::Gallery(args) => gallery::gallery(&args).and_then(|text| Ok(output::say(&text)?)),
         Command::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Cli::command(), "pairmill-report", &mut script);
@@ -57,7 +64,7 @@ fn main() -> ExitCode {
                     || cause.is::<ResultsError>()
             });
             // One line: whoever reads logs or pipes gets the whole message.
-            let _ = writeln!(io::stderr(), "error: {}", format!("{error:#}").replace('\n', " "));
+            let _ = writeln!(io::stderr(), "error: {}", error_line(&*error));
             ExitCode::from(if bad_input { BAD_INPUT } else { FAILED })
         }
     }
@@ -90,7 +97,7 @@ fn transfer(args: &TransferArgs) -> anyhow::Result<()> {
         }
     }
     text.push_str(&format!("{} figures in {} (.svg, .png, .csv)\n", names.len(), args.out.display()));
-    Ok(output::write(Path::new("-"), text.as_bytes())?)
+    Ok(output::say(&text)?)
 }
 
 fn run_claims(args: &FindingsArgs) -> anyhow::Result<()> {
@@ -122,9 +129,10 @@ fn write_findings(
 ) -> anyhow::Result<()> {
     let text = match args.format {
         FindingsFormat::Text => {
-            findings_text(findings, args.out.as_os_str() == "-" && output::wants_colour())
+            let coloured = args.out.as_os_str() == "-" && output::wants_colour();
+            return Ok(output::write_coloured(&args.out, &findings_text(findings, coloured))?);
         }
-        FindingsFormat::Json => format!("{:#}\n", json()),
+        FindingsFormat::Json => printable_json(&format!("{:#}\n", json())).into_owned(),
         FindingsFormat::Csv => table.to_csv(),
         FindingsFormat::Md => {
             let section = Section {
@@ -201,7 +209,7 @@ fn run_captions(args: &CaptionsArgs) -> anyhow::Result<()> {
         ));
     }
     text.push_str(&format!("{} files in {}\n", names.len(), args.out.display()));
-    Ok(output::write(Path::new("-"), text.as_bytes())?)
+    Ok(output::say(&text)?)
 }
 
 fn rows(args: &RowsArgs) -> anyhow::Result<()> {

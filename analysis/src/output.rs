@@ -1,9 +1,11 @@
 //! Where text goes: files appear whole or not at all, `-` is standard output, and a closed pipe is no error.
 
+use std::borrow::Cow;
 use std::io::{self, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 
 use pairmill_shards::atomic::{FileAction, FileError, write_atomic};
+use pairmill_shards::printable::printable_lines;
 
 use crate::chart::{PngError, Theme, to_png};
 use crate::report::{Block, FigureBlock, Section};
@@ -23,7 +25,7 @@ pub enum OutputError {
     Png(#[from] PngError),
 }
 
-/// Writes `bytes` to `path`, or to standard output for `-`.
+/// Writes `bytes` to `path`, or to standard output for `-`. A terminal gets text with what would steer it spelled out.
 ///
 /// # Errors
 /// When that fails; a reader of standard output that has gone is no failure.
@@ -31,6 +33,33 @@ pub fn write(path: &Path, bytes: &[u8]) -> Result<(), OutputError> {
     if path.as_os_str() != "-" {
         return Ok(write_atomic(path, bytes)?);
     }
+    let clean = match std::str::from_utf8(bytes) {
+        Ok(text) if io::stdout().is_terminal() => printable_lines(text),
+        _ => Cow::Borrowed(""),
+    };
+    put(if clean.is_empty() { bytes } else { clean.as_bytes() })
+}
+
+/// Writes lines for people to standard output.
+///
+/// # Errors
+/// As [`write`].
+pub fn say(text: &str) -> Result<(), OutputError> {
+    put(printable_lines(text).as_bytes())
+}
+
+/// Writes text that is printable but for our own colours to `path`, or to standard output for `-`.
+///
+/// # Errors
+/// As [`write`].
+pub fn write_coloured(path: &Path, text: &str) -> Result<(), OutputError> {
+    if path.as_os_str() != "-" {
+        return write(path, text.as_bytes());
+    }
+    put(text.as_bytes())
+}
+
+fn put(bytes: &[u8]) -> Result<(), OutputError> {
     match io::stdout().write_all(bytes).and_then(|()| io::stdout().flush()) {
         Err(e) if e.kind() == io::ErrorKind::BrokenPipe => Ok(()),
         other => other.map_err(OutputError::Stdout),

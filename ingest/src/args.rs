@@ -1,22 +1,21 @@
 //! What the user types. Names, meanings and defaults are img2dataset's (peers and switchers should need no manual),
-//! in kebab-case; `--url_list=x`, `--resize_only_if_bigger True` and `'["uid"]'` are understood as img2dataset's
-//! own command line would. Everything rarer is in the TOML file.
+//! in kebab-case; [`crate::spelling`] reads `--url_list=x`, `--noextract_exif` and `'["uid"]'` as img2dataset's own
+//! command line would. Everything rarer is in the TOML file.
 
-use std::ffi::OsString;
 use std::path::PathBuf;
 
-use clap::builder::BoolishValueParser;
 use clap::{Args, Parser, Subcommand};
 use pairmill_pixels::{EncodeFormat, Interpolation, ResizeMode};
 use pairmill_shards::status::FailureClass;
 use pairmill_shards::table::HashKind;
 use pairmill_shards::words::parse_count;
-use serde::de::value::{Error as WordError, StrDeserializer};
-use serde::de::{DeserializeOwned, IntoDeserializer};
 
 use crate::config::{Config, ConfigError, IncrementalMode, OutputFormat};
 use crate::fetch::DEFAULT_USER_AGENT;
+use crate::fetch::config::DEFAULT_DISALLOWED_HEADER_DIRECTIVES;
+use crate::img2dataset::{Img2datasetArgs, output_format};
 use crate::source::Source;
+use crate::spelling::{OrNone, literal_list, number, or_none, truth, word};
 
 /// The whole command line.
 #[derive(Debug, Parser)]
@@ -39,10 +38,10 @@ pub struct Cli {
 #[expect(clippy::large_enum_variant, reason = "parsed once per process")]
 pub enum Command {
     /// Download, resize and pack a table into shards
-    #[command(after_long_help = RUN_EXAMPLES, args_override_self = true)]
+    #[command(after_long_help = RUN_EXAMPLES, args_override_self = true, allow_negative_numbers = true)]
     Run(RunArgs),
     /// Fetch again the rows of a finished run that failed for the named reasons, into new shards
-    #[command(after_long_help = RETRY_EXAMPLES)]
+    #[command(after_long_help = RETRY_EXAMPLES, allow_negative_numbers = true)]
     Retry(RetryArgs),
     /// List the known sources; with a name: what to download, how many rows, how much disk, whose rights
     Sources {
@@ -94,7 +93,7 @@ pub struct RunArgs {
     /// Known source of the table, which sets its columns, filters and manners (see `pairmill-ingest sources`)
     #[arg(long, value_name = "SOURCE", value_parser = word::<Source>)]
     pub source: Option<Source>,
-    /// Table of URLs: a file, a folder, a glob or a URL (parquet, csv, tsv, json, jsonl, txt; .gz and .zst)
+    /// Table of URLs: a file, a folder, a glob or a URL (parquet, csv, tsv, json, jsonl, txt; .gz, .bz2, .xz, .zst)
     #[arg(long, short = 'i', value_name = "PATH")]
     pub url_list: Option<String>,
     /// Format of the table [default: by extension]
@@ -104,8 +103,8 @@ pub struct RunArgs {
     #[arg(long, value_name = "NAME")]
     pub url_col: Option<String>,
     /// Column with the caption [default: none, and then no txt members]
-    #[arg(long, value_name = "NAME")]
-    pub caption_col: Option<String>,
+    #[arg(long, value_name = "NAME", value_parser = or_none)]
+    pub caption_col: Option<OrNone<String>>,
     /// More columns to carry into JSON and sidecar, comma-separated
     #[arg(long, value_name = "NAMES", value_parser = names)]
     pub save_additional_columns: Option<Names>,
@@ -113,10 +112,10 @@ pub struct RunArgs {
     #[arg(long, short = 'o', value_name = "FOLDER")]
     pub output_folder: Option<PathBuf>,
     /// files, webdataset or parquet [default: files]
-    #[arg(long, value_name = "FORMAT", value_parser = word::<OutputFormat>)]
+    #[arg(long, value_name = "FORMAT", value_parser = output_format)]
     pub output_format: Option<OutputFormat>,
     /// Side length in pixels [default: 256]
-    #[arg(long, value_name = "PX")]
+    #[arg(long, value_name = "PX", value_parser = number::<u32>)]
     pub image_size: Option<u32>,
     /// no, border, keep_ratio (shorter side), keep_ratio_largest or center_crop [default: border]
     #[arg(long, value_name = "MODE", value_parser = word::<ResizeMode>)]
@@ -125,22 +124,22 @@ pub struct RunArgs {
     #[arg(long, value_name = "FORMAT", value_parser = word::<EncodeFormat>)]
     pub encode_format: Option<EncodeFormat>,
     /// jpg 0-100, png compression 0-9, webp 0-100 and above 100 lossless [default: 95, png 6]
-    #[arg(long, value_name = "Q")]
+    #[arg(long, value_name = "Q", value_parser = number::<u32>)]
     pub encode_quality: Option<u32>,
     /// Input rows per shard [default: 10000]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = number::<u64>)]
     pub number_sample_per_shard: Option<u64>,
     /// Simultaneous downloads [default: 256]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = number::<usize>)]
     pub thread_count: Option<usize>,
     /// Further attempts for failures that may pass [default: 0]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = number::<u32>)]
     pub retries: Option<u32>,
     /// Draw so many of the rows that pass the filters: 2.7M, 500k; smaller draws of one seed are part of larger ones
     #[arg(long, value_name = "ROWS", value_parser = parse_count)]
     pub subset: Option<u64>,
     /// Seed of the draw [default: 0]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = number::<u64>)]
     pub seed: Option<u64>,
     /// Settings from a TOML file; flags win over it
     #[arg(long, value_name = "FILE")]
@@ -166,10 +165,10 @@ pub struct RunArgs {
     #[arg(long, value_name = "NAMES", value_parser = names, help_heading = RARE, hide_short_help = true)]
     pub columns: Option<Names>,
     /// Whether double quotes quote fields in csv and tsv [default: yes, but not in a tsv without header]
-    #[arg(long, value_parser = BoolishValueParser::new(), num_args = 0..=1, default_missing_value = "true", value_name = "BOOL", help_heading = RARE, hide_short_help = true)]
+    #[arg(long, value_parser = truth, num_args = 0..=1, default_missing_value = "true", value_name = "BOOL", help_heading = RARE, hide_short_help = true)]
     pub quoting: Option<bool>,
     /// Leave images alone that are small enough
-    #[arg(long, value_parser = BoolishValueParser::new(), num_args = 0..=1, default_missing_value = "true", value_name = "BOOL", help_heading = RARE, hide_short_help = true)]
+    #[arg(long, value_parser = truth, num_args = 0..=1, default_missing_value = "true", value_name = "BOOL", help_heading = RARE, hide_short_help = true)]
     pub resize_only_if_bigger: Option<bool>,
     /// nearest, linear, cubic, area or lanczos, when enlarging [default: lanczos]
     #[arg(long, value_name = "FILTER", value_parser = interpolation, help_heading = RARE, hide_short_help = true)]
@@ -178,52 +177,52 @@ pub struct RunArgs {
     #[arg(long, value_name = "FILTER", value_parser = interpolation, help_heading = RARE, hide_short_help = true)]
     pub downscale_interpolation: Option<Interpolation>,
     /// Keep the bytes of images that need no resize and are of the right format
-    #[arg(long, value_parser = BoolishValueParser::new(), num_args = 0..=1, default_missing_value = "true", value_name = "BOOL", help_heading = RARE, hide_short_help = true)]
+    #[arg(long, value_parser = truth, num_args = 0..=1, default_missing_value = "true", value_name = "BOOL", help_heading = RARE, hide_short_help = true)]
     pub skip_reencode: Option<bool>,
     /// Keep all bytes as downloaded
-    #[arg(long, value_parser = BoolishValueParser::new(), num_args = 0..=1, default_missing_value = "true", value_name = "BOOL", help_heading = RARE, hide_short_help = true)]
+    #[arg(long, value_parser = truth, num_args = 0..=1, default_missing_value = "true", value_name = "BOOL", help_heading = RARE, hide_short_help = true)]
     pub disable_all_reencoding: Option<bool>,
     /// Shorter sides below this fail as too_small [default: 0]
-    #[arg(long, value_name = "PX", help_heading = RARE, hide_short_help = true)]
+    #[arg(long, value_name = "PX", value_parser = number::<u32>, help_heading = RARE, hide_short_help = true)]
     pub min_image_size: Option<u32>,
     /// Areas above this fail as too_big [default: inf]
-    #[arg(long, value_name = "PX2", help_heading = RARE, hide_short_help = true)]
+    #[arg(long, value_name = "PX2", value_parser = number::<f64>, help_heading = RARE, hide_short_help = true)]
     pub max_image_area: Option<f64>,
     /// Longer over shorter side above this fails as aspect [default: inf]
-    #[arg(long, value_name = "RATIO", help_heading = RARE, hide_short_help = true)]
+    #[arg(long, value_name = "RATIO", value_parser = number::<f64>, help_heading = RARE, hide_short_help = true)]
     pub max_aspect_ratio: Option<f64>,
     /// Carry EXIF tags into JSON and sidecar [default: true]
-    #[arg(long, value_parser = BoolishValueParser::new(), num_args = 0..=1, default_missing_value = "true", value_name = "BOOL", help_heading = RARE, hide_short_help = true)]
+    #[arg(long, value_parser = truth, num_args = 0..=1, default_missing_value = "true", value_name = "BOOL", help_heading = RARE, hide_short_help = true)]
     pub extract_exif: Option<bool>,
     /// md5, sha256, sha512 or none: hash of the downloaded bytes [default: sha256]
     #[arg(long, value_name = "KIND", value_parser = hash, help_heading = RARE, hide_short_help = true)]
     pub compute_hash: Option<Hash>,
     /// COLUMN,KIND: fail rows whose bytes do not have the hash in that column
     #[arg(long, value_name = "COLUMN,KIND", value_parser = verify_hash, help_heading = RARE, hide_short_help = true)]
-    pub verify_hash: Option<VerifyHash>,
+    pub verify_hash: Option<OrNone<VerifyHash>>,
     /// Digits of a shard name [default: 5]
-    #[arg(long, value_name = "N", help_heading = RARE, hide_short_help = true)]
+    #[arg(long, value_name = "N", value_parser = number::<u32>, help_heading = RARE, hide_short_help = true)]
     pub oom_shard_count: Option<u32>,
     /// Seconds one attempt may take in all, redirects and body included [default: 10]
     #[arg(long, value_name = "SECONDS", value_parser = seconds, help_heading = RARE, hide_short_help = true)]
     pub timeout: Option<u64>,
     /// Token added to the user agent, and the agent name that X-Robots-Tag directives may address
-    #[arg(long, value_name = "TOKEN", help_heading = RARE, hide_short_help = true)]
-    pub user_agent_token: Option<String>,
+    #[arg(long, value_name = "TOKEN", value_parser = or_none, help_heading = RARE, hide_short_help = true)]
+    pub user_agent_token: Option<OrNone<String>>,
     /// X-Robots-Tag directives that forbid use; `[]` honours none [default: noai,noimageai,noindex,noimageindex]
-    #[arg(long, value_name = "NAMES", value_parser = names, help_heading = RARE, hide_short_help = true)]
+    #[arg(long, value_name = "NAMES", value_parser = directives, help_heading = RARE, hide_short_help = true)]
     pub disallowed_header_directives: Option<Names>,
     /// incremental, overwrite or extend [default: incremental]
     #[arg(long, value_name = "MODE", value_parser = word::<IncrementalMode>, help_heading = RARE, hide_short_help = true)]
     pub incremental_mode: Option<IncrementalMode>,
     /// Threads that decode and encode [default: one per core]
-    #[arg(long, value_name = "N", help_heading = RARE, hide_short_help = true)]
+    #[arg(long, value_name = "N", value_parser = number::<usize>, help_heading = RARE, hide_short_help = true)]
     pub processes_count: Option<usize>,
     /// Fetch from loopback and private networks too (tests, intranets)
     #[arg(long, help_heading = RARE, hide_short_help = true)]
     pub allow_private_addresses: bool,
-    /// Accept any TLS certificate
-    #[arg(long, value_parser = BoolishValueParser::new(), num_args = 0..=1, default_missing_value = "true", value_name = "BOOL", help_heading = RARE, hide_short_help = true)]
+    /// Accept any TLS certificate (TLS 1.2 or 1.3 with ECDHE is still needed)
+    #[arg(long, value_parser = truth, num_args = 0..=1, default_missing_value = "true", value_name = "BOOL", help_heading = RARE, hide_short_help = true)]
     pub ignore_ssl_certificate: Option<bool>,
     /// Only shards FIRST..END (END excluded): the unit other machines can be given
     #[arg(long, value_name = "FIRST..END", value_parser = shard_range, help_heading = RARE, hide_short_help = true)]
@@ -238,6 +237,9 @@ pub struct RunArgs {
     /// No progress, only errors and the final account
     #[arg(long, short, help_heading = RARE, hide_short_help = true)]
     pub quiet: bool,
+    /// What img2dataset has and this has not.
+    #[command(flatten)]
+    pub img2dataset: Img2datasetArgs,
 }
 
 /// `retry`.
@@ -249,10 +251,10 @@ pub struct RetryArgs {
     #[arg(long, value_name = "CLASSES", value_parser = classes, required = true)]
     pub class: Classes,
     /// Simultaneous downloads [default: as the run]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = number::<usize>)]
     pub thread_count: Option<usize>,
     /// Further attempts for failures that may pass [default: as the run]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = number::<u32>)]
     pub retries: Option<u32>,
     /// Seconds one attempt may take in all [default: as the run]
     #[arg(long, value_name = "SECONDS", value_parser = seconds)]
@@ -294,11 +296,11 @@ impl RunArgs {
         set(&mut input.url_list, self.url_list);
         set_some(&mut input.input_format, self.input_format);
         set(&mut input.url_col, self.url_col);
-        set_some(&mut input.caption_col, self.caption_col);
+        set_or_none(&mut input.caption_col, self.caption_col);
         set(&mut input.save_additional_columns, self.save_additional_columns.map(|n| n.0));
         set_some(&mut input.columns, self.columns.map(|n| n.0));
         set_some(&mut input.quoting, self.quoting);
-        set_some(&mut input.verify_hash, self.verify_hash.map(|v| (v.0, v.1)));
+        set_or_none(&mut input.verify_hash, self.verify_hash.map(|v| v.map(|v| (v.0, v.1))));
         let output = &mut config.output;
         set(&mut output.output_folder, self.output_folder);
         set(&mut output.output_format, self.output_format);
@@ -329,7 +331,7 @@ impl RunArgs {
         set(&mut fetch.concurrency, self.thread_count);
         set(&mut fetch.retries, self.retries);
         set(&mut fetch.timeout_ms, self.timeout);
-        set_some(&mut fetch.user_agent_token, self.user_agent_token);
+        set_or_none(&mut fetch.user_agent_token, self.user_agent_token);
         set(&mut fetch.disallowed_header_directives, self.disallowed_header_directives.map(|n| n.0));
         set(&mut fetch.ignore_tls_errors, self.ignore_ssl_certificate);
         fetch.allow_private_addresses |= self.allow_private_addresses;
@@ -363,6 +365,12 @@ fn set<T>(setting: &mut T, typed: Option<T>) {
     }
 }
 
+fn set_or_none<T>(setting: &mut Option<T>, typed: Option<OrNone<T>>) {
+    if let Some(typed) = typed {
+        *setting = typed.0;
+    }
+}
+
 fn set_some<T>(setting: &mut Option<T>, typed: Option<T>) {
     if typed.is_some() {
         *setting = typed;
@@ -389,12 +397,6 @@ pub struct ShardRange(pub u64, pub u64);
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Classes(pub Vec<FailureClass>);
 
-/// Any of our enums by its serde word; the error lists the words there are.
-fn word<T: DeserializeOwned>(typed: &str) -> Result<T, String> {
-    let deserializer: StrDeserializer<'_, WordError> = typed.into_deserializer();
-    T::deserialize(deserializer).map_err(|error| error.to_string().replace("variant ", ""))
-}
-
 /// img2dataset also takes OpenCV-flavoured names.
 fn interpolation(typed: &str) -> Result<Interpolation, String> {
     word(match typed {
@@ -405,12 +407,17 @@ fn interpolation(typed: &str) -> Result<Interpolation, String> {
     })
 }
 
-/// `a,b` as well as img2dataset's Python literal `["a","b"]`.
+/// `a,b` as well as img2dataset's Python literal `["a","b"]` and `None`.
 fn names(typed: &str) -> Result<Names, String> {
-    let inner = typed.trim();
-    let inner = inner.strip_prefix(['[', '(']).and_then(|t| t.strip_suffix([']', ')'])).unwrap_or(inner);
-    let name = |part: &str| part.trim().trim_matches(['"', '\'']).to_owned();
-    Ok(Names(inner.split(',').map(name).filter(|n| !n.is_empty()).collect()))
+    literal_list(typed).map(Names)
+}
+
+/// The same for what has a default that is not empty, which img2dataset calls `None`.
+fn directives(typed: &str) -> Result<Names, String> {
+    match typed.trim() {
+        "None" => Ok(Names(DEFAULT_DISALLOWED_HEADER_DIRECTIVES.map(str::to_owned).to_vec())),
+        list => names(list),
+    }
 }
 
 fn hash(typed: &str) -> Result<Hash, String> {
@@ -420,9 +427,10 @@ fn hash(typed: &str) -> Result<Hash, String> {
     }
 }
 
-fn verify_hash(typed: &str) -> Result<VerifyHash, String> {
+fn verify_hash(typed: &str) -> Result<OrNone<VerifyHash>, String> {
     match names(typed)?.0.as_slice() {
-        [column, kind] => Ok(VerifyHash(column.clone(), word(kind)?)),
+        [column, kind] => Ok(OrNone(Some(VerifyHash(column.clone(), word(kind)?)))),
+        [] if typed.trim() == "None" => Ok(OrNone(None)),
         _ => Err("give the column and the kind, as in md5,md5".to_owned()),
     }
 }
@@ -457,27 +465,16 @@ fn classes(typed: &str) -> Result<Classes, String> {
     Ok(Classes(classes))
 }
 
-/// Rewrites `--url_list` to `--url-list` so that img2dataset's spelling works.
-pub fn kebab(typed: impl IntoIterator<Item = OsString>) -> Vec<OsString> {
-    typed
-        .into_iter()
-        .map(|argument| match argument.to_str() {
-            Some(text) if text.starts_with("--") => match text.split_once('=') {
-                Some((name, value)) => format!("{}={value}", name.replace('_', "-")).into(),
-                None => text.replace('_', "-").into(),
-            },
-            _ => argument,
-        })
-        .collect()
-}
-
 #[cfg(test)]
 mod tests {
+    use std::ffi::OsString;
+
     use super::*;
+    use crate::spelling::familiar;
 
     fn resolve(line: &[&str]) -> Result<Config, ConfigError> {
         let words = ["pairmill-ingest", "run"].iter().chain(line).map(OsString::from);
-        match Cli::try_parse_from(kebab(words)).unwrap().command {
+        match Cli::try_parse_from(familiar(words)).unwrap().command {
             Command::Run(args) => args.resolve(),
             _ => unreachable!(),
         }

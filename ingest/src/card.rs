@@ -6,8 +6,6 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::fs::File;
-use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -15,18 +13,17 @@ use std::thread::JoinHandle;
 use pairmill_shards::folder::PAIRMILL_FOLDER;
 pub use pairmill_shards::funnel::{CARD_FILE, CARD_TEXT_FILE, RuleCount};
 use pairmill_shards::funnel::{CARD_FORMAT, write_cards};
-use pairmill_shards::words::{grouped, hex};
+use pairmill_shards::markup::markdown;
+use pairmill_shards::printable::printable;
+use pairmill_shards::stamp::{Depth, Stamp};
+use pairmill_shards::words::grouped;
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 
 use crate::config::Config;
 use crate::error::IngestError;
 use crate::filter::{FilterConfig, Funnel, SubsetConfig};
 use crate::output::Segment;
 use crate::progress::Account;
-
-/// Bytes of an input file hashed at a time.
-const HASH_BUFFER_BYTES: usize = 1 << 20;
 
 /// All runs over a folder.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -170,10 +167,12 @@ impl Card {
         }
         if let Some(rows) = self.subset.rows {
             let seed = self.subset.seed;
-            let _ = writeln!(text, "\nSubset: {} rows drawn with seed {seed}.", grouped(rows));
+            // All of them where there were no more.
+            let drawn = grouped(rows.min(self.rows_kept));
+            let _ = writeln!(text, "\nSubset: {drawn} rows drawn with seed {seed}.");
         }
         if let Some(expression) = &self.filter.predicate {
-            let _ = writeln!(text, "\nWhere: `{}`.", expression.replace('\n', " "));
+            let _ = writeln!(text, "\nWhere: `{}`.", printable(&expression.replace('\n', " ")));
         }
         if let Some(rows) = self.subset.prefix {
             let _ = writeln!(
@@ -187,7 +186,7 @@ impl Card {
         }
         let _ = writeln!(text, "\n| file | bytes | SHA-256 |\n|---|---:|---|");
         for HashedInput { name, bytes, sha256 } in &self.inputs {
-            let _ = writeln!(text, "| {} | {} | `{sha256}` |", name.replace('|', "\\|"), grouped(*bytes));
+            let _ = writeln!(text, "| {} | {} | `{sha256}` |", markdown(name), grouped(*bytes));
         }
         let _ = writeln!(text, "\nMade with pairmill {}.", self.version);
         text
@@ -268,12 +267,13 @@ pub struct InputHashes {
 }
 
 impl InputHashes {
-    /// Begins.
-    pub fn start(files: Vec<PathBuf>) -> Self {
+    /// Begins; of files whose SHA-256 is known already, nothing is read.
+    pub fn start(files: Vec<(PathBuf, Option<String>)>) -> Self {
         let wanted = Arc::new(());
         let watched = Arc::downgrade(&wanted);
         let thread = std::thread::spawn(move || {
-            files.iter().map(|path| hash(path, || watched.strong_count() > 0)).collect()
+            let wanted = || watched.strong_count() > 0;
+            files.into_iter().map(|(path, known)| hash(&path, known, wanted)).collect()
         });
         Self { thread, wanted }
     }
@@ -289,23 +289,19 @@ impl InputHashes {
     }
 }
 
-fn hash(path: &Path, wanted: impl Fn() -> bool) -> Result<HashedInput, IngestError> {
+fn hash(path: &Path, known: Option<String>, wanted: impl Fn() -> bool) -> Result<HashedInput, IngestError> {
     let failed = |error: std::io::Error| IngestError::Io {
         path: path.to_owned(),
         reason: format!("{error}; the shards are finished, give the same command again for the card"),
     };
-    let mut file = File::open(path).map_err(failed)?;
-    let mut buffer = vec![0; HASH_BUFFER_BYTES];
-    let (mut hash, mut bytes) = (Sha256::new(), 0);
-    while wanted() {
-        let read = file.read(&mut buffer).map_err(failed)?;
-        if read == 0 {
-            break;
-        }
-        hash.update(&buffer[..read]);
-        bytes += read as u64;
-    }
-    let sha256 = hex(&hash.finalize());
     let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+    let bytes = std::fs::metadata(path).map_err(failed)?.len();
+    let sha256 = match known {
+        Some(known) => known,
+        None => {
+            let stamp = Stamp::of_while(path, Depth::Whole, &wanted).map_err(failed)?;
+            stamp.as_ref().and_then(Stamp::sha256).unwrap_or_default().to_owned()
+        }
+    };
     Ok(HashedInput { name, bytes, sha256 })
 }

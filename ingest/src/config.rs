@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 use crate::fetch::FetchConfig;
 use crate::filter::{FilterConfig, SubsetConfig};
 use crate::imagenet::ImageNetConfig;
+use crate::ranges;
 use crate::source::{Source, SourceConfig};
 use crate::table::YfccOptions;
 
@@ -49,7 +50,7 @@ pub struct Config {
 pub struct InputConfig {
     /// A file, a folder or a glob; or the URL of a file or of a prefix of a bucket.
     pub url_list: String,
-    /// `parquet`, `csv`, `tsv`, `json`, `jsonl` or `txt` (with `.gz`/`.zst`); by extension when absent.
+    /// `parquet`, `csv`, `tsv`, `json`, `jsonl` or `txt` (with `.gz`, `.bz2`, `.xz`, `.zst`); by extension when absent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub input_format: Option<String>,
     /// Column with the image URL, or alternatives (`URL|url`).
@@ -302,7 +303,8 @@ pub enum ConfigError {
     },
     /// A source whose host wants to know who asks.
     #[error(
-        "source {source_name}: its hosts refuse clients that name no contact; give --contact an e-mail address or a page          about you"
+        "source {source_name}: its hosts refuse clients that name no contact; give --contact an e-mail address or a page \
+         about you"
     )]
     NoContact {
         /// Which.
@@ -335,6 +337,18 @@ pub enum ConfigError {
         value: String,
         /// What it may be.
         rule: &'static str,
+    },
+    /// A whole number outside its range.
+    #[error("{setting} is {value}; give a number from {least} to {most}")]
+    OutOfRange {
+        /// Flag or TOML key.
+        setting: &'static str,
+        /// What was given.
+        value: u64,
+        /// The least it may be.
+        least: u64,
+        /// The most.
+        most: u64,
     },
 }
 
@@ -409,9 +423,16 @@ impl Config {
     /// When the text is not TOML or names an unknown setting.
     pub fn parse(text: &str) -> Result<Self, String> {
         toml::from_str(text).map_err(|error| {
-            let line = error.span().map(|span| text[..span.start.min(text.len())].matches('\n').count() + 1);
             let message = error.message().replace('\n', " ");
-            line.map_or_else(|| message.clone(), |line| format!("line {line}: {message}"))
+            let Some(span) = error.span() else { return message };
+            let start = span.start.min(text.len());
+            let line = text.get(..start).unwrap_or_default().matches('\n').count() + 1;
+            // A value that cannot be is told without its name.
+            let key = text.lines().nth(line - 1).and_then(|line| line.split_once('='));
+            match key.map(|(key, _)| key.trim()).filter(|key| !key.is_empty() && !message.contains(key)) {
+                Some(key) => format!("line {line}: {}: {message}", key.escape_debug()),
+                None => format!("line {line}: {message}"),
+            }
         })
     }
 
@@ -424,6 +445,7 @@ impl Config {
             return Err(ConfigError::NoInput);
         }
         self.validate_source()?;
+        ranges::check(self)?;
         self.output.layout()?;
         self.output.location()?;
         if let Some((setting, value, rule)) = self.storage.refusal() {
@@ -461,25 +483,6 @@ impl Config {
                 value: "set".to_owned(),
                 rule: "ImageNet's archives promise no hash of an image; leave it out",
             });
-        }
-        let positive = [
-            ("--thread-count", self.fetch.concurrency as u64),
-            ("fetch.per_host", self.fetch.per_host as u64),
-            ("--timeout", self.fetch.timeout_ms),
-            ("fetch.max_bytes", self.fetch.max_bytes),
-            ("runtime.window_rows", self.runtime.window_rows),
-            ("--subset", self.subset.rows.unwrap_or(1)),
-            ("--prefix", self.subset.prefix.unwrap_or(1)),
-            ("runtime.uploads", self.runtime.uploads as u64),
-        ];
-        for (setting, value) in positive {
-            if value == 0 {
-                return Err(ConfigError::Range {
-                    setting,
-                    value: value.to_string(),
-                    rule: "must be at least 1",
-                });
-            }
         }
         if let Some((first, end)) = self.runtime.shards
             && first >= end

@@ -70,6 +70,34 @@ pub enum IngestError {
         /// Each setting that differs.
         differences: String,
     },
+    /// The input is another one than that of the shards in the folder.
+    #[error(
+        "{folder}: its shards were made of another input ({what}); bring the former input back, or give another \
+         --output-folder, or --incremental-mode overwrite to start anew"
+    )]
+    OtherInput {
+        /// The output folder.
+        folder: PathBuf,
+        /// The file and what of it is different.
+        what: String,
+    },
+    /// An input file changed while a run read it.
+    #[error(
+        "{file}: changed while it was read, so shards may hold rows of both versions; start anew with \
+         --incremental-mode overwrite once nothing writes to it"
+    )]
+    ChangedMeanwhile {
+        /// The file.
+        file: PathBuf,
+    },
+    /// Input and output in one folder, where the shards' names would be taken for input, or take its place.
+    #[error("{output}: {clash}; give another --output-folder")]
+    OverInput {
+        /// The output folder.
+        output: PathBuf,
+        /// Which file of the run would be which input.
+        clash: String,
+    },
     /// `retry` or `extend` on a folder whose last run did not finish.
     #[error(
         "{folder}: the run that begins at shard {first_shard} is not finished; finish it first by giving its command \
@@ -106,7 +134,8 @@ pub enum IngestError {
     },
     /// A shard's rows beyond what is held at once.
     #[error(
-        "{rows} rows of one shard hold more than {mebibytes} MiB of text; lower --number-sample-per-shard or carry fewer          columns"
+        "{rows} rows of one shard hold more than {mebibytes} MiB of text; lower --number-sample-per-shard or carry fewer \
+         columns"
     )]
     ShardTooLarge {
         /// Rows gathered until the limit.
@@ -148,17 +177,24 @@ impl IngestError {
 
     /// Whether the user's input is at fault (exit code 2) rather than the machine (exit code 1).
     pub fn is_bad_input(&self) -> bool {
-        if let Self::Storage(error) = self {
-            return error.is_bad_input();
+        match self {
+            Self::Storage(error) => return error.is_bad_input(),
+            Self::Sidecar(error) => return matches!(error, SidecarError::Version { .. }),
+            Self::Fetch(error) => return error.is_bad_input(),
+            _ => {}
         }
         matches!(
             self,
-            Self::Config(_)
+            Self::Fetch(FetchError::UserAgent(_) | FetchError::Nameserver(_) | FetchError::Network(_))
+                | Self::Config(_)
                 | Self::Table(_)
                 | Self::Filter(_)
                 | Self::ShardTooLarge { .. }
                 | Self::ImageNet(_)
                 | Self::OtherRun { .. }
+                | Self::OtherInput { .. }
+                | Self::ChangedMeanwhile { .. }
+                | Self::OverInput { .. }
                 | Self::Unfinished { .. }
                 | Self::NoRun { .. }
                 | Self::NotFetched { .. }

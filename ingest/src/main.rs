@@ -6,18 +6,36 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::Context;
+use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser};
-use pairmill_ingest::args::{Cli, Command, RetryArgs, RunArgs, kebab};
+use pairmill_ingest::args::{Cli, Command, RetryArgs, RunArgs};
+use pairmill_ingest::config::Config;
 use pairmill_ingest::error::IngestError;
-use pairmill_ingest::run::{self, Plan, Report};
+use pairmill_ingest::filter::Funnel;
+use pairmill_ingest::run::{self, Note, Plan, Report};
 use pairmill_ingest::source::Source;
+use pairmill_ingest::spelling::familiar;
+use pairmill_shards::printable::{error_line, printable, printable_lines};
+use pairmill_shards::words::{grouped, usage_line};
 
 const FAILED: u8 = 1;
 const BAD_INPUT: u8 = 2;
 const INTERRUPTED: u8 = 130;
 
 fn main() -> ExitCode {
-    let cli = Cli::parse_from(kebab(std::env::args_os()));
+    let cli = match Cli::try_parse_from(familiar(std::env::args_os())) {
+        Ok(cli) => cli,
+        // Help and version, too, come as errors.
+        Err(said)
+            if !said.use_stderr() || said.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand =>
+        {
+            said.exit()
+        }
+        Err(refused) => {
+            complain(&usage_line(&refused.to_string()));
+            return ExitCode::from(BAD_INPUT);
+        }
+    };
     let outcome = match cli.command {
         Command::Run(args) => run_command(args),
         Command::Retry(args) => retry_command(args),
@@ -33,26 +51,44 @@ fn main() -> ExitCode {
                 || cause.is::<pairmill_ingest::config::ConfigError>()
         });
         // One line: whoever reads logs or pipes gets the whole message.
-        let _ = writeln!(io::stderr(), "error: {}", format!("{error:#}").replace('\n', " "));
+        complain(&format!("error: {}", error_line(&*error)));
         ExitCode::from(if bad_input { BAD_INPUT } else { FAILED })
     })
 }
 
+/// Says a line on standard error; nobody can be told if that fails.
+fn complain(line: &str) {
+    let _ = writeln!(io::stderr(), "{}", printable(line));
+}
+
 fn run_command(args: RunArgs) -> anyhow::Result<ExitCode> {
     let dry_run = args.dry_run;
+    let notes = args.img2dataset.notes();
     let config = args.resolve()?;
+    if !config.runtime.quiet {
+        notes.into_iter().for_each(|line| complain(&format!("note: {line}")));
+    }
     if dry_run {
         let plan = run::plan(&config)?;
+        tell_shortfall(&config, plan.funnel.map(|(funnel, _)| funnel));
         return say(&describe(&plan, &config.output.output_folder.display().to_string()))
             .map(|()| ExitCode::SUCCESS);
     }
     let stop = stop_on_signal()?;
-    let report = run::run_noted(&config, &stop, &mut |licence| {
-        if !config.runtime.quiet {
-            let _ = writeln!(io::stderr(), "note: {licence}");
-        }
+    let report = run::run_noted(&config, &stop, &mut |note| match note {
+        Note::Info(_) if config.runtime.quiet => {}
+        Note::Info(line) => complain(&format!("note: {line}")),
+        Note::Warning(line) => complain(&format!("warning: {line}")),
     })?;
+    tell_shortfall(&config, report.funnel);
     conclude(&report, &config.output.output_folder.display().to_string())
+}
+
+/// Says when a subset is all there is.
+fn tell_shortfall(config: &Config, funnel: Option<Funnel>) {
+    if let Some(note) = funnel.and_then(|funnel| config.subset.shortfall(&funnel)) {
+        let _ = writeln!(io::stderr(), "note: {note}");
+    }
 }
 
 fn retry_command(args: RetryArgs) -> anyhow::Result<ExitCode> {
@@ -96,6 +132,9 @@ fn stop_on_signal() -> anyhow::Result<Arc<AtomicBool>> {
 }
 
 fn conclude(report: &Report, folder: &str) -> anyhow::Result<ExitCode> {
+    if report.was_finished {
+        return say(&nothing_to_do(report, folder)).map(|()| ExitCode::SUCCESS);
+    }
     if let Some(funnel) = &report.funnel {
         say(&format!("{funnel}\n\n"))?;
     }
@@ -103,18 +142,30 @@ fn conclude(report: &Report, folder: &str) -> anyhow::Result<ExitCode> {
     if report.complete {
         return Ok(ExitCode::SUCCESS);
     }
-    let _ = writeln!(
-        io::stderr(),
+    complain(&format!(
         "interrupted: {} finished shards in {folder}; give the same command again to go on",
         report.shards
-    );
+    ));
     Ok(ExitCode::from(INTERRUPTED))
+}
+
+/// Of a run that had been finished before: its account was told then.
+fn nothing_to_do(report: &Report, folder: &str) -> String {
+    let outcomes = &report.account.outcomes;
+    format!(
+        "nothing to do: all {} shards in {folder} were finished before ({} rows, {} successes); \
+         `pairmill-shards stat {folder}` shows what became of the rows, `retry` fetches failed ones again, \
+         --incremental-mode overwrite starts anew\n",
+        grouped(report.shards),
+        grouped(outcomes.rows),
+        grouped(outcomes.successes)
+    )
 }
 
 fn describe(plan: &Plan, folder: &str) -> String {
     let mut text = String::new();
     for input in &plan.inputs {
-        text.push_str(&format!("input   {} ({} bytes)\n", input.name, input.bytes));
+        text.push_str(&format!("input   {} ({} bytes)\n", printable(&input.name), input.bytes));
     }
     if let Some((funnel, taken)) = &plan.funnel {
         let rate = funnel.rows_in as f64 / taken.as_secs_f64().max(1e-9);
@@ -125,7 +176,7 @@ fn describe(plan: &Plan, folder: &str) -> String {
         (Some(rows), None) => text.push_str(&format!("rows    {rows}\n")),
         _ => text.push_str("rows    known only after reading the table\n"),
     }
-    text.push_str(&format!("output  {folder} ({} shards finished)\n", plan.done));
+    text.push_str(&format!("output  {} ({} shards finished)\n", printable(folder), plan.done));
     text
 }
 
@@ -145,7 +196,7 @@ fn sources(name: Option<Source>) -> String {
     }
     item("rows", guide.rows);
     if let Some(rows) = guide.paper_rows {
-        item("study", &format!("{} pictures", pairmill_shards::words::grouped(rows)));
+        item("study", &format!("{} pictures", grouped(rows)));
     }
     item("disk", guide.disk);
     item("time", guide.time);
@@ -165,7 +216,7 @@ fn sources(name: Option<Source>) -> String {
 }
 
 fn say(text: &str) -> anyhow::Result<()> {
-    match io::stdout().write_all(text.as_bytes()) {
+    match io::stdout().write_all(printable_lines(text).as_bytes()) {
         // `| head` is no failure.
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
         other => other.context("standard output"),

@@ -108,6 +108,11 @@ fn metrics(view: &View) -> Vec<Metric> {
         counter("dns_lookups_total", "Questions to name servers.", fetch.dns_lookups),
         counter("dns_cache_hits_total", "Names answered from the cache.", fetch.dns_hits),
         counter("dns_failures_total", "Lookups without an address.", fetch.dns_failures),
+        counter(
+            "tls_unsupported_total",
+            "Connections to servers whose TLS versions or ciphers are not supported.",
+            fetch.tls_unsupported,
+        ),
         gauge("requests_in_flight", "Requests in flight.", fetch.in_flight as f64),
         gauge("rows_waiting", "Rows waiting for their host, a slot or a retry.", fetch.parked as f64),
         gauge("hosts_down", "Hosts whose circuit breaker is open.", fetch.hosts_open as f64),

@@ -17,11 +17,12 @@ use crate::card::{CARD_FILE, CARD_TEXT_FILE, Card, InputHashes, RetryCard};
 use crate::config::Config;
 use crate::error::IngestError;
 use crate::filter::{FilteredRows, Funnel, ShuffledRows, Sieve, looked_at, looked_at_by};
+use crate::identity::{Input, InputStamp};
 use crate::imagenet::{ImageNetConfig, ImageNetReader};
 use crate::input::LocalInput;
 use crate::metrics::MetricsFile;
-use crate::output::{InputStamp, OutputFolder, segments_at};
-use crate::pipeline::{self, FilteredBlocks, KeptRows, RowSource, write_sizes};
+use crate::output::{OutputFolder, refuse_overlap, segments_at};
+use crate::pipeline::{self, FilteredBlocks, Finished, KeptRows, RowSource, write_sizes};
 use crate::progress::{Account, Counters, Display};
 use crate::retry::{RetryBlocks, RetryPlan};
 use crate::table::{CsvOptions, TableConfig, Tables};
@@ -33,10 +34,31 @@ pub struct Report {
     pub account: Account,
     /// Finished shards of the run.
     pub shards: u64,
+    /// Of these, shards that this call made.
+    pub made: u64,
+    /// Whether the run had been finished before, so that there was nothing to do.
+    pub was_finished: bool,
     /// What the filters dropped, where there are filters and the table was read to its end.
     pub funnel: Option<Funnel>,
     /// Whether every shard that was asked for is finished; `false` after an interruption.
     pub complete: bool,
+}
+
+impl Report {
+    /// Of a call that made nothing.
+    fn empty(complete: bool) -> Self {
+        let account = Account::default();
+        Self { account, shards: 0, made: 0, was_finished: false, funnel: None, complete }
+    }
+}
+
+/// What the user should know while a run begins.
+#[derive(Debug, Clone, Copy)]
+pub enum Note<'a> {
+    /// What is done now, or a licence note.
+    Info(&'a str),
+    /// What may be wrong without anybody noticing.
+    Warning(&'a str),
 }
 
 /// What a run would do.
@@ -63,7 +85,11 @@ pub fn plan(config: &Config) -> Result<Plan, IngestError> {
     let per_shard = config.output.number_sample_per_shard;
     let done = count_done(config)?;
     if let Some(imagenet) = &config.input.imagenet {
-        let (mut reader, _, inputs) = open_imagenet(config, imagenet)?;
+        let (root, imagenet) = imagenet.locate(Path::new(&config.input.url_list));
+        refuse_overlap(config, std::slice::from_ref(&root))?;
+        let mut reader = ImageNetReader::open(&root, &imagenet)?;
+        let bytes = std::fs::metadata(&root).ok().filter(|m| m.is_file()).map_or(0, |m| m.len());
+        let inputs = vec![InputStamp::of_size(&root, bytes)];
         let started = Instant::now();
         while reader.skip_block(per_shard)?.is_some() {}
         let source = RowSource::ImageNet { reader: Box::new(reader), rows_per_block: per_shard };
@@ -73,17 +99,22 @@ pub fn plan(config: &Config) -> Result<Plan, IngestError> {
     }
     let input = LocalInput::fetch(config, &mut |_| {})?;
     let tables = Tables::open(&table_config(config, &input)?)?;
+    refuse_overlap(config, &paths_of(&tables))?;
     let funnel = if config.is_filtered() { Some(dry_funnel(config, &tables)?) } else { None };
     let rows = funnel.map_or_else(|| tables.count_rows(), |(funnel, _)| Some(funnel.kept()));
     let one_file = tables.files().len() == 1 || funnel.is_some();
     Ok(Plan {
-        inputs: stamps(&tables, &input),
+        inputs: tables.files().iter().map(|file| InputStamp::of_size(&file.path, file.bytes)).collect(),
         rows,
         // Without filters shards never span files, so several files end in several short shards.
         shards: rows.filter(|_| one_file).map(|rows| rows.div_ceil(per_shard)),
         done,
         funnel,
     })
+}
+
+fn paths_of(tables: &Tables) -> Vec<PathBuf> {
+    tables.files().iter().map(|file| file.path.clone()).collect()
 }
 
 fn count_done(config: &Config) -> Result<u64, IngestError> {
@@ -152,60 +183,86 @@ pub fn run(config: &Config, stop: &AtomicBool) -> Result<Report, IngestError> {
 pub fn run_noted(
     config: &Config,
     stop: &AtomicBool,
-    note: &mut dyn FnMut(&str),
+    note: &mut dyn FnMut(Note<'_>),
 ) -> Result<Report, IngestError> {
     config.validate()?;
     if let Some(imagenet) = &config.input.imagenet {
-        let (reader, files, stamps) = open_imagenet(config, imagenet)?;
-        let folder = OutputFolder::open(config, stamps)?;
-        if let Some(source) = config.source.name {
-            note(source.manners().licence);
-        }
-        let (schema, rows_per_block) = (reader.schema(), config.output.number_sample_per_shard);
-        let source = RowSource::ImageNet { reader: Box::new(reader), rows_per_block };
-        let hashes = InputHashes::start(files);
-        let report = drive(config, &folder, &schema, source, None, stop)?;
-        write_card(config, &folder, &report, hashes)?;
-        return Ok(report);
+        return run_imagenet(config, imagenet, stop, note);
     }
     // What is wrong with a rule is found before anything is written.
     if config.is_filtered() {
         sieve(config)?;
     }
-    let input = LocalInput::fetch(config, note)?;
-    let tables = Tables::open(&table_config(config, &input)?)?;
-    let folder = OutputFolder::open(config, stamps(&tables, &input))?;
-    let report = run_table(config, tables, &folder, stop, note)?;
+    let info = &mut |text: &str| note(Note::Info(text));
+    let local = LocalInput::fetch(config, info)?;
+    let tables = Tables::open(&table_config(config, &local)?)?;
+    refuse_overlap(config, &paths_of(&tables))?;
+    let Some(input) = Input::of_tables(config, &tables, &local.etags, info, stop)? else {
+        return Ok(Report::empty(false));
+    };
+    let folder = OutputFolder::open(config, &input)?;
+    let report = run_table(config, tables, &input, &folder, stop, note)?;
     if report.complete {
-        input.finish();
+        local.finish();
     }
     Ok(report)
+}
+
+/// The run over ImageNet's images.
+fn run_imagenet(
+    config: &Config,
+    imagenet: &ImageNetConfig,
+    stop: &AtomicBool,
+    note: &mut dyn FnMut(Note<'_>),
+) -> Result<Report, IngestError> {
+    let (root, imagenet) = imagenet.locate(Path::new(&config.input.url_list));
+    let reader = ImageNetReader::open(&root, &imagenet)?;
+    refuse_overlap(config, std::slice::from_ref(&root))?;
+    let info = &mut |text: &str| note(Note::Info(text));
+    let Some(input) = Input::of_images(&root, &imagenet, info, stop)? else {
+        return Ok(Report::empty(false));
+    };
+    let folder = OutputFolder::open(config, &input)?;
+    note_start(config, &folder, note);
+    let (schema, rows_per_block) = (reader.schema(), config.output.number_sample_per_shard);
+    let source = RowSource::ImageNet { reader: Box::new(reader), rows_per_block };
+    let hashes = InputHashes::start(input.hashes());
+    let report = drive(config, &folder, Some(&input), &schema, source, None, stop)?;
+    write_card(config, &folder, &report, hashes)?;
+    Ok(report)
+}
+
+fn note_start(config: &Config, folder: &OutputFolder, note: &mut dyn FnMut(Note<'_>)) {
+    if let Some(source) = config.source.name {
+        note(Note::Info(source.manners().licence));
+    }
+    if let Some(trust) = folder.on_trust() {
+        note(Note::Warning(trust));
+    }
 }
 
 /// The run over a table, once input and folder are accepted.
 fn run_table(
     config: &Config,
     tables: Tables,
+    input: &Input,
     folder: &OutputFolder,
     stop: &AtomicBool,
-    note: &mut dyn FnMut(&str),
+    note: &mut dyn FnMut(Note<'_>),
 ) -> Result<Report, IngestError> {
     let filters = config.is_filtered();
     let total_rows = tables.count_rows();
     let per_shard = config.output.number_sample_per_shard;
-    if let Some(source) = config.source.name {
-        note(source.manners().licence);
-    }
+    note_start(config, folder, note);
     if config.subset.rows.is_some() {
-        note("the table is read twice: first to draw the subset, then for its rows");
+        note(Note::Info("the table is read twice: first to draw the subset, then for its rows"));
     }
     if !filters {
         let blocks = RowSource::Table(tables.blocks(per_shard));
-        return drive(config, folder, &tables.schema(), blocks, total_rows, stop);
+        return drive(config, folder, Some(input), &tables.schema(), blocks, total_rows, stop);
     }
-    let hashes = InputHashes::start(tables.files().iter().map(|file| file.path.clone()).collect());
-    let stopped = || Report { account: Account::default(), shards: 0, funnel: None, complete: false };
-    let Some(rows) = filtered_rows(config, &tables, stop)? else { return Ok(stopped()) };
+    let hashes = InputHashes::start(input.hashes());
+    let Some(rows) = filtered_rows(config, &tables, stop)? else { return Ok(Report::empty(false)) };
     let total_rows = rows.count_rows();
     let schema = tables.kept_schema();
     let rows = if config.subset.shuffle {
@@ -213,13 +270,13 @@ fn run_table(
         let (seed, path) = (config.subset.seed, folder.path());
         match ShuffledRows::deal(rows, schema.clone(), seed, input_bytes, path, stop)? {
             Some(rows) => KeptRows::Shuffled(Box::new(rows)),
-            None => return Ok(stopped()),
+            None => return Ok(Report::empty(false)),
         }
     } else {
         KeptRows::InOrder(Box::new(rows))
     };
     let blocks = RowSource::Filtered(Box::new(FilteredBlocks::new(rows, schema.clone(), per_shard)));
-    let report = drive(config, folder, &schema, blocks, total_rows, stop)?;
+    let report = drive(config, folder, Some(input), &schema, blocks, total_rows, stop)?;
     write_card(config, folder, &report, hashes)?;
     Ok(report)
 }
@@ -246,28 +303,12 @@ fn publish_card(folder: &OutputFolder) -> Result<(), IngestError> {
     folder.publish(&format!("{PAIRMILL_FOLDER}/{CARD_FILE}"))
 }
 
-/// The images, the files among the input, and what identifies the input: a folder only by its name.
-fn open_imagenet(
-    config: &Config,
-    imagenet: &ImageNetConfig,
-) -> Result<(ImageNetReader, Vec<PathBuf>, Vec<InputStamp>), IngestError> {
-    let (root, imagenet) = imagenet.locate(Path::new(&config.input.url_list));
-    let reader = ImageNetReader::open(&root, &imagenet)?;
-    let bytes = std::fs::metadata(&root).ok().filter(|m| m.is_file()).map_or(0, |m| m.len());
-    let stamp = InputStamp { name: file_name(&root), bytes, etag: None };
-    let files = if root.is_file() { vec![root] } else { Vec::new() };
-    Ok((reader, files, vec![stamp]))
-}
-
-fn file_name(path: &Path) -> String {
-    path.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default()
-}
-
 /// What `retry` would fetch again in the finished folder of `config`.
 ///
 /// # Errors
 /// When the folder is no finished run of ours.
 pub fn plan_retry(config: &Config, classes: &[FailureClass]) -> Result<RetryPlan, IngestError> {
+    config.validate()?;
     let shown = &config.output.output_folder;
     match config.output.location()? {
         Location::Local(folder) => RetryPlan::scan(&folder, shown, classes),
@@ -293,26 +334,29 @@ pub fn config_of(folder: &Path) -> Result<Config, IngestError> {
 /// # Errors
 /// As [`run`].
 pub fn retry(config: &Config, classes: &[FailureClass], stop: &AtomicBool) -> Result<Report, IngestError> {
+    config.validate()?;
     let shown = &config.output.output_folder;
     let opened = OutputFolder::open_retry(config, classes, |path| {
         let plan = RetryPlan::scan(path, shown, classes)?;
         Ok((plan.rows > 0).then_some(plan))
     })?;
     let Some((folder, plan)) = opened else {
-        return Ok(Report { account: Account::default(), shards: 0, funnel: None, complete: true });
+        return Ok(Report::empty(true));
     };
     let (schema, rows) = (plan.schema.clone(), plan.rows);
     let blocks = RetryBlocks::new(plan, config.output.number_sample_per_shard);
-    let report = drive(config, &folder, &schema, RowSource::Retry(blocks), Some(rows), stop)?;
+    let report = drive(config, &folder, None, &schema, RowSource::Retry(blocks), Some(rows), stop)?;
     if report.complete && RetryCard::new(folder.segment(), &report.account).write(folder.path())? {
         publish_card(&folder)?;
     }
     Ok(report)
 }
 
+/// Makes the shards of `source`. `input` is what its rows come from, unless that is the folder itself.
 fn drive(
     config: &Config,
     folder: &OutputFolder,
+    input: Option<&Input>,
     schema: &SchemaRef,
     source: RowSource,
     total_rows: Option<u64>,
@@ -325,6 +369,10 @@ fn drive(
     // The display is taken down before anything else is printed, on error too.
     display.finish()?;
     let finished = finished?;
+    let made = counters.snapshot(0.0, None).shards;
+    if let Some(input) = input.filter(|_| made > 0) {
+        input.check_unchanged()?;
+    }
     let first = folder.segment().first_shard;
     let dataset = folder.dataset()?;
     let (mut account, shards) = account(&dataset, first, config.runtime.shards)?;
@@ -334,7 +382,9 @@ fn drive(
         folder.publish(SIZES_FILE)?;
         folder.finish(finished.shards)?;
     }
-    Ok(Report { account, shards, funnel: finished.funnel, complete: finished.complete })
+    let was_finished = made == 0 && (folder.was_finished() || config.runtime.shards.is_some());
+    let Finished { funnel, complete, .. } = finished;
+    Ok(Report { account, shards, made, was_finished: was_finished && complete, funnel, complete })
 }
 
 /// Sums the stats of the finished shards from `first` on.
@@ -363,14 +413,6 @@ fn sizes(dataset: &DatasetFolder) -> Result<BTreeMap<String, u64>, IngestError> 
         }
     }
     Ok(sizes)
-}
-
-fn stamps(tables: &Tables, input: &LocalInput) -> Vec<InputStamp> {
-    let stamp = |path: &Path, bytes| {
-        let name = file_name(path);
-        InputStamp { etag: input.etags.get(&name).cloned(), name, bytes }
-    };
-    tables.files().iter().map(|file| stamp(&file.path, file.bytes)).collect()
 }
 
 pub(crate) fn table_config(config: &Config, local: &LocalInput) -> Result<TableConfig, IngestError> {

@@ -49,6 +49,9 @@ pub enum LoaderError {
     /// A damaged tar, with file, byte offset and rule.
     #[error(transparent)]
     Tar(#[from] pairmill_shards::tar::TarError),
+    /// A Parquet shard of a newer format version.
+    #[error(transparent)]
+    Table(#[from] pairmill_shards::table::TableError),
     /// A damaged or unsuitable Parquet shard.
     #[error("{}: {problem}", path.display())]
     Parquet {

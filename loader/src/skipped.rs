@@ -76,6 +76,7 @@ impl BadReason {
             Self::Image(P::Unsupported(_)) => "unsupported_image",
             Self::Image(P::Truncated) => "truncated_image",
             Self::Image(P::Bomb { .. }) => "too_large_image",
+            Self::Image(P::Panicked(_)) => "panic",
             Self::Image(_) => "corrupt_image",
             Self::Panic => "panic",
             Self::Read(_) => "read",

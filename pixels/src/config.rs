@@ -142,8 +142,19 @@ pub struct Limits {
     pub max_frames: u32,
     /// Most scans of a progressive JPEG; each costs a pass over the whole image.
     pub max_scans: u32,
+    /// Most samples of all scans of a JPEG together, each as often as a scan comes by: what a progressive picture costs.
+    /// The default is what 100 million pixels take in the ten scans that are usual.
+    #[serde(skip_serializing_if = "is_usual_scan_samples")]
+    pub max_scan_samples: u64,
     /// Most bytes a decoder may hold for one image, coefficients of a progressive JPEG included.
     pub max_decode_bytes: u64,
+}
+
+const USUAL_SCAN_SAMPLES: u64 = 1_500_000_000;
+
+/// The field is newer than configurations that are hashed.
+fn is_usual_scan_samples(value: &u64) -> bool {
+    *value == USUAL_SCAN_SAMPLES
 }
 
 impl Default for Limits {
@@ -153,6 +164,7 @@ impl Default for Limits {
             max_side: 65_500,
             max_frames: 4_096,
             max_scans: 100,
+            max_scan_samples: USUAL_SCAN_SAMPLES,
             max_decode_bytes: 512 << 20,
         }
     }
@@ -302,6 +314,7 @@ impl TransformConfig {
             ("max_side", u64::from(limits.max_side)),
             ("max_frames", u64::from(limits.max_frames)),
             ("max_scans", u64::from(limits.max_scans)),
+            ("max_scan_samples", limits.max_scan_samples),
             ("max_decode_bytes", limits.max_decode_bytes),
         ] {
             if value == 0 {

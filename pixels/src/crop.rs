@@ -2,16 +2,14 @@
 //! write 8-bit RGB rows into memory that the caller lends. This is what the trainer's loader calls; nothing is encoded.
 //!
 //! A JPEG goes over RGB at its full size, or with [`CropConfig::planes`] stays in YCbCr planes until the end: each plane
-//! is cut and resized by itself (subsampled chroma straight from its own size), only the finished square is converted,
-//! and rows below the window are not decoded. What PIL's
+//! is cut and resized by itself (subsampled chroma straight from its own size), and only the finished square is
+//! converted. All rows are decoded, those below the window too: whether a file is whole shows at its end. What PIL's
 //! `convert("RGB")` does to other pictures is done here: alpha is dropped (not matted), palettes are expanded, inks
 //! converted, EXIF orientation left alone. Two differences: 16-bit grey is scaled to 8 bits where PIL saturates it, and
 //! rounding inside the filters differs by a level. `tests/crop.rs` holds the result against PIL's.
 
 mod colour;
 mod region;
-
-use std::borrow::Cow;
 
 use fast_image_resize as fir;
 use serde::{Deserialize, Serialize};
@@ -21,19 +19,16 @@ pub use self::region::{CropBox, View};
 use self::region::{Region, Window};
 use crate::config::{ConfigError, Limits, TruncatedPolicy};
 use crate::decode;
-use crate::error::PixelError;
+use crate::error::{PixelError, walled};
 use crate::geometry::Size;
 use crate::header;
-use crate::jpeg::Markers;
-use crate::jpeg::decode::{JpegDecoder, shrink_for};
+use crate::jpeg::decode::{JpegDecoder, OpenJpeg, shrink_for};
 use crate::raster::{Rgb8, check_bytes};
 
 /// Default side of the finished square, in pixels: what RN50 and ViT-B/32 take.
 pub const DEFAULT_SIDE: u32 = 224;
 /// A JPEG is shrunk in its decoder only as far as this many source pixels are left per target pixel.
 const KEPT_PER_TARGET: usize = 2;
-/// Rows below the window are cut off where they are at least this share of the picture: it costs a copy of the bytes.
-const SKIPPED_SHARE: f64 = 1.0 / 16.0;
 /// PIL's bicubic: Keys' cubic with a = -1/2, widened when it shrinks.
 const BICUBIC: fir::FilterType = fir::FilterType::CatmullRom;
 /// From this many source samples per target sample on, 4:2:0 chroma is filtered as luma is.
@@ -47,9 +42,8 @@ const KEPT_BYTES: usize = 16 << 20;
 pub struct CropConfig {
     /// Side of the finished square, in pixels, 1–4,096.
     pub side: u32,
-    /// Keep JPEGs in YCbCr planes up to the finished size, and decode no rows below the window. Off: convert at full
-    /// size first, as PIL does, which is faster as things are (three resizes of one channel cost more than one of
-    /// three) and nearer to PIL's pixels; on pays for small windows alone.
+    /// Keep JPEGs in YCbCr planes up to the finished size. Off: convert at full size first, as PIL does, which is faster
+    /// as things are (three resizes of one channel cost more than one of three) and nearer to PIL's pixels.
     pub planes: bool,
     /// Shrink large JPEGs by 2, 4 or 8 in their decoder while at least twice the finished size is left.
     pub dct_scaling: bool,
@@ -87,8 +81,6 @@ pub struct Cropper {
     engine: fir::Resizer,
     /// Finished planes before the conversion to RGB.
     planes: [Vec<u8>; 3],
-    /// A JPEG with fewer rows than it has.
-    shortened: Vec<u8>,
     /// The window of a picture, where it does not have all columns.
     cut: Vec<u8>,
 }
@@ -113,7 +105,6 @@ impl Cropper {
             decoder: JpegDecoder::new().map_err(|error| ConfigError::Codec(error.to_string()))?,
             engine: fir::Resizer::new(),
             planes: Default::default(),
-            shortened: Vec::new(),
             cut: Vec::new(),
         })
     }
@@ -136,12 +127,8 @@ impl Cropper {
         place: impl FnOnce(u32, u32) -> Placement,
         out: &mut [u8],
     ) -> Result<(), PixelError> {
-        let result = self.write_any(bytes, place, out);
-        if result.is_err() {
-            // libjpeg-turbo can carry a broken header over into the next image.
-            self.decoder.renew();
-        }
-        self.trim();
+        let result = walled(|| self.write_any(bytes, place, out));
+        self.settle(&result);
         result
     }
 
@@ -152,22 +139,33 @@ impl Cropper {
     /// # Errors
     /// A typed failure of this image.
     pub fn decode_rgb(&mut self, bytes: &[u8]) -> Result<Rgb8, PixelError> {
-        let result = self.decode_any(bytes);
-        if result.is_err() {
-            self.decoder.renew();
+        let result = walled(|| self.decode_any(bytes));
+        self.settle(&result);
+        result
+    }
+
+    /// Brings codecs and buffers in order after an image.
+    fn settle<T>(&mut self, result: &Result<T, PixelError>) {
+        match result {
+            Ok(_) => {}
+            // Nothing of a panic may reach the next image.
+            Err(PixelError::Panicked(_)) => match Self::new(&self.config) {
+                Ok(fresh) => *self = fresh,
+                Err(_) => self.decoder.renew(),
+            },
+            // libjpeg-turbo can carry a broken header over into the next image.
+            Err(_) => self.decoder.renew(),
         }
         self.trim();
-        result
     }
 
     fn decode_any(&mut self, bytes: &[u8]) -> Result<Rgb8, PixelError> {
         let details = header::read(bytes)?;
         let CropConfig { limits, truncated, .. } = &self.config;
         limits.check(&details.header)?;
-        if let Some(markers) = &details.jpeg
-            && let Some(header) = self.decoder.header(bytes, markers, limits)?
-        {
-            let (raster, _) = self.decoder.raster(bytes, &header, 1, *truncated, limits)?;
+        if let Some(markers) = &details.jpeg {
+            let jpeg = self.decoder.open(bytes, markers, limits)?;
+            let (raster, _) = self.decoder.raster(&jpeg, 1, *truncated, limits)?;
             return Ok(raster.into_rgb8());
         }
         let picture = decode::decode_any(bytes, &details, limits)?;
@@ -191,9 +189,9 @@ impl Cropper {
         self.check_slot(out)?;
         check_bytes(rgb.len(), width, height)?;
         let region = placement.view.region(width, height, self.config.side)?;
-        let result = self.resize_rgb(rgb, Size::new(width, height), &region.window(1), out);
+        let result = walled(|| self.resize_rgb(rgb, Size::new(width, height), &region.window(1), out));
         mirror(out, placement.mirrored, self.config.side);
-        self.trim();
+        self.settle(&result);
         result
     }
 
@@ -217,16 +215,16 @@ impl Cropper {
         let (width, height) = (details.header.width, details.header.height);
         let placement = place(width, height);
         let region = placement.view.region(width, height, self.config.side)?;
-        let header = match &details.jpeg {
-            Some(markers) => self.decoder.header(bytes, markers, &self.config.limits)?.zip(Some(markers)),
+        let jpeg = match &details.jpeg {
+            Some(markers) => Some(self.decoder.open(bytes, markers, &self.config.limits)?),
             None => None,
         };
-        match header {
-            Some((header, markers)) if self.config.planes && has_planes(&header) => {
-                self.jpeg_planes(bytes, markers, header, &region, placement.mirrored, out)?;
+        match &jpeg {
+            Some(jpeg) if self.config.planes && has_planes(&jpeg.header) => {
+                self.jpeg_planes(jpeg, &region, placement.mirrored, out)?;
             }
-            Some((header, _)) => {
-                self.jpeg_pixels(bytes, &header, &region, out)?;
+            Some(jpeg) => {
+                self.jpeg_pixels(jpeg, &region, out)?;
                 mirror(out, placement.mirrored, self.config.side);
             }
             None => {
@@ -250,24 +248,16 @@ impl Cropper {
 
     fn jpeg_planes(
         &mut self,
-        bytes: &[u8],
-        markers: &Markers<'_>,
-        mut header: DecompressHeader,
+        jpeg: &OpenJpeg<'_>,
         region: &Region,
         mirrored: bool,
         out: &mut [u8],
     ) -> Result<(), PixelError> {
-        let shrink = self.shrink(&header, region);
+        let header = &jpeg.header;
+        let shrink = self.shrink(header, region);
         let (sub_x, sub_y) = header.subsamp.size();
-        let bytes = match rows_needed(&header, markers, region, sub_y) {
-            Some(rows) => {
-                header.height = rows;
-                Cow::Borrowed(shorten(bytes, markers, rows, &mut self.shortened))
-            }
-            None => Cow::Borrowed(bytes),
-        };
         let Self { config, decoder, engine, planes, cut, .. } = self;
-        decoder.planes(&bytes, &header, shrink, config.truncated, &config.limits)?;
+        decoder.planes(jpeg, shrink, config.truncated, &config.limits)?;
         let scaled = Size { width: header.width.div_ceil(shrink), height: header.height.div_ceil(shrink) };
         let count = if header.subsamp == Subsamp::Gray { 1 } else { 3 };
         let side = config.side;
@@ -305,14 +295,13 @@ impl Cropper {
 
     fn jpeg_pixels(
         &mut self,
-        bytes: &[u8],
-        header: &DecompressHeader,
+        jpeg: &OpenJpeg<'_>,
         region: &Region,
         out: &mut [u8],
     ) -> Result<(), PixelError> {
-        let shrink = self.shrink(header, region);
+        let shrink = self.shrink(&jpeg.header, region);
         let (policy, limits) = (self.config.truncated, &self.config.limits);
-        let (raster, _) = self.decoder.raster(bytes, header, shrink, policy, limits)?;
+        let (raster, _) = self.decoder.raster(jpeg, shrink, policy, limits)?;
         let picture = raster.into_rgb8();
         let size = Size::new(picture.width, picture.height);
         self.resize_rgb(&picture.data, size, &region.window(shrink).within(size), out)
@@ -345,10 +334,8 @@ impl Cropper {
     /// Lets go of large buffers.
     fn trim(&mut self) {
         self.decoder.trim();
-        for buffer in [&mut self.shortened, &mut self.cut] {
-            if buffer.capacity() > KEPT_BYTES {
-                *buffer = Vec::new();
-            }
+        if self.cut.capacity() > KEPT_BYTES {
+            self.cut = Vec::new();
         }
         if self.engine.size_of_internal_buffers() > KEPT_BYTES {
             self.engine.reset_internal_buffers();
@@ -370,32 +357,6 @@ fn has_planes(header: &DecompressHeader) -> bool {
     matches!(header.colorspace, Colorspace::YCbCr | Colorspace::Gray)
         && header.subsamp != Subsamp::Unknown
         && !header.is_lossless
-}
-
-/// Rows to decode where the window ends well above the bottom: whole rows of blocks, so that every sample of the
-/// window is what it would have been.
-fn rows_needed(
-    header: &DecompressHeader,
-    markers: &Markers<'_>,
-    region: &Region,
-    sub_y: usize,
-) -> Option<usize> {
-    let rows = region.bottom().next_multiple_of(8 * sub_y);
-    let skipped = header.height.saturating_sub(rows);
-    let worth = skipped as f64 >= header.height as f64 * SKIPPED_SHARE;
-    (worth && markers.height_at > 0).then_some(rows)
-}
-
-/// The JPEG with another height in its frame header. libjpeg-turbo then stops after those rows and passes over the rest
-/// of the data (a warning that is known to be harmless); blocks do not depend on rows below them.
-fn shorten<'a>(bytes: &[u8], markers: &Markers<'_>, rows: usize, into: &'a mut Vec<u8>) -> &'a [u8] {
-    into.clear();
-    into.extend_from_slice(bytes);
-    let height = u16::try_from(rows).unwrap_or(u16::MAX).to_be_bytes();
-    if let Some(field) = into.get_mut(markers.height_at..markers.height_at + 2) {
-        field.copy_from_slice(&height);
-    }
-    into
 }
 
 /// Resizes the window of a picture with `channels` interleaved channels. The typed call on whole images is the one

@@ -2,17 +2,22 @@
 //! decoders) for the rest. Whatever the format holds is brought to grey or RGB: palettes are expanded, 16 bits scaled
 //! to 8, alpha matted on white, and of several frames the first is taken.
 
+use std::borrow::Cow;
 use std::io::Cursor;
 
 use image::{DynamicImage, ImageError, ImageFormat, ImageReader};
 
+use crate::bmp;
 use crate::config::{Limits, TruncatedPolicy};
-use crate::error::PixelError;
+use crate::containers;
+use crate::error::{PixelError, walled};
 use crate::format::Format;
 use crate::geometry::Size;
+use crate::gif;
 use crate::header::{self, Details};
 use crate::jpeg::decode::{JpegDecoder, shrink_for};
 use crate::raster::{Raster, Rgb8};
+use crate::tiff;
 
 /// Decodes an image to RGB; grey becomes three equal channels, alpha is matted on white.
 ///
@@ -33,21 +38,29 @@ pub fn decode_rgb_at_least(
     min_width: u32,
     min_height: u32,
 ) -> Result<Rgb8, PixelError> {
+    walled(|| decode_at_least(bytes, limits, min_width, min_height))
+}
+
+fn decode_at_least(
+    bytes: &[u8],
+    limits: &Limits,
+    min_width: u32,
+    min_height: u32,
+) -> Result<Rgb8, PixelError> {
     let details = header::read(bytes)?;
     limits.check(&details.header)?;
     if let Some(markers) = &details.jpeg {
         let mut decoder = JpegDecoder::new().map_err(|error| PixelError::Corrupt(error.to_string()))?;
-        if let Some(header) = decoder.header(bytes, markers, limits)? {
-            let shrink = match header.is_lossless {
-                true => 1,
-                false => shrink_for(
-                    Size { width: header.width, height: header.height },
-                    Size::new(min_width.max(1), min_height.max(1)),
-                ),
-            };
-            let (raster, _) = decoder.raster(bytes, &header, shrink, TruncatedPolicy::Fail, limits)?;
-            return Ok(raster.into_rgb8());
-        }
+        let jpeg = decoder.open(bytes, markers, limits)?;
+        let shrink = match jpeg.header.is_lossless {
+            true => 1,
+            false => shrink_for(
+                Size { width: jpeg.header.width, height: jpeg.header.height },
+                Size::new(min_width.max(1), min_height.max(1)),
+            ),
+        };
+        let (raster, _) = decoder.raster(&jpeg, shrink, TruncatedPolicy::Fail, limits)?;
+        return Ok(raster.into_rgb8());
     }
     Ok(decode(bytes, &details, limits)?.raster.into_rgb8())
 }
@@ -61,7 +74,9 @@ pub(crate) struct Decoded {
 
 /// Decodes with the `image` crate and brings the picture to grey or RGB.
 pub(crate) fn decode(bytes: &[u8], details: &Details<'_>, limits: &Limits) -> Result<Decoded, PixelError> {
-    Ok(normalise(decode_any(bytes, details, limits)?))
+    let mut decoded = normalise(decode_any(bytes, details, limits)?);
+    decoded.was_sixteen_bit |= details.header.bit_depth > 8;
+    Ok(decoded)
 }
 
 /// Decodes with the `image` crate.
@@ -71,16 +86,23 @@ pub(crate) fn decode_any(
     limits: &Limits,
 ) -> Result<DynamicImage, PixelError> {
     let format = match details.header.format {
-        Format::Jpeg => ImageFormat::Jpeg,
         Format::Png => ImageFormat::Png,
         Format::Gif => ImageFormat::Gif,
         Format::Webp => ImageFormat::WebP,
         Format::Bmp => ImageFormat::Bmp,
-        Format::Tiff => ImageFormat::Tiff,
+        Format::Tiff => return tiff::decode(bytes, limits),
+        #[cfg(feature = "avif")]
+        Format::Avif => return crate::avif::decode(bytes, limits),
         other => return Err(PixelError::Unsupported(other.as_str().to_owned())),
     };
+    let checked = containers::checked(bytes, &details.header)?;
     let failed = |error: ImageError| sort(error, details.header.format, limits);
-    let mut reader = ImageReader::with_format(Cursor::new(bytes), format);
+    let usual = match format {
+        ImageFormat::Bmp => bmp::usual(&checked)?,
+        ImageFormat::Gif => gif::with_colours(&checked),
+        _ => Cow::Borrowed(&*checked),
+    };
+    let mut reader = ImageReader::with_format(Cursor::new(&*usual), format);
     let mut image_limits = image::Limits::default();
     image_limits.max_image_width = Some(limits.max_side);
     image_limits.max_image_height = Some(limits.max_side);
@@ -98,7 +120,11 @@ pub(crate) fn decode_any(
     if width == 0 || height == 0 {
         return Err(PixelError::Corrupt(format!("{}: no width or height", details.header.format)));
     }
-    DynamicImage::from_decoder(decoder).map_err(failed)
+    let picture = DynamicImage::from_decoder(decoder).map_err(failed)?;
+    Ok(match format {
+        ImageFormat::Bmp if !bmp::has_alpha(bytes) => DynamicImage::ImageRgb8(picture.into_rgb8()),
+        _ => picture,
+    })
 }
 
 fn normalise(picture: DynamicImage) -> Decoded {
@@ -136,7 +162,7 @@ fn sort(error: ImageError, format: Format, limits: &Limits) -> PixelError {
             cause = error.source();
         }
         let message = error.to_string().to_ascii_lowercase();
-        ["unexpected end", "unexpected eof", "premature", "failed to fill"]
+        ["unexpected end", "unexpected eof", "premature", "failed to fill", "truncated"]
             .iter()
             .any(|w| message.contains(w))
     };

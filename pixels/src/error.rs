@@ -1,4 +1,10 @@
 //! Why an image came to nothing. Each variant is one typed row failure of the pipeline; none of them ever stops a run.
+//! A panic in a codec becomes one too: every public function of this crate that calls one runs it inside of [`walled`].
+
+/// Runs a step that calls codecs. What it worked on must be made anew after [`PixelError::Panicked`].
+pub(crate) fn walled<T>(step: impl FnOnce() -> Result<T, PixelError>) -> Result<T, PixelError> {
+    pairmill_guard::caught(step).unwrap_or_else(|panic| Err(PixelError::Panicked(panic.place)))
+}
 
 /// A failure of one image. The caller maps it to its row status; the message names the numbers that decided.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
@@ -15,11 +21,15 @@ pub enum PixelError {
     /// The bytes contradict their format. Holds the decoder's words.
     #[error("corrupt image: {0}")]
     Corrupt(String),
+    /// A decoder or encoder that is not ours panicked on the bytes; holds where (crate, file, line). To a pipeline this
+    /// is a corrupt image.
+    #[error("the image made a decoder panic at {0}, which is a defect of the decoder")]
+    Panicked(String),
     /// The header promises more than [`crate::Limits`] allow; nothing was decoded (scans are counted on the way).
     #[error("the header promises {value} {what}, the limit is {max}")]
     Bomb {
-        /// What was counted: `pixels`, `pixels on a side`, `pixels after resizing`, `frames`, `scans` or `bytes of
-        /// memory`.
+        /// What was counted: `pixels`, `pixels on a side`, `pixels after resizing`, `frames`, `scans`,
+        /// `samples in all scans` or `bytes of memory`.
         what: &'static str,
         /// The promised number.
         value: u64,

@@ -3,6 +3,11 @@
 //!
 //! Differences: the pointers between directories (`ExifOffset`, `GPSInfo`, `InteroperabilityOffset`) are left out, and
 //! tags are grouped by directory. Maker notes and user comments are left out there as here.
+//!
+//! The library that parses tags sees a bounded copy only ([`compact`]), and the JSON is bounded too: EXIF that is larger
+//! than any camera's is dropped ([`ExifFault::TooLarge`]), the image stays.
+
+mod compact;
 
 use std::fmt::Write as _;
 
@@ -13,10 +18,22 @@ const LISTED_VALUES: usize = 50;
 /// More values than this are not read at all.
 const MAX_VALUES: usize = 1_000;
 
-fn parse(raw: &[u8]) -> Option<Exif> {
+/// Longest JSON, in bytes.
+const MAX_JSON_BYTES: usize = 64 << 10;
+
+/// Why the tags of an image were dropped although it has some.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ExifFault {
+    /// More entries, bytes of values or JSON than any camera writes.
+    TooLarge,
+    /// The EXIF library panicked on them; holds where.
+    Panicked(String),
+}
+
+fn parse(compact: Vec<u8>) -> Option<Exif> {
     let mut reader = Reader::new();
     reader.continue_on_error(true);
-    match reader.read_raw(raw.to_vec()) {
+    match reader.read_raw(compact) {
         Ok(exif) => Some(exif),
         Err(error) => error.distill_partial_result(|_| {}).ok(),
     }
@@ -24,19 +41,24 @@ fn parse(raw: &[u8]) -> Option<Exif> {
 
 /// The orientation, 1–8; 1 where there is none or it makes no sense.
 pub(crate) fn orientation(raw: Option<&[u8]>) -> u8 {
-    let value = raw
-        .and_then(parse)
-        .and_then(|exif| exif.get_field(Tag::Orientation, In::PRIMARY).and_then(|f| f.value.get_uint(0)));
-    match value {
+    match raw.and_then(compact::orientation) {
         Some(value @ 1..=8) => value as u8,
         _ => 1,
     }
 }
 
 /// All tags as one JSON object; `{}` where there are none, `None` where the structure cannot be read.
-pub(crate) fn to_json(raw: Option<&[u8]>) -> Option<String> {
-    let Some(raw) = raw else { return Some("{}".to_owned()) };
-    let exif = parse(raw)?;
+pub(crate) fn to_json(raw: Option<&[u8]>) -> Result<Option<String>, ExifFault> {
+    let Some(raw) = raw else { return Ok(Some("{}".to_owned())) };
+    let Some(compact) = compact::compact(raw, MAX_VALUES).map_err(|compact::TooLarge| ExifFault::TooLarge)?
+    else {
+        return Ok(None);
+    };
+    pairmill_guard::caught(|| printed(compact)).unwrap_or_else(|panic| Err(ExifFault::Panicked(panic.place)))
+}
+
+fn printed(compact: Vec<u8>) -> Result<Option<String>, ExifFault> {
+    let Some(exif) = parse(compact) else { return Ok(None) };
     let mut json = String::from("{");
     for field in exif.fields() {
         let ignored = matches!(field.tag, Tag::MakerNote | Tag::UserComment)
@@ -48,9 +70,13 @@ pub(crate) fn to_json(raw: Option<&[u8]>) -> Option<String> {
         push_string(&mut json, &name(field));
         json.push_str(": ");
         push_string(&mut json, value.trim());
+        // One more for the brace at the end.
+        if json.len() >= MAX_JSON_BYTES {
+            return Err(ExifFault::TooLarge);
+        }
     }
     json.push('}');
-    Some(json)
+    Ok(Some(json))
 }
 
 /// A JSON string of ASCII characters only, as Python's `json.dumps` writes it.
@@ -268,20 +294,88 @@ mod tests {
         tiff
     }
 
+    /// A directory of `tags` entries that all claim the same text of `length` bytes, and the text.
+    fn overlapping(tags: u16, length: u32) -> Vec<u8> {
+        let mut tiff = b"II*\0\x08\0\0\0".to_vec();
+        tiff.extend(tags.to_le_bytes());
+        let text_at = 8 + 2 + u32::from(tags) * 12 + 4;
+        for n in 0..tags {
+            tiff.extend((0x8000 + n).to_le_bytes());
+            tiff.extend(2_u16.to_le_bytes());
+            tiff.extend(length.to_le_bytes());
+            tiff.extend(text_at.to_le_bytes());
+        }
+        tiff.extend([0; 4]);
+        tiff.extend(std::iter::repeat_n(b'A', length as usize));
+        tiff
+    }
+
     #[test]
     fn tags_take_img2datasets_form() {
         let expected =
             r#"{"Image Make": "Can\u00e9", "Image Orientation": "Rotated 90 CW", "Image XResolution": "36"}"#;
-        assert_eq!(to_json(Some(&sample())).as_deref(), Some(expected));
+        assert_eq!(to_json(Some(&sample())), Ok(Some(expected.to_owned())));
         assert_eq!(orientation(Some(&sample())), 6);
     }
 
     #[test]
     fn absent_and_broken_are_told_apart() {
-        assert_eq!(to_json(None).as_deref(), Some("{}"));
-        assert_eq!(to_json(Some(b"MM garbage")), None);
+        assert_eq!(to_json(None), Ok(Some("{}".to_owned())));
+        assert_eq!(to_json(Some(b"MM garbage")), Ok(None));
         assert_eq!(orientation(Some(b"MM garbage")), 1);
         assert_eq!(ratio(-10, 4), "-5/2");
         assert_eq!(ratio(7, 0), "7/0");
+    }
+
+    #[test]
+    fn f02_what_claims_more_than_a_camera_writes_is_dropped() {
+        // As many values as there are bytes are fine, the same values over and over are not.
+        assert!(to_json(Some(&overlapping(1, 60_000))).unwrap().unwrap().len() > 60_000);
+        for (tags, length) in [(1, 65_537), (2, 33_000), (3_000, 1_000_000), (4_000, 1_000), (5_000, 1)] {
+            assert_eq!(
+                to_json(Some(&overlapping(tags, length))),
+                Err(ExifFault::TooLarge),
+                "{tags} {length}"
+            );
+        }
+        // The orientation is found all the same.
+        let mut turned = overlapping(3_000, 100_000);
+        turned[10..22].copy_from_slice(b"\x12\x01\x03\0\x01\0\0\0\x06\0\0\0");
+        assert_eq!(orientation(Some(&turned)), 6);
+        assert_eq!(to_json(Some(&turned)), Err(ExifFault::TooLarge));
+        // Each byte of text becomes six of JSON.
+        let mut bytes = overlapping(1, 20_000);
+        let at = bytes.len() - 20_000;
+        bytes[at..].fill(0xC1);
+        assert_eq!(to_json(Some(&bytes)), Err(ExifFault::TooLarge));
+    }
+
+    #[test]
+    fn f02_directories_inside_each_other_are_bounded() {
+        // Every entry points to a directory of its own that overlaps with the others: entries squared.
+        let mut tiff = b"II*\0\x08\0\0\0\xFF\x0F".to_vec();
+        for n in 0..4_095_u32 {
+            tiff.extend(b"\x69\x87\x04\0\x01\0\0\0");
+            tiff.extend((8 + n * 2).to_le_bytes());
+        }
+        tiff.extend([0; 4]);
+        assert_eq!(to_json(Some(&tiff)), Err(ExifFault::TooLarge));
+        // One that points to itself is read once.
+        let looping = b"II*\0\x08\0\0\0\x01\0\x69\x87\x04\0\x01\0\0\0\x08\0\0\0\x08\0\0\0";
+        assert_eq!(to_json(Some(looping)), Ok(Some("{}".to_owned())));
+    }
+
+    #[test]
+    fn f02_long_lists_and_notes_cost_no_more_than_what_is_printed() {
+        // A maker note of 40 kB twice, and a list of 100,000 numbers, of which none is printed.
+        let mut tiff = b"MM\0*\0\0\0\x08\0\x02".to_vec();
+        tiff.extend(b"\x87\x69\0\x04\0\0\0\x01\0\0\0\x26");
+        tiff.extend(b"\x01\x11\0\x03\0\x01\x86\xA0\0\0\0\x44");
+        tiff.extend([0; 4]);
+        tiff.extend(b"\0\x02\x92\x7C\0\x07\0\0\x9C\x40\0\0\0\x44");
+        tiff.extend(b"\x92\x7C\0\x07\0\0\x9C\x40\0\0\0\x44");
+        tiff.extend([0; 4]);
+        tiff.resize(0x44 + 200_000, 7);
+        assert_eq!(to_json(Some(&tiff)), Ok(Some(r#"{"Image StripOffsets": "[]"}"#.to_owned())));
     }
 }

@@ -17,7 +17,7 @@ pub enum Format {
     Bmp,
     /// TIFF; the first page is used.
     Tiff,
-    /// AVIF, not decoded.
+    /// AVIF; decoded where the feature `avif` is on.
     Avif,
     /// HEIC/HEIF, not decoded.
     Heic,
@@ -73,7 +73,11 @@ impl Format {
 
     /// Whether this crate decodes it.
     pub fn is_decoded(self) -> bool {
-        matches!(self, Self::Jpeg | Self::Png | Self::Gif | Self::Webp | Self::Bmp | Self::Tiff)
+        match self {
+            Self::Jpeg | Self::Png | Self::Gif | Self::Webp | Self::Bmp | Self::Tiff => true,
+            Self::Avif => cfg!(feature = "avif"),
+            _ => false,
+        }
     }
 }
 
@@ -123,16 +127,20 @@ pub fn sniff(bytes: &[u8]) -> Option<Format> {
     })
 }
 
-/// ISO base media brands: the major one first, then the compatible ones.
+/// ISO base media brands: the major one first, then the compatible ones. `mif1` and `msf1` say that there are pictures,
+/// not of which coding, so any other brand is asked first.
 fn iso_media(bytes: &[u8]) -> Option<Format> {
     let length = u32::from_be_bytes(bytes.get(..4)?.try_into().ok()?) as usize;
     let brands = bytes.get(8..length.clamp(8, 256).min(bytes.len()))?;
-    brands.chunks_exact(4).enumerate().filter(|(i, _)| *i != 1).find_map(|(_, brand)| match brand {
+    let brands =
+        || brands.as_chunks::<4>().0.iter().enumerate().filter(|(i, _)| *i != 1).map(|(_, brand)| brand);
+    let coding = brands().find_map(|brand| match brand {
         b"avif" | b"avis" => Some(Format::Avif),
-        b"heic" | b"heix" | b"hevc" | b"hevx" | b"heim" | b"heis" | b"mif1" | b"msf1" => Some(Format::Heic),
+        b"heic" | b"heix" | b"hevc" | b"hevx" | b"heim" | b"heis" => Some(Format::Heic),
         b"jp2 " | b"jpx " => Some(Format::Jp2),
         _ => None,
-    })
+    });
+    coding.or_else(|| brands().any(|brand| matches!(brand, b"mif1" | b"msf1")).then_some(Format::Heic))
 }
 
 /// An `<svg` root after optional byte order mark, white space, XML declaration, comments and doctype.
@@ -162,7 +170,9 @@ mod tests {
             (b"\xFF\xD8\xFF\xE0", Some(Format::Jpeg)),
             (b"RIFF\0\0\0\0WEBPVP8 ", Some(Format::Webp)),
             (b"RIFF\0\0\0\0WAVEfmt ", None),
-            (b"\0\0\0\x1Cftypmif1\0\0\0\0avifmif1miaf", Some(Format::Heic)),
+            (b"\0\0\0\x1Cftypmif1\0\0\0\0avifmif1miaf", Some(Format::Avif)),
+            (b"\0\0\0\x1Cftypmif1\0\0\0\0heicmif1miaf", Some(Format::Heic)),
+            (b"\0\0\0\x14ftypmif1\0\0\0\0miaf", Some(Format::Heic)),
             (b"\0\0\0\x1Cftypavif\0\0\0\0mif1miafMA1B", Some(Format::Avif)),
             (b"\0\0\0\x18ftypisom\0\0\0\0mp41", None),
             (b"<?xml version='1.0'?>\n<!-- a --><svg xmlns=''>", Some(Format::Svg)),

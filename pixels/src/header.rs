@@ -2,9 +2,10 @@
 //! chunks. Everything a limit needs is known before a decoder is called.
 
 use crate::config::Limits;
-use crate::error::PixelError;
+use crate::error::{PixelError, walled};
 use crate::format::{Format, sniff};
 use crate::jpeg::Markers;
+use crate::tiff::entry::TiffFile;
 
 /// What an image's header promises.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,7 +40,7 @@ pub(crate) struct Details<'a> {
 /// # Errors
 /// [`PixelError::NotAnImage`], [`PixelError::Unsupported`], [`PixelError::Truncated`] or [`PixelError::Corrupt`].
 pub fn probe(bytes: &[u8]) -> Result<Header, PixelError> {
-    Ok(read(bytes)?.header)
+    walled(|| Ok(read(bytes)?.header))
 }
 
 impl Limits {
@@ -72,6 +73,8 @@ pub(crate) fn read(bytes: &[u8]) -> Result<Details<'_>, PixelError> {
         Format::Webp => webp(bytes),
         Format::Bmp => bmp(bytes),
         Format::Tiff => tiff(bytes),
+        #[cfg(feature = "avif")]
+        Format::Avif => crate::avif::details(bytes),
         other => return Err(PixelError::Unsupported(other.as_str().to_owned())),
     }?;
     if details.header.width == 0 || details.header.height == 0 {
@@ -119,7 +122,7 @@ fn jpeg(bytes: &[u8]) -> Result<Details<'_>, PixelError> {
     Ok(details)
 }
 
-/// PNG (W3C, 3rd edition, §5): chunks up to the first pixel data.
+/// PNG (W3C, 3rd edition, §5): every chunk, to count the frames; what describes the picture comes before its pixels.
 fn png(bytes: &[u8]) -> Result<Details<'_>, PixelError> {
     if array::<4>(bytes, 12)? != *b"IHDR" {
         return Err(PixelError::Corrupt("PNG: the first chunk is not IHDR".to_owned()));
@@ -135,17 +138,24 @@ fn png(bytes: &[u8]) -> Result<Details<'_>, PixelError> {
     let mut details = Details::new(Format::Png, (be32(bytes, 16)?, be32(bytes, 20)?), bit_depth, channels);
     details.has_palette = colour == 3;
     let mut at = 8;
+    let (mut is_animation, mut began, mut frames) = (false, false, 0);
     while let (Ok(length), Ok(kind)) = (be32(bytes, at), array::<4>(bytes, at + 4)) {
         let body = at + 8;
         let end = body + length as usize;
         match &kind {
-            b"IDAT" | b"IEND" => break,
-            b"acTL" => details.header.frames = be32(bytes, body)?.max(1),
-            b"iCCP" => details.has_icc = true,
-            b"eXIf" => details.exif = bytes.get(body..end),
+            b"IEND" => break,
+            b"IDAT" => began = true,
+            // How many frames it says it has is nobody's concern: those that are there count.
+            b"acTL" => is_animation |= !began,
+            b"fcTL" => frames += 1,
+            b"iCCP" if !began => details.has_icc = true,
+            b"eXIf" if !began => details.exif = bytes.get(body..end),
             _ => {}
         }
         at = end + 4;
+    }
+    if is_animation {
+        details.header.frames = frames.max(1);
     }
     Ok(details)
 }
@@ -235,58 +245,34 @@ fn bmp(bytes: &[u8]) -> Result<Details<'_>, PixelError> {
 
 /// TIFF 6.0 and BigTIFF: the first directory's tags, then the chain of pages.
 fn tiff(bytes: &[u8]) -> Result<Details<'_>, PixelError> {
-    let little = bytes.starts_with(b"II");
-    let number = |at: usize, width: usize| -> Result<u64, PixelError> {
-        let end = at.checked_add(width).ok_or(PixelError::Truncated)?;
-        let raw = bytes.get(at..end).ok_or(PixelError::Truncated)?;
-        let fold = |sum: u64, byte: &u8| (sum << 8) | u64::from(*byte);
-        Ok(if little { raw.iter().rev().fold(0, fold) } else { raw.iter().fold(0, fold) })
-    };
-    let big = number(2, 2)? == 43;
-    let (word, count_width, entry) = if big { (8, 8, 20) } else { (4, 2, 12) };
+    let file = TiffFile::open(bytes)?;
     let mut details = Details::new(Format::Tiff, (0, 0), 1, 1);
-    let mut directory = number(if big { 8 } else { 4 }, word)?;
+    let mut directory = file.first()?;
     let mut pages: u32 = 0;
     let mut visited = std::collections::BTreeSet::new();
     while directory != 0 && visited.insert(directory) {
-        let at = usize::try_from(directory).map_err(|_| PixelError::Truncated)?;
         // A broken chain of later pages is no reason to refuse the first.
-        let entries = match number(at, count_width) {
-            Ok(entries) => entries.min(65_535) as usize,
+        let entries = match file.entries(directory) {
+            Ok(entries) => entries,
             Err(error) if pages == 0 => return Err(error),
             Err(_) => break,
         };
         pages += 1;
-        let first = at + count_width;
         if pages == 1 {
-            for index in 0..entries {
-                let at = first + index * entry;
-                let (tag, kind) = (number(at, 2)?, number(at + 2, 2)?);
-                let width = match kind {
-                    3 => 2,
-                    16 => 8,
-                    _ => 4,
-                };
-                let value = number(at + 4 + word, width)? as u32;
-                match tag {
-                    256 => details.header.width = value,
-                    257 => details.header.height = value,
-                    // More than one number: the list is elsewhere (never mind; the first counts where it is inline).
-                    258 if number(at + 4, word)? * 2 <= word as u64 => {
-                        details.header.bit_depth = value.min(64) as u8
-                    }
-                    258 => {
-                        let list = usize::try_from(number(at + 4 + word, word)?).unwrap_or(usize::MAX);
-                        details.header.bit_depth = number(list, 2)?.min(64) as u8;
-                    }
-                    262 => details.has_palette = value == 3,
-                    277 => details.header.channels = value.min(255) as u8,
+            for entry in file.tags(&entries) {
+                let value = file.value(&entry);
+                match entry.tag {
+                    256 => details.header.width = value? as u32,
+                    257 => details.header.height = value? as u32,
+                    258 => details.header.bit_depth = value?.min(64) as u8,
+                    262 => details.has_palette = value? == 3,
+                    277 => details.header.channels = value?.min(255) as u8,
                     34_675 => details.has_icc = true,
                     _ => {}
                 }
             }
         }
-        directory = number(first + entries * entry, word).unwrap_or(0);
+        directory = entries.next;
     }
     details.header.frames = pages.max(1);
     details.exif = Some(bytes);

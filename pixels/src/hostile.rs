@@ -1,6 +1,7 @@
-//! The body of the fuzz target (`fuzz/`), public so that the stable test suite runs it on mutated files as well.
+//! The bodies of the fuzz targets (`fuzz/`), public so that the stable test suite runs it on mutated files as well.
 
 use crate::config::{EncodeFormat, Limits, ResizeMode, TransformConfig};
+use crate::exif::{self, ExifFault};
 use crate::header::probe;
 use crate::transform::Transformer;
 
@@ -44,4 +45,31 @@ pub fn exercise(bytes: &[u8]) -> Result<(), String> {
         }
     }
     Ok(())
+}
+
+/// Longest JSON of EXIF tags, in bytes.
+const MAX_EXIF_JSON: usize = 64 << 10;
+
+/// Reads bytes as the TIFF structure of EXIF tags: bounded JSON whose values are all text, nothing, or a refusal.
+///
+/// # Errors
+/// A sentence about the broken promise.
+pub fn exercise_exif(bytes: &[u8]) -> Result<(), String> {
+    let orientation = exif::orientation(Some(bytes));
+    if !(1..=8).contains(&orientation) {
+        return Err(format!("orientation {orientation}"));
+    }
+    let json = match exif::to_json(Some(bytes)) {
+        Ok(Some(json)) => json,
+        Ok(None) | Err(ExifFault::TooLarge) => return Ok(()),
+        Err(ExifFault::Panicked(place)) => return Err(format!("a panic at {place}")),
+    };
+    if json.len() > MAX_EXIF_JSON || !json.is_ascii() {
+        return Err(format!("{} bytes of JSON, ASCII: {}", json.len(), json.is_ascii()));
+    }
+    let tags: serde_json::Value = serde_json::from_str(&json).map_err(|error| format!("no JSON: {error}"))?;
+    match tags.as_object() {
+        Some(tags) if tags.values().all(serde_json::Value::is_string) => Ok(()),
+        _ => Err("not an object of texts".to_owned()),
+    }
 }

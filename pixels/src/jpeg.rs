@@ -1,5 +1,6 @@
 //! JPEG: a walk over the markers (sizes, EXIF, colour transform, ICC, all before libjpeg-turbo sees a byte), and
-//! decoding with libjpeg-turbo's warnings turned into typed failures. The fast path is in [`planes`], and for large pictures in
+//! decoding with libjpeg-turbo's warnings turned into typed failures ([`segments`] and [`whole`] see what it does not
+//! say). The fast path is in [`planes`], and for large pictures in
 //! [`coefficients`], whose input [`baseline`] and [`entropy`] take apart.
 
 mod baseline;
@@ -7,8 +8,22 @@ mod coefficients;
 pub(crate) mod decode;
 mod entropy;
 pub(crate) mod planes;
+mod segments;
+mod whole;
 
 use crate::error::PixelError;
+
+/// Goes through the data of all scans.
+///
+/// # Errors
+/// [`PixelError::Truncated`] or [`PixelError::Corrupt`] where it does not hold every block.
+pub(crate) fn check_blocks(bytes: &[u8]) -> Result<(), PixelError> {
+    match whole::blocks(bytes) {
+        whole::Blocks::Whole => Ok(()),
+        whole::Blocks::Truncated => Err(PixelError::Truncated),
+        whole::Blocks::Damaged(what) => Err(PixelError::Corrupt(format!("JPEG: {what}"))),
+    }
+}
 
 /// What the markers before the first scan say.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,8 +37,6 @@ pub(crate) struct Markers<'a> {
     /// The TIFF structure of the EXIF segment.
     pub exif: Option<&'a [u8]>,
     pub has_icc: bool,
-    /// Where the two bytes of the height lie.
-    pub height_at: usize,
 }
 
 impl<'a> Markers<'a> {
@@ -37,7 +50,6 @@ impl<'a> Markers<'a> {
             progressive: false,
             exif: None,
             has_icc: false,
-            height_at: 0,
         };
         let corrupt = |what: &str| PixelError::Corrupt(format!("JPEG: {what}"));
         let mut at = 2;
@@ -55,6 +67,8 @@ impl<'a> Markers<'a> {
             }
             let length = bytes.get(at..at + 2).ok_or(PixelError::Truncated)?;
             let length = usize::from(u16::from_be_bytes([length[0], length[1]]));
+            // Application data and comments may claim 0 or 1: libjpeg takes the field alone for the segment, so do we.
+            let length = if matches!(code, 0xE0..=0xEF | 0xFE) { length.max(2) } else { length };
             if length < 2 {
                 return Err(corrupt("a segment is shorter than its own length field"));
             }
@@ -66,8 +80,6 @@ impl<'a> Markers<'a> {
                         return Err(corrupt("the frame header is too short"));
                     };
                     markers.precision = precision;
-                    // Length and precision stand before it; `at` is past the segment already.
-                    markers.height_at = at - length + 3;
                     markers.height = u32::from(u16::from_be_bytes([h1, h0]));
                     markers.width = u32::from(u16::from_be_bytes([w1, w0]));
                     markers.components = components;

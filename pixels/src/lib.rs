@@ -17,7 +17,11 @@
 
 mod area;
 mod augment;
+#[cfg(feature = "avif")]
+mod avif;
+mod bmp;
 mod config;
+mod containers;
 mod crop;
 mod decode;
 mod encode;
@@ -25,6 +29,7 @@ mod error;
 mod exif;
 mod format;
 mod geometry;
+mod gif;
 mod header;
 pub mod hostile;
 mod jpeg;
@@ -34,6 +39,7 @@ mod raster;
 mod resize;
 mod sheet;
 mod smooth;
+mod tiff;
 mod transform;
 
 pub use augment::{Op, Scratch};
@@ -44,11 +50,12 @@ pub use config::{
 pub use crop::{CropBox, CropConfig, Cropper, DEFAULT_SIDE, Placement, View};
 pub use decode::{decode_rgb, decode_rgb_at_least};
 pub use error::PixelError;
+pub use exif::ExifFault;
 pub use format::{Format, sniff};
 pub use header::{Header, probe};
 pub use normalise::{Normalisation, NormaliseTable};
 pub use perceptual::perceptual_hash;
 pub use raster::{Rgb8, Rgb8Mut};
 pub use resize::resize_rgb;
-pub use sheet::{SheetConfig, sheet};
+pub use sheet::{SheetConfig, sheet, thumbnail};
 pub use transform::{Applied, Transformed, Transformer};

@@ -4,7 +4,7 @@ use fast_image_resize as fir;
 
 use crate::area::{Resampler, Source, Span};
 use crate::config::Interpolation;
-use crate::error::PixelError;
+use crate::error::{PixelError, walled};
 use crate::geometry::Size;
 use crate::raster::{Raster, Rgb8};
 
@@ -24,7 +24,7 @@ pub fn resize_rgb(image: &Rgb8, width: u32, height: u32, filter: Interpolation) 
         return Err(PixelError::Encode("picture data is not width * height * 3 bytes".to_owned()));
     }
     let to = Size::new(width, height);
-    let data = Resizer::default().resize(&image.data, from, Extent::of(from), 3, to, filter)?;
+    let data = walled(|| Resizer::default().resize(&image.data, from, Extent::of(from), 3, to, filter))?;
     Ok(Rgb8 { width, height, data })
 }
 

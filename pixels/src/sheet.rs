@@ -1,6 +1,7 @@
 //! Contact sheets: a grid of thumbnails on a light background. Text is somebody else's job.
 
-use crate::config::Interpolation;
+use crate::config::{Interpolation, Limits};
+use crate::decode::decode_rgb_at_least;
 use crate::error::PixelError;
 use crate::raster::Rgb8;
 use crate::resize::resize_rgb;
@@ -71,6 +72,17 @@ pub fn sheet(pictures: &[Rgb8], config: &SheetConfig) -> Result<Rgb8, PixelError
         }
     }
     Ok(out)
+}
+
+/// Decodes an image to no more than `side` pixels on its longer side. A page of pictures holds these, so that its memory
+/// does not depend on the size of the originals.
+///
+/// # Errors
+/// As [`decode_rgb_at_least`].
+pub fn thumbnail(bytes: &[u8], limits: &Limits, side: u32) -> Result<Rgb8, PixelError> {
+    let side = side.max(1);
+    // Twice the samples that are needed, so that the resize has something to average.
+    fit(&decode_rgb_at_least(bytes, limits, side.saturating_mul(2), side.saturating_mul(2))?, side)
 }
 
 fn fit(picture: &Rgb8, cell_size: u32) -> Result<Rgb8, PixelError> {

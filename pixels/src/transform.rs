@@ -8,8 +8,8 @@ use turbojpeg::{Colorspace, DecompressHeader, Subsamp};
 use crate::config::{ConfigError, DctScaling, EncodeFormat, Interpolation, TransformConfig};
 use crate::decode;
 use crate::encode::Encoder;
-use crate::error::PixelError;
-use crate::exif;
+use crate::error::{PixelError, walled};
+use crate::exif::{self, ExifFault};
 use crate::format::{Format, sniff};
 use crate::geometry::{Geometry, Size, check_gates};
 use crate::header::{self, Details};
@@ -36,6 +36,8 @@ pub struct Transformed {
     pub original_height: Option<u32>,
     /// JSON object of tag name to printable value; `{}` without tags; `None` when not asked for or not readable.
     pub exif: Option<String>,
+    /// Why there is no `exif` although the image has tags.
+    pub exif_fault: Option<ExifFault>,
     /// What was normalised on the way.
     pub applied: Applied,
 }
@@ -112,13 +114,33 @@ impl Transformer {
     /// A typed failure of this image. The size gates are held against the header before anything is decoded, so a
     /// small and damaged image is reported as small.
     pub fn transform(&mut self, bytes: &[u8]) -> Result<Transformed, PixelError> {
-        let result = self.transform_any(bytes);
-        if result.is_err() {
+        let result = walled(|| self.transform_any(bytes));
+        match &result {
+            Ok(_) => {}
+            Err(PixelError::Panicked(_)) => self.renew(),
             // libjpeg-turbo can carry a broken header over into the next image.
-            self.decoder.renew();
+            Err(_) => self.decoder.renew(),
         }
         self.trim();
         result
+    }
+
+    /// Makes everything anew, so that nothing of a panic reaches the next image.
+    fn renew(&mut self) {
+        match Self::new(&self.config) {
+            Ok(fresh) => *self = fresh,
+            // The codec gave a handle before; where it gives none now, the next image fails with its words.
+            Err(_) => self.decoder.renew(),
+        }
+    }
+
+    /// The tags as JSON, where they are asked for.
+    fn tags(&self, raw: Option<&[u8]>) -> (Option<String>, Option<ExifFault>) {
+        match self.config.extract_exif.then(|| exif::to_json(raw)) {
+            None => (None, None),
+            Some(Ok(json)) => (json, None),
+            Some(Err(fault)) => (None, Some(fault)),
+        }
     }
 
     fn transform_any(&mut self, bytes: &[u8]) -> Result<Transformed, PixelError> {
@@ -147,13 +169,15 @@ impl Transformer {
             None => self.other(bytes, &details, orientation, &geometry, &mut applied)?,
         };
         applied.icc_dropped = details.has_icc && applied.reencoded;
+        let (exif, exif_fault) = self.tags(details.exif);
         Ok(Transformed {
             image: finished.image,
             width: Some(finished.size.width as u32),
             height: Some(finished.size.height as u32),
             original_width: Some(original.width as u32),
             original_height: Some(original.height as u32),
-            exif: if self.config.extract_exif { exif::to_json(details.exif) } else { None },
+            exif,
+            exif_fault,
             applied,
         })
     }
@@ -162,15 +186,15 @@ impl Transformer {
     /// no image at all is refused, where img2dataset stores it.
     fn pass_through(&self, bytes: &[u8]) -> Result<Transformed, PixelError> {
         sniff(bytes).ok_or(PixelError::NotAnImage)?;
-        let tags =
-            || header::read(bytes).map_or(Some("{}".to_owned()), |details| exif::to_json(details.exif));
+        let (exif, exif_fault) = self.tags(header::read(bytes).ok().and_then(|details| details.exif));
         Ok(Transformed {
             image: bytes.to_vec(),
             width: None,
             height: None,
             original_width: None,
             original_height: None,
-            exif: if self.config.extract_exif { tags() } else { None },
+            exif,
+            exif_fault,
             applied: Applied::default(),
         })
     }
@@ -184,15 +208,14 @@ impl Transformer {
         applied: &mut Applied,
     ) -> Result<Finished, PixelError> {
         let Some(markers) = &details.jpeg else { return Err(PixelError::NotAnImage) };
-        let Some(header) = self.decoder.header(bytes, markers, &self.config.limits)? else {
-            return self.other(bytes, details, orientation, geometry, applied);
-        };
+        let jpeg = self.decoder.open(bytes, markers, &self.config.limits)?;
+        let header = jpeg.header;
         let Self { config, decoder, encoder, planes, resizer } = self;
         let (policy, limits) = (config.truncated, &config.limits);
         if keeps_bytes(config, details.header.format, orientation, geometry) {
             // Nothing but the verdict is wanted, and at an eighth it costs least.
             let shrink = if header.is_lossless { 1 } else { 8 };
-            decoder.raster(bytes, &header, shrink, policy, limits)?;
+            decoder.raster(&jpeg, shrink, policy, limits)?;
             applied.reencoded = false;
             return Ok(Finished { image: bytes.to_vec(), size: geometry.canvas });
         }
@@ -202,7 +225,7 @@ impl Transformer {
         let in_planes = fits_planes(config, &header, orientation, geometry);
         if in_planes
             && config.dct_scaling != DctScaling::Off
-            && planes.resize_coefficients(bytes, &header, geometry, config.chroma)
+            && planes.resize_coefficients(&jpeg.bytes, &header, geometry, config.chroma)
         {
             let image = planes.encode(geometry.canvas, &mut encoder.jpeg, &mut encoder.buffer)?;
             applied.planes = true;
@@ -212,13 +235,13 @@ impl Transformer {
         let shrink = shrink(config, &header, target, geometry.interpolation);
         applied.dct_shrink = shrink as u8;
         if in_planes {
-            decoder.planes(bytes, &header, shrink, policy, limits)?;
+            decoder.planes(&jpeg, shrink, policy, limits)?;
             planes.resize(decoder, &header, shrink, geometry, config.chroma);
             let image = planes.encode(geometry.canvas, &mut encoder.jpeg, &mut encoder.buffer)?;
             applied.planes = true;
             return Ok(Finished { image, size: geometry.canvas });
         }
-        let (raster, inks) = decoder.raster(bytes, &header, shrink, policy, limits)?;
+        let (raster, inks) = decoder.raster(&jpeg, shrink, policy, limits)?;
         applied.cmyk = inks;
         let extent = Extent {
             width: stored.width as f64 / shrink as f64,
@@ -230,7 +253,7 @@ impl Transformer {
         self.finish(raster, orientation, geometry, subsamp)
     }
 
-    /// Every format the `image` crate decodes, and JPEGs that libjpeg-turbo's header reader does not take.
+    /// Every format the `image` crate decodes.
     fn other(
         &mut self,
         bytes: &[u8],

@@ -9,12 +9,13 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fs;
 use std::path::Path;
 
-use arrow::array::Array;
 use arrow::datatypes::{DataType, Field};
 use serde::Serialize;
 
 use crate::atomic::FileError;
-use crate::folder::{DatasetFolder, ShardFile, ShardFiles, beside};
+use crate::folder::{DatasetFolder, ShardFile, ShardFiles, beside, shard_of};
+use crate::index::sizes;
+use crate::key::ShardId;
 use crate::outcomes::Outcomes;
 use crate::stats::{ShardStats, StatsError, StatusDict};
 use crate::status::Status;
@@ -28,13 +29,17 @@ const MAX_HOSTS: usize = 1_000_000;
 /// Values above this are counted as this.
 const MAX_VALUE: u32 = 100_000;
 
-/// The account of one folder.
+/// The account of one folder, or of several together.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct Account {
     /// Finished shards.
     pub shards: u64,
     /// Shards with files but without stats; not counted below.
     pub unfinished_shards: u64,
+    /// Shards that finished runs made, or `sizes.json` lists, and of which nothing is here.
+    pub missing_shards: u64,
+    /// Runs of ingest that are not finished.
+    pub unfinished_runs: u64,
     /// Input rows, each once, by what became of them; with `failures_by_status` part of the JSON's top level.
     #[serde(flatten)]
     pub outcomes: Outcomes,
@@ -55,6 +60,11 @@ pub struct Account {
     pub fetched_bytes: Option<u64>,
     /// Rows that share the fetch of an earlier row of their URL, where the stats say so.
     pub fetches_saved: u64,
+    /// Rows whose image made a decoder panic, by place, where the stats say so.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub panics: BTreeMap<String, u64>,
+    /// Rows whose EXIF was too large to keep, where the stats say so.
+    pub exif_dropped: u64,
     /// Seconds from the first shard's start to the last one's end.
     pub wall_s: Option<f64>,
     /// Images per shard.
@@ -181,37 +191,19 @@ impl Account {
     /// # Errors
     /// When a stats file, a table, or a tar without table cannot be read.
     pub fn of(folder: &DatasetFolder) -> Result<Self, AccountError> {
-        let mut ledger = Ledger { superseded: superseded_keys(folder)?, ..Ledger::default() };
-        // A folder of tars alone has no stats; there every numbered tar counts.
-        let bare = folder.done().next().is_none();
-        for shard in folder.shards.values() {
-            let table = shard.get(ShardFile::Table).filter(|_| bare && shard.get(ShardFile::Tar).is_none());
-            if let Some(table) = table
-                && is_image_shard(table)?
-            {
-                ledger.account.shards += 1;
-                ledger.add_image_shard(table)?;
-            } else if shard.is_done()
-                || (bare && shard.get(ShardFile::Table).is_none() && shard.get(ShardFile::Tar).is_some())
-            {
-                ledger.add_shard(shard)?;
-            } else {
-                ledger.account.unfinished_shards += 1;
-            }
-        }
-        for tar in &folder.other_tars {
-            // The tar of a shard that was counted by its table, compressed since.
-            let has_table =
-                beside(tar, ShardFile::Stats).is_file() && beside(tar, ShardFile::Table).is_file();
-            if !has_table {
-                ledger.add_tar(tar)?;
-            }
-            *ledger.account.bytes.entry("tar").or_insert(0) += file_bytes(tar);
-        }
-        for table in &folder.other_tables {
-            if bare && is_image_shard(table)? {
-                ledger.add_image_shard(table)?;
-            }
+        Self::of_all(std::slice::from_ref(folder))
+    }
+
+    /// The account of several folders, or of parts of them ([`DatasetFolder::part`]).
+    ///
+    /// # Errors
+    /// As [`Account::of`].
+    pub fn of_all(folders: &[DatasetFolder]) -> Result<Self, AccountError> {
+        let mut ledger = Ledger::default();
+        for folder in folders {
+            // Keys are unique in one dataset only.
+            ledger.superseded = superseded_keys(folder)?;
+            ledger.add_folder(folder)?;
         }
         Ok(ledger.finish())
     }
@@ -253,8 +245,8 @@ pub fn host_of(url: &str) -> Option<String> {
     (!host.is_empty()).then(|| host.to_ascii_lowercase())
 }
 
-/// Whether a table has a column of images, as far as its types say.
-fn is_image_shard(path: &Path) -> Result<bool, TableError> {
+/// Whether a table is another tool's image shard, as far as its columns say: images, and no word of failed rows.
+fn is_foreign(table: &SidecarReader) -> bool {
     let is_binary =
         |kind: &DataType| matches!(kind, DataType::Binary | DataType::LargeBinary | DataType::BinaryView);
     let holds_bytes = |field: &Field| match field.data_type() {
@@ -263,7 +255,12 @@ fn is_image_shard(path: &Path) -> Result<bool, TableError> {
         }
         kind => is_binary(kind),
     };
-    Ok(SidecarReader::open_any(path)?.schema().fields().iter().any(|field| holds_bytes(field)))
+    !table.has_column(column::STATUS) && table.schema().fields().iter().any(|field| holds_bytes(field))
+}
+
+/// Whether the table at `path` was made from a tar that had none. Damage is told by whoever reads it.
+fn is_of_members(path: &Path) -> bool {
+    SidecarReader::open(path).is_ok_and(|table| table.is_of_members())
 }
 
 fn file_bytes(path: &Path) -> u64 {
@@ -271,6 +268,69 @@ fn file_bytes(path: &Path) -> u64 {
 }
 
 impl Ledger {
+    fn add_folder(&mut self, folder: &DatasetFolder) -> Result<(), AccountError> {
+        // A folder of tars alone has no stats; there every numbered tar counts.
+        let bare = folder.done().next().is_none();
+        for shard in folder.shards.values() {
+            let table = shard.get(ShardFile::Table);
+            let is_bare_tar = bare && table.is_none() && shard.get(ShardFile::Tar).is_some();
+            let is_foreign =
+                |path: &Path| SidecarReader::open_any(path).is_ok_and(|table| is_foreign(&table));
+            let is_bare_table = table.is_some_and(|path| is_of_members(path) || bare && is_foreign(path));
+            if shard.is_done() || is_bare_tar || folder.is_part || is_bare_table {
+                self.add_shard(shard)?;
+            } else {
+                self.account.unfinished_shards += 1;
+            }
+        }
+        for tar in &folder.other_tars {
+            // The tar of a shard that is counted by its table may have been compressed since.
+            let has_table =
+                beside(tar, ShardFile::Stats).is_file() && beside(tar, ShardFile::Table).is_file();
+            if !has_table {
+                self.add_tar(tar)?;
+            }
+            *self.account.bytes.entry("tar").or_insert(0) += file_bytes(tar);
+        }
+        for table in &folder.other_tables {
+            self.account.shards += 1;
+            let (_, num_images) = self.add_table(table)?;
+            self.samples_per_shard.add(num_images);
+            *self.account.bytes.entry("parquet").or_insert(0) += file_bytes(table);
+        }
+        if !folder.is_part {
+            self.add_missing(folder)?;
+        }
+        Ok(())
+    }
+
+    /// What should be here by the notes of ingest and by `sizes.json`.
+    fn add_missing(&mut self, folder: &DatasetFolder) -> Result<(), AccountError> {
+        let runs = folder.runs()?;
+        for run in &runs {
+            self.account.unfinished_runs += u64::from(run.shards.is_none());
+            self.account.missing_shards += folder.missing(run).1;
+        }
+        let is_noted = |id: ShardId| {
+            runs.iter().any(|run| {
+                let end = run.first_shard.saturating_add(run.shards.unwrap_or(0));
+                (run.first_shard..end).contains(&id.0)
+            })
+        };
+        // One that cannot be read is `verify`'s to tell.
+        let listed = folder.sizes.as_deref().and_then(|path| sizes::read(path).ok()).unwrap_or_default();
+        let gone = listed.keys().filter(|name| {
+            let other =
+                || folder.other_tars.iter().any(|tar| tar.file_name().is_some_and(|n| n == name.as_str()));
+            match shard_of(name) {
+                Some(id) => !folder.shards.contains_key(&id) && !is_noted(id),
+                None => !other(),
+            }
+        });
+        self.account.missing_shards += gone.count() as u64;
+        Ok(())
+    }
+
     fn add_shard(&mut self, shard: &ShardFiles) -> Result<(), AccountError> {
         self.account.shards += 1;
         for (kind, path) in shard.files() {
@@ -291,6 +351,10 @@ impl Ledger {
                 (a, b) => a.or(b),
             };
             self.account.fetches_saved = self.account.fetches_saved.saturating_add(stats.fetches_saved);
+            self.account.exif_dropped = self.account.exif_dropped.saturating_add(stats.exif_dropped);
+            for (place, rows) in &stats.panics {
+                *self.account.panics.entry(place.clone()).or_insert(0) += rows;
+            }
             let (start, end) = self.times.unwrap_or((stats.start_time, stats.end_time));
             self.times = Some((start.min(stats.start_time), end.max(stats.end_time)));
         }
@@ -312,6 +376,11 @@ impl Ledger {
 
     fn add_table(&mut self, path: &Path) -> Result<(u64, u64), TableError> {
         let (mut num_rows, mut num_images) = (0, 0);
+        let reader = SidecarReader::open_any(path)?;
+        if is_foreign(&reader) {
+            let samples = self.add_foreign_table(&reader)?;
+            return Ok((samples, samples));
+        }
         let reader = SidecarReader::open(path)?;
         let has_caption = reader.has_column(column::CAPTION);
         for row in reader.rows(RowColumns::All)? {
@@ -403,39 +472,23 @@ impl Ledger {
         Ok(())
     }
 
-    /// A Parquet shard with images in it and no statistics beside it: another tool's, or a converted bare tar.
-    fn add_image_shard(&mut self, path: &Path) -> Result<(), TableError> {
-        let reader = SidecarReader::open_any(path)?;
-        let caption = column::CAPTIONS.into_iter().find(|name| reader.has_column(name));
-        let mut samples = 0u64;
-        let columns: Vec<&str> = caption.into_iter().chain([column::STATUS]).collect();
-        for batch in reader.batches(Some(&columns))? {
-            let batch = batch?;
-            let statuses = text_column(path, &batch, column::STATUS)?;
-            let captions =
-                caption.map(|name| text_column(path, &batch, name)).transpose().unwrap_or_default().flatten();
-            for row in 0..batch.num_rows() {
-                let is_sample = statuses.as_ref().is_none_or(|statuses| {
-                    statuses.is_valid(row) && statuses.value(row) == Status::Success.as_str()
-                });
-                if !is_sample {
-                    continue;
-                }
-                samples += 1;
-                if let Some(captions) = &captions {
-                    let caption = if captions.is_valid(row) { captions.value(row).trim() } else { "" };
-                    self.account.blank_captions += u64::from(caption.is_empty());
-                    self.caption_chars.add(caption.chars().count());
-                }
+    /// The rows of another tool's image shard. Which of them have an image would take reading all.
+    fn add_foreign_table(&mut self, reader: &SidecarReader) -> Result<u64, TableError> {
+        let samples = reader.num_rows();
+        self.account.samples_without_table += samples;
+        let Some(name) = column::CAPTIONS.into_iter().find(|name| reader.has_column(name)) else {
+            return Ok(samples);
+        };
+        for batch in reader.batches(Some(&[name]))? {
+            // A caption that is a list has no length here.
+            let Ok(Some(captions)) = text_column(reader.path(), &batch?, name) else { break };
+            for caption in captions.iter() {
+                let caption = caption.unwrap_or_default().trim();
+                self.account.blank_captions += u64::from(caption.is_empty());
+                self.caption_chars.add(caption.chars().count());
             }
         }
-        if !reader.has_column(column::STATUS) && caption.is_none() {
-            samples = reader.num_rows();
-        }
-        self.account.samples_without_table += samples;
-        self.samples_per_shard.add(samples);
-        *self.account.bytes.entry("parquet").or_insert(0) += file_bytes(path);
-        Ok(())
+        Ok(samples)
     }
 
     fn finish(mut self) -> Account {

@@ -4,9 +4,12 @@
 //! says what to do.
 
 use std::fmt;
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File};
 use std::io::{self, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
+
+use crate::leftover::{claim_file, claim_folder, sweep_once, temp_path};
+pub use crate::leftover::{is_being_written, remove_stale_temps};
 
 /// What was being done to a file when it failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -109,8 +112,9 @@ impl std::error::Error for FileError {
 
 /// A file that appears under its name complete or not at all.
 ///
-/// Writes go to `.{name}.{pid}.tmp` beside it. Dropped without [`commit`](Self::commit), the temporary file is
-/// removed; a killed process leaves it behind for [`remove_stale_temps`]. Writes are not buffered.
+/// Writes go to `.{name}.{pid}-{host}.tmp` beside it, which is locked until then. Dropped without
+/// [`commit`](Self::commit), the temporary file is removed; a killed process leaves it behind for
+/// [`remove_stale_temps`]. Writes are not buffered.
 #[derive(Debug)]
 pub struct AtomicFile {
     path: PathBuf,
@@ -134,9 +138,9 @@ impl AtomicFile {
                 io::Error::new(io::ErrorKind::InvalidInput, "the path ends in no file name"),
             ));
         };
+        sweep_once(&path);
         // Readable too: a Parquet or zip writer may want to look back.
-        let file = OpenOptions::new().read(true).write(true).create(true).truncate(true).open(&temp);
-        match file {
+        match claim_file(&temp) {
             Ok(file) => Ok(Self { path, temp, file: Some(file) }),
             Err(e) => Err(FileError::new(path, FileAction::Create, e)),
         }
@@ -208,6 +212,70 @@ impl Drop for AtomicFile {
     }
 }
 
+/// A folder of files that appears under its name complete or not at all, as [`AtomicFile`] does.
+#[derive(Debug)]
+pub struct AtomicFolder {
+    path: PathBuf,
+    temp: PathBuf,
+    // None once committed.
+    lock: Option<File>,
+}
+
+impl AtomicFolder {
+    /// Starts a folder that will be called `path`. A temporary folder left by an earlier process of the same number is
+    /// emptied.
+    ///
+    /// # Errors
+    /// When its folder is missing or not writable, or `path` ends in no name.
+    pub fn create(path: impl Into<PathBuf>) -> Result<Self, FileError> {
+        let path = path.into();
+        let temp = temp_path(&path)
+            .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "the path ends in no name"));
+        sweep_once(&path);
+        match temp.and_then(|temp| claim_folder(&temp).map(|lock| (temp, lock))) {
+            Ok((temp, lock)) => Ok(Self { path, temp, lock: Some(lock) }),
+            Err(e) => Err(FileError::new(path, FileAction::Create, e)),
+        }
+    }
+
+    /// Where its files are written until it has its name.
+    pub fn path(&self) -> &Path {
+        &self.temp
+    }
+
+    /// Waits until all files are on disk, then gives the folder its name. An older folder of that name is removed.
+    ///
+    /// # Errors
+    /// When the disk refuses.
+    pub fn commit(mut self) -> Result<(), FileError> {
+        let sync = |e| FileError::new(&self.path, FileAction::Sync, e);
+        for entry in fs::read_dir(&self.temp).map_err(sync)? {
+            let file = entry.and_then(|entry| File::open(entry.path()));
+            file.and_then(|file| file.sync_all()).map_err(sync)?;
+        }
+        // The entry of any file in it stands for the folder itself.
+        sync_folder(&self.temp.join("_")).map_err(sync)?;
+        match fs::remove_dir_all(&self.path) {
+            Err(e) if e.kind() != io::ErrorKind::NotFound => {
+                return Err(FileError::new(&self.path, FileAction::Remove, e));
+            }
+            _ => {}
+        }
+        fs::rename(&self.temp, &self.path).map_err(|e| FileError::new(&self.path, FileAction::Rename, e))?;
+        self.lock = None;
+        sync_folder(&self.path).map_err(|e| FileError::new(&self.path, FileAction::Sync, e))
+    }
+}
+
+impl Drop for AtomicFolder {
+    fn drop(&mut self) {
+        if self.lock.is_some() {
+            // Nothing can be done about a failure here; a resumed run removes what is left.
+            let _ = fs::remove_dir_all(&self.temp);
+        }
+    }
+}
+
 /// Writes `bytes` as the whole of `path`, atomically.
 ///
 /// # Errors
@@ -218,48 +286,6 @@ pub fn write_atomic(path: impl Into<PathBuf>, bytes: &[u8]) -> Result<(), FileEr
         Ok(()) => file.commit(),
         Err(e) => Err(FileError::new(&file.path, FileAction::Write, e)),
     }
-}
-
-/// Removes temporary files and folders that a killed process left in `folder` for what `owned` says is this run's (it
-/// is asked by the name that the file would have had), and returns them, sorted.
-///
-/// Only own names this run is about to write: a temporary file of a live process looks the same.
-///
-/// # Errors
-/// When the folder cannot be listed or a file not be removed.
-pub fn remove_stale_temps(folder: &Path, owned: impl Fn(&str) -> bool) -> Result<Vec<PathBuf>, FileError> {
-    let list = |e| FileError::new(folder, FileAction::List, e);
-    let mut stale = Vec::new();
-    for entry in fs::read_dir(folder).map_err(list)? {
-        let entry = entry.map_err(list)?;
-        let file_name = entry.file_name();
-        if file_name.to_str().and_then(name_of_temp).is_some_and(&owned) {
-            stale.push(entry.path());
-        }
-    }
-    stale.sort();
-    for path in &stale {
-        match if path.is_dir() { fs::remove_dir_all(path) } else { fs::remove_file(path) } {
-            Err(e) if e.kind() != io::ErrorKind::NotFound => {
-                return Err(FileError::new(path, FileAction::Remove, e));
-            }
-            _ => {}
-        }
-    }
-    Ok(stale)
-}
-
-fn temp_path(path: &Path) -> Option<PathBuf> {
-    let mut name = std::ffi::OsString::from(".");
-    name.push(path.file_name()?);
-    name.push(format!(".{}.tmp", std::process::id()));
-    Some(path.with_file_name(name))
-}
-
-/// `00000.tar` for `.00000.tar.4711.tmp`; `None` for any other name.
-pub(crate) fn name_of_temp(file_name: &str) -> Option<&str> {
-    let (name, pid) = file_name.strip_prefix('.')?.strip_suffix(".tmp")?.rsplit_once('.')?;
-    (!name.is_empty() && !pid.is_empty() && pid.bytes().all(|b| b.is_ascii_digit())).then_some(name)
 }
 
 /// A rename is only durable once the folder's own entry is on disk.
@@ -310,19 +336,31 @@ mod tests {
     }
 
     #[test]
-    fn only_temps_of_the_given_names_are_removed() {
+    fn f15_the_first_file_in_a_folder_takes_leftovers_away() {
         let dir = tempfile::tempdir().unwrap();
-        for name in
-            [".00000.tar.12.tmp", ".00001.tar.12.tmp", ".00000.tar.tmp", "00000.tar", ".00000.tar.x.tmp"]
-        {
-            fs::write(dir.path().join(name), "").unwrap();
-        }
-        let removed = remove_stale_temps(dir.path(), |name| name == "00000.tar").unwrap();
-        assert_eq!(removed, [dir.path().join(".00000.tar.12.tmp")]);
-        assert_eq!(
-            names(dir.path()),
-            [".00000.tar.tmp", ".00000.tar.x.tmp", ".00001.tar.12.tmp", "00000.tar"]
-        );
+        let left = temp_path(&dir.path().join("figure.svg")).unwrap();
+        fs::write(&left, "half").unwrap();
+        // Anybody may have called a file so.
+        fs::write(dir.path().join(".notes.12.tmp"), "mine").unwrap();
+        write_atomic(dir.path().join("report.html"), b"x").unwrap();
+        assert_eq!(names(dir.path()), [".notes.12.tmp", "report.html"]);
+    }
+
+    #[test]
+    fn f15_a_folder_appears_whole_or_not_at_all() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("00000");
+        let folder = AtomicFolder::create(&path).unwrap();
+        fs::write(folder.path().join("000.jpg"), "x").unwrap();
+        assert!(!path.exists());
+        drop(folder);
+        assert_eq!(names(dir.path()), Vec::<String>::new());
+        fs::create_dir(&path).unwrap();
+        fs::write(path.join("old.jpg"), "x").unwrap();
+        let folder = AtomicFolder::create(&path).unwrap();
+        fs::write(folder.path().join("000.jpg"), "x").unwrap();
+        folder.commit().unwrap();
+        assert_eq!((names(dir.path()), names(&path)), (vec!["00000".to_owned()], vec!["000.jpg".to_owned()]));
     }
 
     #[test]
@@ -347,7 +385,7 @@ mod tests {
         let mut full = AtomicFile {
             path: PathBuf::from("out/00000.tar"),
             temp: PathBuf::from("out/none"),
-            file: Some(OpenOptions::new().write(true).open("/dev/full").unwrap()),
+            file: Some(fs::OpenOptions::new().write(true).open("/dev/full").unwrap()),
         };
         let error = full.write_all(b"x").unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::StorageFull);

@@ -3,12 +3,14 @@
 //! Done means a `NNNNN_stats.json` is there, nothing else: it is written last. img2dataset parses the part before
 //! the first `_` of *every* top-level `.json`; files it would trip over are listed as such.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::fs;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use crate::atomic::{FileAction, FileError, name_of_temp};
+use crate::atomic::{FileAction, FileError};
 use crate::key::{KeyLayout, ShardId};
+use crate::leftover::name_of_temp;
 use crate::table::{RowColumns, SidecarReader, TableError};
 use crate::tar::{is_tar_name, shard_stem};
 
@@ -18,8 +20,24 @@ pub const PAIRMILL_FOLDER: &str = "_pairmill";
 pub const IMG2DATASET_SCRATCH: &str = "_tmp";
 /// open_clip's shard sizes.
 pub const SIZES_FILE: &str = "sizes.json";
+/// Name of the dataset card for people, beside the shards.
+pub const CARD_TEXT_FILE: &str = "DATASET.md";
 /// Within [`PAIRMILL_FOLDER`]: the lock of a folder's writer, the lease of a bucket's (FORMAT.md §1).
 pub const LOCK_FILE: &str = "lock";
+
+/// Within [`PAIRMILL_FOLDER`]: the runs of ingest, `00000.toml` and, once it is finished, `00000.done` (FORMAT.md §1).
+pub const RUNS_FOLDER: &str = "runs";
+/// A `.done` longer than this is none of ours.
+const MAX_DONE_BYTES: u64 = 4096;
+
+/// A run of ingest over a folder: one for the first `run`, one for each `extend` and each `retry`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct RunMark {
+    /// Number of its first shard.
+    pub first_shard: u64,
+    /// How many shards it made; `None` while it is unfinished.
+    pub shards: Option<u64>,
+}
 
 /// A kind of file that belongs to a shard.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -112,8 +130,6 @@ pub struct DatasetFolder {
     pub clashes: Vec<PathBuf>,
     /// Tars that are not named by a number, or are compressed; sorted.
     pub other_tars: Vec<PathBuf>,
-    /// Parquet files that are not named by a number, sorted: a table of other tools.
-    pub other_tables: Vec<PathBuf>,
     /// Top-level `.json` files that are no stats, sorted: img2dataset raises on them or takes them for a done shard.
     pub foreign_json: Vec<PathBuf>,
     /// Temporary files and folders of a writer that was stopped, sorted; safe to delete when no run is going on.
@@ -122,6 +138,10 @@ pub struct DatasetFolder {
     pub sizes: Option<PathBuf>,
     /// img2dataset's `_tmp/`: it is running, or was stopped.
     pub scratch: Option<PathBuf>,
+    /// Parquet files that are not named by a number; only in a [`part`](Self::part), as they may be anything.
+    pub other_tables: Vec<PathBuf>,
+    /// Whether this is a part of what is there, chosen by the user.
+    pub is_part: bool,
 }
 
 /// Paddings of a dataset's names, as far as its files tell.
@@ -147,6 +167,14 @@ impl DatasetFolder {
     /// # Errors
     /// When the folder cannot be listed.
     pub fn scan(dir: &Path) -> Result<Self, FileError> {
+        Ok(Self::of_names(dir, Self::names_in(dir)?))
+    }
+
+    /// Names in `dir`, each with whether it is a folder, for [`of_names`](Self::of_names).
+    ///
+    /// # Errors
+    /// When the folder cannot be listed.
+    pub fn names_in(dir: &Path) -> Result<Vec<(String, bool)>, FileError> {
         let failed = |source| FileError::new(dir, FileAction::List, source);
         let mut names = Vec::new();
         for entry in fs::read_dir(dir).map_err(failed)? {
@@ -158,7 +186,7 @@ impl DatasetFolder {
                 names.push((name, is_dir));
             }
         }
-        Ok(Self::of_names(dir, names))
+        Ok(names)
     }
 
     /// The same of a list of names under `dir`, each with whether it is a folder, wherever they are listed.
@@ -206,14 +234,30 @@ impl DatasetFolder {
             // Any other folder is the user's.
         } else if is_tar_name(name) {
             self.other_tars.push(path);
-        } else if name.ends_with(ShardFile::Table.suffix()) {
-            self.other_tables.push(path);
         } else if name.ends_with(".json") {
             if name == SIZES_FILE {
                 self.sizes = Some(path.clone());
             }
             self.foreign_json.push(path);
         }
+    }
+
+    /// Of this folder the shards whose tar or table is one of `paths`, and those of `paths` that no number names.
+    pub fn part(mut self, paths: &[PathBuf]) -> Self {
+        let chosen: HashSet<&Path> = paths.iter().map(PathBuf::as_path).collect();
+        let numbered: HashSet<PathBuf> =
+            self.shards.values().flat_map(ShardFiles::files).map(|(_, path)| path.to_owned()).collect();
+        self.shards.retain(|_, shard| {
+            let files = [ShardFile::Tar, ShardFile::Table].map(|kind| shard.get(kind));
+            files.into_iter().flatten().any(|path| chosen.contains(path))
+        });
+        self.other_tars.retain(|path| chosen.contains(path.as_path()));
+        let is_other = |path: &&PathBuf| {
+            !numbered.contains(*path) && path.extension().is_some_and(|extension| extension == "parquet")
+        };
+        self.other_tables = paths.iter().filter(is_other).cloned().collect();
+        self.is_part = true;
+        self
     }
 
     /// Shards that are finished, ascending.
@@ -236,9 +280,55 @@ impl DatasetFolder {
         self.done().map(|s| s.id).max()
     }
 
+    /// The runs that ingest noted here, ascending. None in folders of other tools.
+    ///
+    /// # Errors
+    /// When the notes cannot be read, or are none.
+    pub fn runs(&self) -> Result<Vec<RunMark>, FileError> {
+        let folder = self.dir.join(PAIRMILL_FOLDER).join(RUNS_FOLDER);
+        let failed = |path: &Path, e| FileError::new(path, FileAction::Read, e);
+        let entries = match fs::read_dir(&folder) {
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+            other => other.map_err(|e| failed(&folder, e))?,
+        };
+        let mut runs = BTreeMap::new();
+        for entry in entries {
+            let path = entry.map_err(|e| failed(&folder, e))?.path();
+            let number = path.file_stem().and_then(|stem| stem.to_str()).and_then(|stem| stem.parse().ok());
+            let Some(first_shard) = number else { continue };
+            match path.extension().and_then(|extension| extension.to_str()) {
+                Some("toml") => _ = runs.entry(first_shard).or_insert(None),
+                Some("done") => {
+                    let shards = done_shards(&path).map_err(|e| failed(&path, e))?;
+                    runs.insert(first_shard, Some(shards));
+                }
+                _ => {}
+            }
+        }
+        Ok(runs.into_iter().map(|(first_shard, shards)| RunMark { first_shard, shards }).collect())
+    }
+
+    /// Shards that `run` made and of which no file is here, as ranges from first to last, and how many they are.
+    pub fn missing(&self, run: &RunMark) -> (Vec<(u64, u64)>, u64) {
+        // A range a gap, however many shards a damaged note claims.
+        let Some(end) = run.shards.map(|shards| run.first_shard.saturating_add(shards)) else {
+            return (Vec::new(), 0);
+        };
+        let (mut gaps, mut total, mut next) = (Vec::new(), 0, run.first_shard);
+        let there = self.shards.range(ShardId(run.first_shard)..ShardId(end)).map(|(id, _)| id.0);
+        for id in there.chain([end]) {
+            if id > next {
+                gaps.push((next, id - 1));
+                total += id - next;
+            }
+            next = id.saturating_add(1);
+        }
+        (gaps, total)
+    }
+
     /// Whether there is nothing of any dataset here.
     pub fn is_empty(&self) -> bool {
-        self.shards.is_empty() && self.other_tars.is_empty()
+        self.shards.is_empty() && self.other_tars.is_empty() && self.other_tables.is_empty()
     }
 
     /// Guesses the paddings from the names and the first key of the first readable table. `None` without shards.
@@ -269,10 +359,29 @@ pub fn beside(shard: &Path, kind: ShardFile) -> PathBuf {
     shard.with_file_name(kind.name(shard_stem(&name)))
 }
 
+/// What a `.done` says: `shards = 8`.
+fn done_shards(path: &Path) -> std::io::Result<u64> {
+    let mut text = String::new();
+    fs::File::open(path)?.take(MAX_DONE_BYTES).read_to_string(&mut text)?;
+    let value = text.lines().find_map(|line| line.split_once('=').filter(|(key, _)| key.trim() == "shards"));
+    value.and_then(|(_, number)| number.trim().parse().ok()).ok_or_else(|| {
+        let problem = "it must say `shards = N`; give the run's command again, which writes it anew";
+        std::io::Error::new(std::io::ErrorKind::InvalidData, problem)
+    })
+}
+
 /// The number in the name of a shard's file or folder; `None` for any other name.
 pub fn shard_of(name: &str) -> Option<ShardId> {
     let (stem, _) = shard_file(name, false).or_else(|| shard_file(name, true))?;
     stem.parse().ok().map(ShardId)
+}
+
+/// Whether a file of this name may be one that a command writes into a folder of shards.
+pub fn is_dataset_file(name: &str) -> bool {
+    let is_shard = |kind: &ShardFile| *kind != ShardFile::Files && name.ends_with(kind.suffix());
+    shard_of(name).is_some()
+        || [SIZES_FILE, CARD_TEXT_FILE].contains(&name)
+        || ShardFile::ALL.iter().any(is_shard)
 }
 
 /// Cuts the name of a shard's file into number and kind.
@@ -367,6 +476,30 @@ mod tests {
         assert!(guessed.agrees_with(&KeyLayout::new(10, 5).unwrap()));
         assert!(!guessed.agrees_with(&KeyLayout::new(10_000, 5).unwrap()));
         assert!(!guessed.agrees_with(&KeyLayout::new(10, 8).unwrap()));
+    }
+
+    #[test]
+    fn f13_shards_that_a_finished_run_made_are_missed() {
+        let (dir, f) = folder(&["00000.tar", "00001_stats.json", "00004.parquet", "00007.tar"]);
+        let runs = dir.path().join("_pairmill/runs");
+        fs::create_dir_all(&runs).unwrap();
+        let note = |name: &str, text: &str| fs::write(runs.join(name), text).unwrap();
+        note("00000.toml", "");
+        note("00000.done", "shards = 6\n");
+        note("00006.toml", "");
+        note(".00006.done.1.tmp", "");
+        let marks = f.runs().unwrap();
+        assert_eq!(
+            marks,
+            [(0, Some(6)), (6, None)].map(|(first_shard, shards)| RunMark { first_shard, shards })
+        );
+        assert_eq!(f.missing(&marks[0]), (vec![(2, 3), (5, 5)], 3));
+        assert_eq!(f.missing(&marks[1]), (vec![], 0), "an unfinished run has not made them yet");
+        // A damaged note costs no memory.
+        let huge = RunMark { first_shard: 1, shards: Some(u64::MAX) };
+        assert_eq!(f.missing(&huge).0.len(), 3);
+        note("00006.done", "done");
+        assert!(f.runs().unwrap_err().to_string().contains("shards = N"));
     }
 
     #[test]

@@ -7,13 +7,13 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use crate::atomic::{FileAction, FileError, write_atomic};
+pub use crate::folder::CARD_TEXT_FILE;
 use crate::folder::PAIRMILL_FOLDER;
+use crate::printable::printable_json;
 use crate::words::{grouped, percent};
 
 /// Name of the card for programs, in `_pairmill/`.
 pub const CARD_FILE: &str = "card.json";
-/// Name of the card for people, beside the shards.
-pub const CARD_TEXT_FILE: &str = "DATASET.md";
 /// Version of the card's layout.
 pub const CARD_FORMAT: u32 = 1;
 
@@ -35,7 +35,7 @@ pub fn write_cards(
         "# Dataset card\n\nWritten by {tool}; the same for programs: `{PAIRMILL_FOLDER}/{CARD_FILE}`.\n"
     );
     write_atomic(folder.join(CARD_TEXT_FILE), format!("{head}{sections}").as_bytes())?;
-    write_atomic(path, json.as_bytes())
+    write_atomic(path, printable_json(&json).as_bytes())
 }
 
 /// What one rule did.

@@ -12,11 +12,16 @@ use serde_json::Value;
 use crate::atomic::{FileAction, FileError};
 use crate::json::{Json, dumps_indented, parse_python_json};
 use crate::status::{Failure, FailureClass, Status};
+use crate::table::message;
 
 /// A stats file may not be larger: 100,000 messages of some 600 bytes.
 pub const MAX_STATS_BYTES: u64 = 64 << 20;
 /// At this many distinct messages only the most frequent half is kept, as in img2dataset.
 pub const MAX_STATUS_MESSAGES: usize = 100_000;
+/// Distinct places of panics that are listed; later ones count under [`OTHER_PLACES`].
+const MAX_PANIC_PLACES: usize = 100;
+/// The key of panics beyond [`MAX_PANIC_PLACES`].
+const OTHER_PLACES: &str = "other places";
 
 /// How often each message came, `success` among them; bounded at [`MAX_STATUS_MESSAGES`].
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -25,8 +30,9 @@ pub struct StatusDict {
 }
 
 impl StatusDict {
-    /// Counts `message` `times` more times.
+    /// Counts `message` `times` more times; one longer than any of ours is cut.
     pub fn add(&mut self, message: &str, times: u64) {
+        let message = &*message::bounded(message);
         if let Some(count) = self.counts.get_mut(message) {
             *count = count.saturating_add(times);
             return;
@@ -113,6 +119,11 @@ pub struct ShardStats {
     pub image_bytes: Option<u64>,
     /// Rows that took what was fetched for an earlier row of the same URL (Pairmill).
     pub fetches_saved: u64,
+    /// Rows whose image made a decoder panic, by crate, file and line (Pairmill). They failed as `corrupt`, or lost
+    /// only their EXIF.
+    pub panics: BTreeMap<String, u64>,
+    /// Rows whose EXIF is larger than any camera's and was dropped (Pairmill). Their images are not affected.
+    pub exif_dropped: u64,
 }
 
 /// Why a stats file cannot be used.
@@ -176,6 +187,14 @@ impl ShardStats {
         *self.failure_classes.entry(failure.class).or_insert(0) += 1;
     }
 
+    /// Counts rows that made a decoder panic at `place`.
+    pub fn record_panic(&mut self, place: &str, rows: u64) {
+        let is_full = self.panics.len() >= MAX_PANIC_PLACES && !self.panics.contains_key(place);
+        let place = if is_full { OTHER_PLACES } else { place };
+        let count = self.panics.entry(place.to_owned()).or_insert(0);
+        *count = count.saturating_add(rows);
+    }
+
     /// Wall seconds.
     pub fn duration(&self) -> f64 {
         self.end_time - self.start_time
@@ -209,6 +228,10 @@ impl ShardStats {
         self.fetched_bytes = add(self.fetched_bytes, other.fetched_bytes);
         self.image_bytes = add(self.image_bytes, other.image_bytes);
         self.fetches_saved = self.fetches_saved.saturating_add(other.fetches_saved);
+        for (place, rows) in &other.panics {
+            self.record_panic(place, *rows);
+        }
+        self.exif_dropped = self.exif_dropped.saturating_add(other.exif_dropped);
     }
 
     /// The file's text: `json.dumps(indent=4)`, img2dataset's keys in its order, then ours.
@@ -251,6 +274,13 @@ impl ShardStats {
         fields.extend(self.image_bytes.map(|n| ("image_bytes", int(n))));
         if self.fetches_saved > 0 {
             fields.push(("fetches_saved", int(self.fetches_saved)));
+        }
+        if !self.panics.is_empty() {
+            let places = self.panics.iter().map(|(place, n)| (place.clone(), int(*n)));
+            fields.push(("panics", Json::Object(places.collect())));
+        }
+        if self.exif_dropped > 0 {
+            fields.push(("exif_dropped", int(self.exif_dropped)));
         }
         dumps_indented(&Json::Object(fields.into_iter().map(|(k, v)| (k.to_owned(), v)).collect()))
     }
@@ -338,6 +368,14 @@ impl ShardStats {
         if object.contains_key("fetches_saved") {
             stats.fetches_saved = int("fetches_saved")?;
         }
+        if let Some(places) = object.get("panics") {
+            for (place, rows) in counts("panics", places)? {
+                stats.record_panic(&place, rows);
+            }
+        }
+        if object.contains_key("exif_dropped") {
+            stats.exif_dropped = int("exif_dropped")?;
+        }
         Ok(stats)
     }
 }
@@ -345,19 +383,20 @@ impl ShardStats {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::table::message;
 
     fn sample() -> ShardStats {
         let mut stats =
             ShardStats { start_time: 1_700_000_000.25, end_time: 1_700_000_003.5, ..ShardStats::default() };
         stats.record(None);
         stats.record(None);
-        stats.record(Some(&Failure::new(FailureClass::Http4xx, message::http_error(404, None))));
+        stats.record(Some(&Failure::new(FailureClass::Http4xx, message::http_error(404))));
         stats.record(Some(&Failure::new(FailureClass::TooSmall, message::IMAGE_TOO_SMALL)));
         stats.fetch_ms = FetchMs::of(&mut [30.0, 10.0, 20.0, 40.0]);
         stats.fetched_bytes = Some(123);
         stats.image_bytes = Some(99);
         stats.fetches_saved = 2;
+        stats.record_panic("tiff-0.11.3/src/decoder/mod.rs:7", 1);
+        stats.exif_dropped = 1;
         stats
     }
 
@@ -387,7 +426,11 @@ mod tests {
     },
     "fetched_bytes": 123,
     "image_bytes": 99,
-    "fetches_saved": 2
+    "fetches_saved": 2,
+    "panics": {
+        "tiff-0.11.3/src/decoder/mod.rs:7": 1
+    },
+    "exif_dropped": 1
 }"#;
         assert_eq!(sample().to_json(), expected);
         assert_eq!(ShardStats::parse(Path::new("x"), expected.as_bytes()).unwrap(), sample());
@@ -430,6 +473,17 @@ mod tests {
         assert_eq!(sum.failure_classes[&FailureClass::TooSmall], 2);
         assert_eq!((sum.fetched_bytes, sum.fetches_saved), (Some(246), 4));
         assert_eq!(sum.fetch_ms, None);
+        assert_eq!((sum.panics.values().sum::<u64>(), sum.exif_dropped), (2, 2));
+    }
+
+    #[test]
+    fn f01_places_of_panics_are_bounded_and_none_is_lost() {
+        let mut stats = ShardStats::default();
+        for line in 0..250 {
+            stats.record_panic(&format!("codec/src/lib.rs:{line}"), 2);
+        }
+        assert_eq!(stats.panics.len(), MAX_PANIC_PLACES + 1);
+        assert_eq!((stats.panics.values().sum::<u64>(), stats.panics[OTHER_PLACES]), (500, 300));
     }
 
     #[test]
@@ -441,6 +495,20 @@ mod tests {
         }
         assert!(dict.len() <= MAX_STATUS_MESSAGES);
         assert_eq!(dict.get("often"), 5);
+    }
+
+    #[test]
+    fn f03_no_number_of_long_messages_makes_stats_that_are_refused() {
+        // Characters that JSON escapes to three times their length.
+        let mut stats = ShardStats { end_time: 1.0, ..ShardStats::default() };
+        for i in 0..MAX_STATUS_MESSAGES {
+            let message = format!("{i}{}", "é".repeat(10_000));
+            stats.record(Some(&Failure::new(FailureClass::Redirect, message)));
+        }
+        let text = stats.to_json();
+        assert!(text.len() as u64 <= MAX_STATS_BYTES, "{} bytes", text.len());
+        let back = ShardStats::parse(Path::new("x"), text.as_bytes()).unwrap();
+        assert_eq!(back.status_dict, stats.status_dict);
     }
 
     #[test]

@@ -1,4 +1,5 @@
-//! Numbers as people read them, and bytes as names are made of them; the same in every command.
+//! Numbers as people read them, bytes as names are made of them, and refused command lines on one line; the same in
+//! every command.
 
 /// `1234567` as `1,234,567`.
 pub fn grouped(number: u64) -> String {
@@ -98,9 +99,33 @@ pub fn rate(per_s: f64) -> String {
     }
 }
 
+/// What clap says of a command line that it refuses, on one line: without the usage and the hint at `--help`.
+pub fn usage_line(rendered: &str) -> String {
+    let said = rendered.lines().take_while(|line| !line.starts_with("Usage:"));
+    let said = said.filter(|line| !line.starts_with("For more information"));
+    let parts: Vec<&str> = said.map(str::trim).filter(|line| !line.is_empty()).collect();
+    let line = parts.join("; ").replace(":; ", ": ");
+    if line.starts_with("error: ") { line } else { format!("error: {line}") }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn f20_what_the_parser_says_of_flags_is_one_line() {
+        let said = "error: unexpected argument '--sise' found\n\n  tip: a similar argument exists: '--size'\n\n\
+                    Usage: pairmill-shards subset --size <N>\n\nFor more information, try '--help'.\n";
+        assert_eq!(
+            usage_line(said),
+            "error: unexpected argument '--sise' found; tip: a similar argument exists: '--size'"
+        );
+        let said = "error: the following required arguments were not provided:\n  --out <DIR>\n\nUsage: x\n";
+        assert_eq!(
+            usage_line(said),
+            "error: the following required arguments were not provided: --out <DIR>"
+        );
+    }
 
     #[test]
     fn numbers_read_well() {

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # install.sh NAME...: makes the test venv of each peer in the cache (about 5 GB for all) and checks that it imports.
-# Names: img2dataset webdataset open_clip huggingface dali energon spdl tensorboard timm bucket. A venv whose requirements file did not
+# Names: img2dataset webdataset open_clip huggingface dali energon spdl tensorboard timm bucket corpora. A venv whose requirements file did not
 # change
 # since is left alone. The pins are in NAME.txt.
 set -euo pipefail
@@ -61,6 +61,7 @@ declare -A imports=(
     [tensorboard]='import tensorboard.backend.event_processing.event_accumulator'
     [timm]='import numpy, PIL.Image, importlib.util; importlib.util.find_spec("timm").origin'
     [spdl]='import spdl.io'
+    [corpora]='import numpy, PIL.Image, pyarrow.parquet'
 )
 
 stamp() { cat "$here/$1.txt" "$here/install.sh" | sha256sum | cut -d' ' -f1; }

@@ -10,5 +10,7 @@
 mod faults;
 mod formats;
 mod imagenet;
+mod panics;
+mod recipes;
 mod shared;
 mod tokens;

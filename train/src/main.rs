@@ -10,6 +10,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::Context;
 use clap::{CommandFactory, Parser};
+use pairmill_shards::printable::{
+    error_line, is_command_line_plain, printable, printable_json, printable_lines,
+};
 use pairmill_tokens::{Tokenizer, lines};
 use pairmill_train::args::{
     Cli, Command, CurveArgs, EvaluateArgs, ExportArgs, ImportArgs, RunArgs, TokenizeArgs,
@@ -30,7 +33,14 @@ const INTERRUPTED: u8 = 130;
 const CHART: (usize, usize) = (78, 16);
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) if is_command_line_plain() => error.exit(),
+        Err(error) => {
+            let _ = write!(io::stderr(), "{}", printable_lines(&error.render().to_string()));
+            return ExitCode::from(BAD_INPUT);
+        }
+    };
     // Before anything asks libtorch about devices; what needs none does without the second it takes.
     if !matches!(
         cli.command,
@@ -69,7 +79,7 @@ fn main() -> ExitCode {
                 || cause.is::<DatasetsError>()
         });
         // One line: whoever reads logs or pipes gets the whole message.
-        let _ = writeln!(io::stderr(), "error: {}", in_one_line(&error));
+        let _ = writeln!(io::stderr(), "error: {}", error_line(&*error));
         ExitCode::from(if bad_input { BAD_INPUT } else { FAILED })
     })
 }
@@ -108,8 +118,9 @@ fn run(args: &RunArgs) -> anyhow::Result<ExitCode> {
     if !report.complete {
         let _ = writeln!(
             io::stderr(),
-            "interrupted at step {}, kept in {kept}; give the same command again to go on",
-            report.steps
+            "interrupted at step {}, kept in {}; give the same command again to go on",
+            report.steps,
+            printable(&kept)
         );
         return Ok(ExitCode::from(INTERRUPTED));
     }
@@ -135,7 +146,7 @@ fn evaluate_command(args: &EvaluateArgs) -> anyhow::Result<ExitCode> {
     let mut text = String::new();
     for metric in &metrics {
         if args.json {
-            text.push_str(&serde_json::to_string(metric)?);
+            text.push_str(&printable_json(&serde_json::to_string(metric)?));
             text.push('\n');
         } else {
             text.push_str(&format!(
@@ -212,18 +223,6 @@ fn list() -> anyhow::Result<ExitCode> {
     say(&text).map(|()| ExitCode::SUCCESS)
 }
 
-/// The error and its causes; a cause that is in the text already is not said again.
-fn in_one_line(error: &anyhow::Error) -> String {
-    let mut text = String::new();
-    for cause in error.chain().map(ToString::to_string) {
-        if !text.contains(&cause) {
-            text.push_str(if text.is_empty() { "" } else { ": " });
-            text.push_str(&cause);
-        }
-    }
-    text.replace('\n', " ")
-}
-
 /// Ctrl-C asks once and insists the second time.
 fn stop_on_signal(kept: &'static str) -> anyhow::Result<Arc<AtomicBool>> {
     let stop = Arc::new(AtomicBool::new(false));
@@ -239,7 +238,7 @@ fn stop_on_signal(kept: &'static str) -> anyhow::Result<Arc<AtomicBool>> {
 }
 
 fn say(text: &str) -> anyhow::Result<()> {
-    match io::stdout().write_all(text.as_bytes()) {
+    match io::stdout().write_all(printable_lines(text).as_bytes()) {
         // `| head` is no failure.
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
         other => other.context("standard output"),

@@ -18,6 +18,9 @@ pub enum CaptionsError {
     /// A file could not be opened, read or written.
     #[error(transparent)]
     File(#[from] FileError),
+    /// A table of a newer format version.
+    #[error(transparent)]
+    Version(#[from] pairmill_shards::table::TableError),
     /// A damaged tar.
     #[error(transparent)]
     Tar(#[from] TarError),

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use pairmill_shards::atomic::{FileAction, FileError, write_atomic};
+use pairmill_shards::printable::excerpt;
 
 use super::args::DEFAULT_SHOWN;
 use super::error::CaptionsError;
@@ -161,7 +162,7 @@ fn source_section(n: usize, source: &SourceResult, result: &CaptionsResult) -> S
     }
     let mut repeated = Table::new("Most repeated captions", &["copies", "caption"]);
     for caption in source.duplicates.iter().flat_map(|d| &d.top).take(DEFAULT_SHOWN) {
-        repeated.rows.push(vec![number(caption.count), shorten(&caption.text).into()]);
+        repeated.rows.push(vec![number(caption.count), excerpt(&caption.text, MAX_SHOWN_CHARS).into()]);
     }
     let mut coverage =
         Table::new("Classes named", &["task", "classes", "named", "named, %", "captions", "captions, %"]);
@@ -204,15 +205,6 @@ fn overlap_table(result: &CaptionsResult) -> Table {
         table.rows.push([o.a.as_str().into(), o.b.as_str().into()].into_iter().chain(cells).collect());
     }
     table
-}
-
-fn shorten(text: &str) -> String {
-    let mut shown: String =
-        text.chars().take(MAX_SHOWN_CHARS).map(|c| if c.is_control() { ' ' } else { c }).collect();
-    if text.chars().nth(MAX_SHOWN_CHARS).is_some() {
-        shown.push('…');
-    }
-    shown
 }
 
 fn figure(id: &str, title: &str, caption: &str, shown: Vec<Bar>, label: &str, value: &str) -> Block {

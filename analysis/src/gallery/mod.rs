@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use clap::Args;
 use pairmill_shards::atomic::{FileAction, FileError};
 use pairmill_shards::cli::contact_sheet::{SheetRequest, write_sheet};
+use pairmill_shards::printable::error_line;
 use pairmill_shards::tar::EndMarker;
 
 use crate::captions::CaptionsError;
@@ -80,10 +81,8 @@ fn write_pages(args: &GalleryArgs) -> Result<String, GalleryError> {
                 title: &source.name,
                 tar: &EndMarker::Optional.into(),
             };
-            let failed = |e: anyhow::Error| GalleryError::Sheet {
-                name: source.name.clone(),
-                reason: format!("{e:#}"),
-            };
+            let failed =
+                |e: anyhow::Error| GalleryError::Sheet { name: source.name.clone(), reason: error_line(&*e) };
             let skipped = write_sheet(&request).map_err(failed)?;
             let skipped = if skipped.is_empty() { String::new() } else { format!("; {skipped}") };
             text.push_str(&format!("{}{skipped}\n", out.display()));

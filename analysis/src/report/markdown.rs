@@ -2,6 +2,8 @@
 
 use std::fmt::Write;
 
+use pairmill_shards::printable::printable_lines;
+
 use super::{Block, Mark, Report};
 
 /// The Markdown. Figures are linked as `{folder}{id}.svg`; `folder` is blank or ends in `/`.
@@ -52,5 +54,5 @@ pub fn to_markdown(report: &Report, folder: &str) -> String {
             }
         }
     }
-    text
+    printable_lines(&text).into_owned()
 }

@@ -2,6 +2,8 @@
 
 use std::fmt::Write;
 
+use pairmill_shards::markup::markdown;
+
 use crate::stats::short;
 
 /// A cell.
@@ -93,7 +95,7 @@ impl Table {
 
     /// A Markdown table.
     pub fn to_markdown(&self) -> String {
-        let cell = |text: String| text.replace('|', "\\|").replace('\n', " ");
+        let cell = |text: String| markdown(&text);
         let mut text = String::new();
         let names: Vec<String> = self.columns.iter().cloned().map(cell).collect();
         let rules: Vec<&str> =

@@ -2,6 +2,8 @@
 
 use std::fmt::Write;
 
+use pairmill_shards::printable::printable;
+
 use super::{Finding, Mark};
 
 /// One finding a paragraph: verdict, statement, numbers. Colour only where it is wanted.
@@ -15,12 +17,12 @@ pub fn findings_text(findings: &[Finding], colour: bool) -> String {
             Mark::Note => "33",
             Mark::Unknown => "2",
         };
-        let verdict = &finding.verdict;
+        let verdict = printable(&finding.verdict);
         let verdict =
             if colour { format!("\x1b[{code}m{verdict:<16}\x1b[0m") } else { format!("{verdict:<16}") };
-        let _ = writeln!(text, "{verdict}{}", finding.statement);
+        let _ = writeln!(text, "{verdict}{}", printable(&finding.statement));
         for detail in &finding.details {
-            let _ = writeln!(text, "{:16}  {detail}", "");
+            let _ = writeln!(text, "{:16}  {}", "", printable(detail));
         }
     }
     text

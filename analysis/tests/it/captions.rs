@@ -1,9 +1,14 @@
 //! `captions` and `gallery` from outside: counts against an independent one, what is written, what is refused.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
+use arrow::array::{ArrayRef, RecordBatch, StringArray};
 use pairmill_analysis::data::Funnel;
 use pairmill_shards::tar::TarWriter;
+use parquet::arrow::ArrowWriter;
+use parquet::file::metadata::KeyValue;
+use parquet::file::properties::WriterProperties;
 use sha2::{Digest, Sha256};
 
 use crate::cli::{refused, run, text};
@@ -259,4 +264,71 @@ fn a_page_of_sources_accounts_for_every_row() {
     }
     let refusal = refused(&["report", "--captions", "nowhere/*.tar", "--out", "page.html"]);
     assert!(refusal.contains("nowhere"), "{refusal}");
+}
+
+/// A folder with one tar, and beside it a table of the given format version.
+fn shards_of_version(folder: &Path, version: &str, caption: &str) -> String {
+    let name = folder.join("00000.tar");
+    let mut tar = TarWriter::new(std::fs::File::create(&name).unwrap());
+    tar.append("000000000", &[("jpg", include_bytes!("../captions/dot.png")), ("txt", caption.as_bytes())])
+        .unwrap();
+    tar.finish().unwrap();
+    let column = |text: &str| -> ArrayRef { Arc::new(StringArray::from(vec![text])) };
+    let columns = [("caption", column(caption)), ("key", column("000000000")), ("status", column("success"))];
+    let batch = RecordBatch::try_from_iter(columns).unwrap();
+    let entry = KeyValue::new("pairmill.format_version".to_owned(), version.to_owned());
+    let properties = WriterProperties::builder().set_key_value_metadata(Some(vec![entry])).build();
+    let mut writer = ArrowWriter::try_new(Vec::new(), batch.schema(), Some(properties)).unwrap();
+    writer.write(&batch).unwrap();
+    std::fs::write(folder.join("00000.parquet"), writer.into_inner().unwrap()).unwrap();
+    folder.display().to_string()
+}
+
+#[test]
+fn f26_captions_and_gallery_stop_at_a_newer_format() {
+    let dir = tempfile::tempdir().unwrap();
+    let folder = shards_of_version(dir.path(), "1", "a cat");
+    let out = dir.path().join("out").display().to_string();
+    succeed(&["captions", &folder, "--out", &out]);
+    succeed(&["gallery", &folder, "--out", &out]);
+    shards_of_version(dir.path(), "2", "a cat");
+    let table = format!("{folder}/00000.parquet");
+    for args in [
+        &["captions", &folder, "--out", &out][..],
+        &["captions", &table, "--out", &out],
+        &["gallery", &folder, "--out", &out],
+    ] {
+        let message = refused(args);
+        assert!(message.contains("00000.parquet: written in format version `2`"), "{args:?}: {message}");
+    }
+}
+
+#[test]
+fn f25_captions_do_not_steer_the_page_or_the_terminal() {
+    use pairmill_shards::printable::steers;
+    let steering = "a\x1b]0;x\x07\u{9b}2J \u{202e}gpj\u{2066} cat";
+    let dir = tempfile::tempdir().unwrap();
+    let folder = shards_of_version(dir.path(), "1", steering);
+    let out = dir.path().join("out");
+    let named = format!("s\u{202e}x={folder}");
+    let is_plain = |text: &str| !text.chars().any(|c| steers(c) && c != '\n' && c != '\t');
+    for args in [
+        &["captions", &named, &format!("b={folder}"), "--out", out.to_str().unwrap()][..],
+        &["gallery", &format!("b={folder}"), "--out", out.to_str().unwrap()],
+        &["captions", "no\x1b[2J", "--out", "x"],
+        &["\u{202e}"],
+    ] {
+        let output = run(args);
+        let (said, error) = (text(&output.stdout), text(&output.stderr));
+        assert!(is_plain(&said) && is_plain(&error), "{args:?}: {said:?} {error:?}");
+    }
+    let mut pages = 0;
+    for entry in std::fs::read_dir(&out).unwrap() {
+        let path = entry.unwrap().path();
+        if path.extension().is_some_and(|e| e == "html" || e == "md" || e == "svg") {
+            pages += 1;
+            assert!(is_plain(&std::fs::read_to_string(&path).unwrap()), "{}", path.display());
+        }
+    }
+    assert!(pages >= 2, "{pages} pages");
 }

@@ -1,11 +1,13 @@
 //! One request and its answer: check the address, ask, judge the status and headers, take the body. A redirect ends
 //! the hop: the scheduler queues the row at the next host, so that one is asked no more often than its limit allows.
 
+use std::borrow::Cow;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use pairmill_shards::status::FailureClass;
+use pairmill_shards::table::message;
 use reqwest::header::{CONNECTION, CONTENT_TYPE, HeaderValue, LOCATION};
 use reqwest::{Method, Response, StatusCode, Url};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -14,12 +16,12 @@ use tokio::time::{Instant, timeout_at};
 use super::Body;
 use super::address::AddressGuard;
 use super::body::{BodyLimits, read_body};
-use super::classify::{AttemptFailure, no_answer};
+use super::classify::{AttemptFailure, is_unreadable, no_answer};
 use super::counters::{FetchCounters, add};
-use super::job::{Job, is_http};
+use super::job::{Job, MAX_URL_BYTES, is_http};
+use super::lenient::{LenientClient, percent_encode};
 use super::retry::retry_after;
 use super::robots::RobotsPolicy;
-use super::wording;
 
 /// Error pages up to this size are read to keep their connection usable; longer ones cost more than a connection.
 const DRAINED_BYTES: u64 = 16 << 10;
@@ -28,6 +30,8 @@ const DRAINED_WITHIN: Duration = Duration::from_millis(250);
 /// What all hops share.
 pub(super) struct Fetcher {
     pub client: reqwest::Client,
+    /// For answers that [`Fetcher::client`] cannot read.
+    pub lenient: LenientClient,
     pub guard: AddressGuard,
     pub robots: RobotsPolicy,
     pub timeout: Duration,
@@ -112,8 +116,7 @@ impl Fetcher {
         if let Some(address) = literal_address(&job.target)
             && !self.guard.permits(address)
         {
-            let failure =
-                AttemptFailure::lasting(FailureClass::PrivateAddress, wording::private_address(address));
+            let failure = AttemptFailure::lasting(FailureClass::PrivateAddress, message::PRIVATE_ADDRESS);
             return HopEnd { outcome: Outcome::Failed(failure), host: HostSign::Unknown };
         }
         match self.send(&job.target, facts, clock).await {
@@ -124,10 +127,14 @@ impl Fetcher {
                 };
                 HopEnd { outcome, host: HostSign::Answered }
             }
-            Err((failure, host_silent)) => HopEnd {
-                outcome: Outcome::Failed(failure),
-                host: if host_silent { HostSign::Silent } else { HostSign::Unknown },
-            },
+            Err((failure, host_silent)) => {
+                let is_unsupported = failure.failure.message == message::NO_COMMON_CIPHER;
+                add(&self.counters.tls_unsupported, u64::from(is_unsupported));
+                HopEnd {
+                    outcome: Outcome::Failed(failure),
+                    host: if host_silent { HostSign::Silent } else { HostSign::Unknown },
+                }
+            }
         }
     }
 
@@ -138,17 +145,28 @@ impl Fetcher {
         clock: &Clock,
     ) -> Result<Response, (AttemptFailure, bool)> {
         let first = self.send_once(url, facts, clock).await;
-        match first {
+        let answer = match first {
             // Most likely the host closed a kept connection just as we used it: no fault of anyone's, and a client
             // without kept connections would not have seen it. Ask once more.
             Err(Some(error)) if facts.has_answered && lost_unanswered(&error) => {
                 self.send_once(url, facts, clock).await
             }
             other => other,
+        };
+        match answer {
+            // Not HTTP, or HTTP that browsers would take: the second look tells.
+            Err(Some(error)) if is_unreadable(&error) => {
+                add(&self.counters.requests, 1);
+                match timeout_at(clock.deadline, self.lenient.get(url)).await {
+                    Ok(answer) => answer.map_err(|_| Some(error)),
+                    Err(_) => Err(None),
+                }
+            }
+            other => other,
         }
         .map_err(|error| match error {
             Some(error) => no_answer(&error),
-            None => (AttemptFailure::passing(FailureClass::Timeout, wording::TIMED_OUT), true),
+            None => (AttemptFailure::passing(FailureClass::Timeout, message::TIMED_OUT_CONNECTING), true),
         })
     }
 
@@ -194,7 +212,7 @@ impl Fetcher {
 
     async fn take_body(&self, mut response: Response, clock: &mut Clock) -> Result<Outcome, AttemptFailure> {
         if self.robots.forbids(response.headers()) {
-            return Err(AttemptFailure::lasting(FailureClass::OptOut, wording::OPT_OUT));
+            return Err(AttemptFailure::lasting(FailureClass::OptOut, message::OPT_OUT));
         }
         let content_type =
             response.headers().get(CONTENT_TYPE).and_then(|v| v.to_str().ok()).map(str::to_owned);
@@ -204,22 +222,19 @@ impl Fetcher {
     }
 
     fn redirect_target(&self, job: &Job, response: &Response) -> Result<Url, AttemptFailure> {
-        let status = response.status();
         let refuse = |message| AttemptFailure::lasting(FailureClass::Redirect, message);
-        let location = response.headers().get(LOCATION).ok_or_else(|| refuse(wording::http_error(status)))?;
-        // Servers send raw UTF-8 here, which `to_str` would refuse.
-        let location = String::from_utf8_lossy(location.as_bytes());
-        let mut next =
-            job.target.join(&location).map_err(|_| refuse(wording::redirect_refused(status, &location)))?;
+        let not_allowed = || refuse(message::REDIRECT_NOT_ALLOWED);
+        let location = response.headers().get(LOCATION).ok_or_else(not_allowed)?;
+        let mut next = job.target.join(&location_text(location.as_bytes())).map_err(|_| not_allowed())?;
         next.set_fragment(None);
-        if !is_http(&next) {
-            return Err(refuse(wording::redirect_refused(status, &location)));
+        if !is_http(&next) || next.as_str().len() > MAX_URL_BYTES {
+            return Err(not_allowed());
         }
         if self.removed_images.iter().any(|end| next.path().ends_with(end.as_str())) {
-            return Err(refuse(wording::REMOVED_IMAGE.to_owned()));
+            return Err(refuse(message::REMOVED_IMAGE));
         }
         if job.hops.len() >= self.max_redirects || next == job.target || job.hops.contains(&next) {
-            return Err(refuse(wording::redirect_loop(status)));
+            return Err(refuse(message::REDIRECT_LOOP));
         }
         Ok(next)
     }
@@ -227,7 +242,7 @@ impl Fetcher {
 
 /// The failure of an answer that brings no picture.
 fn refusal(status: StatusCode, wait: Option<Duration>) -> AttemptFailure {
-    let message = wording::http_error(status);
+    let message = message::http_error(status.as_u16());
     match status.as_u16() {
         429 => {
             AttemptFailure { retry_after: wait, ..AttemptFailure::passing(FailureClass::Http429, message) }
@@ -241,13 +256,31 @@ fn refusal(status: StatusCode, wait: Option<Duration>) -> AttemptFailure {
     }
 }
 
+/// A `Location` as text. Servers send UTF-8 here, which is kept, and bytes in other encodings, which only they can
+/// read: these go back to them as they came, percent-encoded.
+fn location_text(bytes: &[u8]) -> Cow<'_, str> {
+    match std::str::from_utf8(bytes) {
+        Ok(text) => Cow::Borrowed(text),
+        Err(_) => Cow::Owned(bytes.iter().fold(String::with_capacity(bytes.len()), |mut text, byte| {
+            match byte.is_ascii() {
+                true => text.push(char::from(*byte)),
+                false => text.extend(percent_encode(*byte)),
+            }
+            text
+        })),
+    }
+}
+
 fn literal_address(url: &Url) -> Option<IpAddr> {
     url.host_str()?.trim_start_matches('[').trim_end_matches(']').parse().ok()
 }
 
 /// Whether the connection was there and went away before any answer.
 fn lost_unanswered(error: &reqwest::Error) -> bool {
-    !error.is_connect() && !error.is_timeout() && no_answer(error).0.failure.class == FailureClass::Connect
+    !error.is_connect()
+        && !error.is_timeout()
+        && !is_unreadable(error)
+        && no_answer(error).0.failure.class == FailureClass::Connect
 }
 
 /// Reads what is left of an answer nobody wants, if that is little.

@@ -7,6 +7,7 @@ use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use pairmill_shards::status::FailureClass;
+use pairmill_shards::table::message;
 use reqwest::Response;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, sleep_until};
@@ -14,7 +15,6 @@ use tokio::time::{Instant, sleep_until};
 use super::attempt::Clock;
 use super::classify::{AttemptFailure, broken_body};
 use super::counters::add;
-use super::wording;
 
 /// A body up to this size needs no permit; `concurrency` times this bounds what small bodies hold.
 pub(super) const FREE_BYTES: usize = 1 << 20;
@@ -39,7 +39,7 @@ pub(super) async fn read_body(
     large_bodies: &Arc<Semaphore>,
     received: &AtomicU64,
 ) -> Result<(Vec<u8>, Option<OwnedSemaphorePermit>), AttemptFailure> {
-    let too_large = || AttemptFailure::lasting(FailureClass::TooLarge, wording::too_large(limits.max_bytes));
+    let too_large = || AttemptFailure::lasting(FailureClass::TooLarge, message::TOO_LARGE);
     let expected = response.content_length();
     if expected.is_some_and(|n| n > limits.max_bytes) {
         return Err(too_large());
@@ -56,11 +56,10 @@ pub(super) async fn read_body(
             () = alarm.as_mut() => {
                 let now = Instant::now();
                 if now >= clock.deadline {
-                    return Err(AttemptFailure::passing(FailureClass::Timeout, wording::READ_TIMED_OUT));
+                    return Err(AttemptFailure::passing(FailureClass::Timeout, message::TIMED_OUT_READING));
                 }
                 if speed.is_below(bytes.len() as u64, now) {
-                    let message = wording::too_slow(limits.min_bytes_per_s);
-                    return Err(AttemptFailure::passing(FailureClass::TooSlow, message));
+                    return Err(AttemptFailure::passing(FailureClass::TooSlow, message::TOO_SLOW));
                 }
                 alarm.as_mut().reset(speed.next_look.min(clock.deadline));
                 continue;
@@ -69,7 +68,7 @@ pub(super) async fn read_body(
         let chunk = match chunk {
             Ok(Some(chunk)) => chunk,
             Ok(None) => return Ok((bytes, permit)),
-            Err(error) => return Err(broken_body(&error, bytes.len() as u64, expected)),
+            Err(error) => return Err(broken_body(&error)),
         };
         add(received, chunk.len() as u64);
         let len = bytes.len() + chunk.len();
@@ -87,7 +86,7 @@ pub(super) async fn read_body(
             bytes.reserve_exact(expected.map_or(2 * FREE_BYTES, |n| n as usize).saturating_sub(bytes.len()));
         } else if Instant::now() >= clock.deadline {
             // A body that is always ready never lets the alarm ring.
-            return Err(AttemptFailure::passing(FailureClass::Timeout, wording::READ_TIMED_OUT));
+            return Err(AttemptFailure::passing(FailureClass::Timeout, message::TIMED_OUT_READING));
         }
         bytes.extend_from_slice(&chunk);
     }

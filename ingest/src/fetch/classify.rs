@@ -1,14 +1,16 @@
-//! Errors of the HTTP client → typed failures with img2dataset's wording. reqwest wraps hyper, hyper wraps the
-//! connector, the connector wraps TLS, the resolver or the operating system; the innermost one known decides.
+//! Errors of the HTTP client → typed failures with the messages of [`message`], which repeat nothing of what the error
+//! says: it may hold the URL or what the server sent. reqwest wraps hyper, hyper wraps the connector, the connector wraps
+//! TLS, the resolver or the operating system; the innermost one known decides.
 
 use std::error::Error;
 use std::io;
 use std::time::Duration;
 
 use pairmill_shards::status::{Failure, FailureClass};
+use pairmill_shards::table::message;
+use rustls::pki_types::InvalidDnsNameError;
 
 use super::resolver::ResolveError;
-use super::wording;
 
 /// One failed attempt.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,47 +35,86 @@ impl AttemptFailure {
 
 /// A request that got no answer. The flag says whether the host is to blame and may be down.
 pub(super) fn no_answer(error: &reqwest::Error) -> (AttemptFailure, bool) {
-    use FailureClass::{BadUrl, Connect, Dns, HttpOther, PrivateAddress, Timeout, Tls};
+    use FailureClass::{BadUrl, Connect, Dns, PrivateAddress, Timeout, Tls};
     if error.is_builder() {
-        let reason = error.source().map_or_else(|| error.to_string(), ToString::to_string);
-        return (AttemptFailure::lasting(BadUrl, format!("bad URL: {reason}")), false);
+        return (AttemptFailure::lasting(BadUrl, message::INVALID_URL), false);
     }
     if let Some(resolve) = find::<ResolveError>(error) {
         return match resolve {
-            ResolveError::NotFound => (AttemptFailure::lasting(Dns, wording::DNS_NOT_FOUND), false),
-            ResolveError::NoAddress => (AttemptFailure::lasting(Dns, wording::DNS_NO_ADDRESS), false),
-            ResolveError::Temporary => (AttemptFailure::passing(Dns, wording::DNS_TEMPORARY), true),
-            ResolveError::Private(address) => {
-                (AttemptFailure::lasting(PrivateAddress, wording::private_address(*address)), false)
+            ResolveError::NotFound => (AttemptFailure::lasting(Dns, message::NAME_NOT_KNOWN), false),
+            ResolveError::NoAddress => (AttemptFailure::lasting(Dns, message::NAME_WITHOUT_ADDRESS), false),
+            ResolveError::Temporary => (AttemptFailure::passing(Dns, message::NAME_RESOLUTION_FAILED), true),
+            ResolveError::Private => {
+                (AttemptFailure::lasting(PrivateAddress, message::PRIVATE_ADDRESS), false)
             }
         };
     }
     if let Some(tls) = find::<rustls::Error>(error) {
-        let message = match tls {
-            rustls::Error::InvalidCertificate(reason) => wording::certificate(reason),
-            other => wording::tls(other),
-        };
-        return (AttemptFailure::lasting(Tls, message), false);
+        return (AttemptFailure::lasting(Tls, tls_message(tls)), false);
+    }
+    if find::<InvalidDnsNameError>(error).is_some() {
+        return (AttemptFailure::lasting(Tls, message::NAME_NOT_FOR_TLS), false);
     }
     if error.is_timeout() {
-        return (AttemptFailure::passing(Timeout, wording::TIMED_OUT), true);
+        return (AttemptFailure::passing(Timeout, message::TIMED_OUT_CONNECTING), true);
     }
-    if find::<hyper::Error>(error).is_some_and(hyper::Error::is_parse) {
-        return (AttemptFailure::lasting(HttpOther, wording::NOT_HTTP), false);
+    if is_unreadable(error) {
+        return (AttemptFailure::passing(Connect, message::BAD_STATUS_LINE), false);
     }
-    let message = match find_os_error(error) {
-        Some(io) if error.is_connect() => wording::connect_error(io),
-        Some(io) => wording::os_error(io),
-        None => wording::CLOSED_UNANSWERED.to_owned(),
-    };
-    (AttemptFailure::passing(Connect, message), true)
+    match find_os_error(error) {
+        Some(io) => (refused_by_system(io, error.is_connect()), true),
+        None => (AttemptFailure::passing(Connect, message::CONNECTION_CLOSED), true),
+    }
 }
 
-/// A body that broke off after `read` bytes of `expected`: closed short is `short_body`, reset is `connect`.
-pub(super) fn broken_body(error: &reqwest::Error, read: u64, expected: Option<u64>) -> AttemptFailure {
+/// Whether something came back that is not HTTP, or not as strict as hyper wants it.
+pub(super) fn is_unreadable(error: &reqwest::Error) -> bool {
+    find::<hyper::Error>(error).is_some_and(hyper::Error::is_parse)
+}
+
+/// A body that broke off: closed short is `short_body`, reset is `connect`.
+pub(super) fn broken_body(error: &reqwest::Error) -> AttemptFailure {
     match find_os_error(error) {
-        Some(io) => AttemptFailure::passing(FailureClass::Connect, wording::os_error(io)),
-        None => AttemptFailure::passing(FailureClass::ShortBody, wording::incomplete_read(read, expected)),
+        Some(io) => refused_by_system(io, false),
+        None => AttemptFailure::passing(FailureClass::ShortBody, message::INCOMPLETE_READ),
+    }
+}
+
+/// What the operating system said, in Linux' words on every system.
+fn refused_by_system(error: &io::Error, connecting: bool) -> AttemptFailure {
+    use io::ErrorKind as Kind;
+    let text = match (error.kind(), connecting) {
+        (Kind::TimedOut, true) => {
+            return AttemptFailure::passing(FailureClass::Timeout, message::TIMED_OUT_CONNECTING);
+        }
+        (Kind::TimedOut, false) => {
+            return AttemptFailure::passing(FailureClass::Timeout, message::TIMED_OUT_READING);
+        }
+        (Kind::ConnectionRefused, _) => message::CONNECTION_REFUSED,
+        (Kind::HostUnreachable, _) => message::NO_ROUTE_TO_HOST,
+        (Kind::NetworkUnreachable, _) => message::NETWORK_UNREACHABLE,
+        (Kind::ConnectionReset | Kind::ConnectionAborted | Kind::BrokenPipe, true) => {
+            message::CONNECTION_RESET_CONNECTING
+        }
+        (Kind::ConnectionReset | Kind::ConnectionAborted | Kind::BrokenPipe, false) => {
+            message::CONNECTION_RESET_READING
+        }
+        _ => message::CONNECTION_FAILED,
+    };
+    AttemptFailure::passing(FailureClass::Connect, text)
+}
+
+/// Why there is no TLS. A server that has only what rustls leaves out (DHE, CBC, TLS 1.1 and older) says so by an
+/// alert, or answers with a version that is refused here.
+fn tls_message(error: &rustls::Error) -> &'static str {
+    use rustls::{AlertDescription as Alert, Error};
+    match error {
+        Error::InvalidCertificate(_) | Error::NoCertificatesPresented => message::CERTIFICATE_VERIFY_FAILED,
+        Error::AlertReceived(
+            Alert::HandshakeFailure | Alert::ProtocolVersion | Alert::InsufficientSecurity,
+        )
+        | Error::PeerIncompatible(_) => message::NO_COMMON_CIPHER,
+        _ => message::HANDSHAKE_FAILED,
     }
 }
 

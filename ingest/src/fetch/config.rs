@@ -30,10 +30,9 @@ pub const DEFAULT_MAX_RETRY_AFTER_MS: u64 = 60_000;
 pub const DEFAULT_LARGE_BODY_BUDGET_BYTES: u64 = 128 << 20;
 /// `X-Robots-Tag` directives that forbid the use; img2dataset's list.
 pub const DEFAULT_DISALLOWED_HEADER_DIRECTIVES: [&str; 4] = ["noai", "noimageai", "noindex", "noimageindex"];
-/// Name and contact in the `User-Agent` header. img2dataset pretends to be desktop Firefox; a site's owner can
-/// neither recognise nor reach that.
-pub const DEFAULT_USER_AGENT: &str =
-    concat!("Pairmill/", env!("CARGO_PKG_VERSION"), " (+", env!("CARGO_PKG_REPOSITORY"), ")");
+/// Name in the `User-Agent` header; `--contact` adds how to reach the user. img2dataset pretends to be desktop
+/// Firefox, which a site's owner can neither recognise nor reach.
+pub const DEFAULT_USER_AGENT: &str = concat!("Pairmill/", env!("CARGO_PKG_VERSION"));
 
 /// How URLs are fetched.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -61,6 +60,8 @@ pub struct FetchConfig {
     pub grace_ms: u64,
     /// Redirects followed.
     pub max_redirects: u32,
+    /// Whether `final_url` keeps user names, passwords and queries. They may hold secrets, so they are left out.
+    pub whole_final_url: bool,
     /// Further attempts after a transient failure; 0 as in img2dataset.
     pub retries: u32,
     /// First back-off; the wait is drawn between 0 and this, doubled at each further retry.
@@ -82,7 +83,8 @@ pub struct FetchConfig {
     pub disallowed_header_directives: Vec<String>,
     /// Bytes of bodies above 1 MiB held at once; at least one such body always fits.
     pub large_body_budget_bytes: u64,
-    /// Whether certificates go unchecked.
+    /// Whether certificates go unchecked. TLS 1.2 or 1.3 with ECDHE and AES-GCM or ChaCha20 is spoken all the same:
+    /// a server that has only DHE, CBC or older versions cannot be reached.
     pub ignore_tls_errors: bool,
     /// When a host that does not answer is left alone.
     pub breaker: BreakerConfig,
@@ -103,6 +105,7 @@ impl Default for FetchConfig {
             min_bytes_per_s: DEFAULT_MIN_BYTES_PER_S,
             grace_ms: DEFAULT_GRACE_MS,
             max_redirects: DEFAULT_MAX_REDIRECTS,
+            whole_final_url: false,
             retries: 0,
             backoff_base_ms: DEFAULT_BACKOFF_BASE_MS,
             backoff_max_ms: DEFAULT_BACKOFF_MAX_MS,

@@ -43,6 +43,8 @@ counters! {
     dns_hits,
     /// Lookups that found no address.
     dns_failures,
+    /// Connections to servers that have only TLS versions or cipher suites we do not speak.
+    tls_unsupported,
     /// Gauge: requests in flight.
     in_flight,
     /// Gauge: rows waiting for their host, a slot or a retry.

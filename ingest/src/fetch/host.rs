@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use pairmill_shards::status::{Failure, FailureClass};
+use pairmill_shards::table::message;
 use reqwest::Url;
 use tokio::time::Instant;
 
@@ -13,7 +14,6 @@ use super::attempt::HostSign;
 use super::config::BreakerConfig;
 use super::counters::{FetchCounters, add, sub};
 use super::job::Job;
-use super::wording;
 
 /// Hosts without rows that are remembered (for their failures, and whether they come up again). Above it the
 /// unremarkable ones are forgotten; a few hundred bytes each.
@@ -63,12 +63,11 @@ impl Host {
     /// Why rows of this host should not wait any longer, if so.
     pub fn gives_up_rows(&self, now: Instant, config: &BreakerConfig) -> Option<Failure> {
         if self.closed_until.is_some_and(|until| until > now) {
-            let message = wording::http_error(reqwest::StatusCode::TOO_MANY_REQUESTS);
-            return Some(Failure::new(FailureClass::Http429, message));
+            return Some(Failure::new(FailureClass::Http429, message::http_error(429)));
         }
         self.breaker
             .is_out_of_patience(now, config)
-            .then(|| Failure::new(FailureClass::HostDown, wording::host_down(&self.breaker.last_failure)))
+            .then(|| Failure::new(FailureClass::HostDown, message::HOST_DOWN))
     }
 
     /// Heeds a `Retry-After` of `wait`. Returns until when the host is left alone.
@@ -121,7 +120,6 @@ impl Host {
 pub(super) struct Breaker {
     failures: u32,
     open: Option<Opened>,
-    last_failure: String,
 }
 
 #[derive(Debug)]
@@ -175,7 +173,6 @@ impl Breaker {
         &mut self,
         ticket: u64,
         sign: HostSign,
-        message: &str,
         now: Instant,
         config: &BreakerConfig,
     ) -> BreakerChange {
@@ -192,7 +189,6 @@ impl Breaker {
             }
             (HostSign::Silent, Some(open)) if open.probe == Some(ticket) => {
                 *open = Opened { since: open.since, probe_at: now + pause, probe: None };
-                message.clone_into(&mut self.last_failure);
                 BreakerChange::Reopened
             }
             // Rows that were under way when it opened say nothing new.
@@ -204,7 +200,6 @@ impl Breaker {
                 if config.failures == 0 || self.failures < config.failures {
                     return BreakerChange::None;
                 }
-                message.clone_into(&mut self.last_failure);
                 self.open = Some(Opened { since: now, probe_at: now + pause, probe: None });
                 BreakerChange::Opened
             }
@@ -304,7 +299,7 @@ mod tests {
     fn breaker_opens_probes_and_closes() {
         let start = Instant::now();
         let mut breaker = Breaker::default();
-        let end = |b: &mut Breaker, ticket, sign, ms| b.ended(ticket, sign, "gone", at(start, ms), &CONFIG);
+        let end = |b: &mut Breaker, ticket, sign, ms| b.ended(ticket, sign, at(start, ms), &CONFIG);
         assert_eq!(end(&mut breaker, 1, HostSign::Silent, 0), BreakerChange::None);
         assert_eq!(end(&mut breaker, 2, HostSign::Silent, 0), BreakerChange::None);
         assert_eq!(
@@ -358,7 +353,7 @@ mod tests {
         let mut table = HostTable::new(Arc::default());
         let dead = table.of(&Url::parse("http://dead.test/").unwrap(), now);
         for ticket in 0..3 {
-            table.get(dead).unwrap().breaker.ended(ticket, HostSign::Silent, "gone", now, &CONFIG);
+            table.get(dead).unwrap().breaker.ended(ticket, HostSign::Silent, now, &CONFIG);
         }
         for i in 0..(IDLE_HOSTS + 100) {
             table.of(&Url::parse(&format!("http://h{i}.test/")).unwrap(), now);

@@ -4,8 +4,9 @@
 //! the runtime's threads are its own. Inside, in flow order: [`job`] parses the URL, [`schedule`] picks the next row
 //! over all hosts ([`host`]: limit, pause and breaker of each), [`attempt`] makes one request with the [`client`],
 //! whose [`resolver`] gives out only addresses that pass [`address`]; [`robots`] reads the opt-out, [`body`] takes
-//! the bytes under its limits, [`classify`] and [`wording`] name what went wrong, and [`retry`] says when to try
-//! again.
+//! the bytes under its limits, [`classify`] names what went wrong in the words of
+//! [`message`](pairmill_shards::table::message), and [`retry`] says when to try again. [`lenient`] asks for answers that
+//! hyper finds too crooked to read.
 //!
 //! Memory is bounded whatever the servers do: `concurrency` bodies of up to 1 MiB, plus larger ones up to
 //! `large_body_budget_bytes`, plus what the caller lets wait (it bounds the rows it sends before it has taken their
@@ -19,7 +20,10 @@ mod client;
 pub mod config;
 mod counters;
 mod host;
+#[cfg(any(test, feature = "fuzzing"))]
+pub mod hostile;
 mod job;
+mod lenient;
 mod open_files;
 mod resolver;
 mod retry;
@@ -27,7 +31,6 @@ mod robots;
 mod schedule;
 #[cfg(test)]
 mod tests;
-mod wording;
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
@@ -46,6 +49,7 @@ pub use self::counters::{FetchCounters, FetchSnapshot};
 use self::address::AddressGuard;
 use self::attempt::Fetcher;
 use self::body::BodyLimits;
+use self::lenient::LenientClient;
 use self::resolver::CachingResolver;
 use self::robots::RobotsPolicy;
 use self::schedule::{Ends, Scheduler};
@@ -72,11 +76,12 @@ pub struct Fetched {
     pub ticket: u64,
     /// The body, or why there is none.
     pub result: Result<Body, Failure>,
-    /// Attempts made: 0 when the URL was bad or the host known to be down.
+    /// Requests begun, those of redirects and of further attempts among them: 0 when the URL was bad or the host known
+    /// to be down.
     pub attempts: u32,
     /// Time the attempts were under way; waiting for the host's turn or for a retry not counted.
     pub fetch_ms: u32,
-    /// Where redirects led, when they did.
+    /// Where redirects led, when they did; without user name, password and query unless the settings keep them.
     pub final_url: Option<String>,
 }
 
@@ -94,10 +99,10 @@ pub struct Body {
 pub enum FetchError {
     /// The operating system gave no thread or no event queue.
     #[error("the fetch threads did not start: {0}; lower --thread-count or raise the limits (ulimit -u, -n)")]
-    Start(#[source] io::Error),
+    Start(io::Error),
     /// `user_agent` or `user_agent_token` cannot be sent.
     #[error(
-        "`{0}` cannot be a User-Agent header; use printable ASCII in fetch.user_agent and --user-agent-token"
+        "{0:?} cannot be a User-Agent header; use printable ASCII in fetch.user_agent and --user-agent-token"
     )]
     UserAgent(String),
     /// `dns.nameservers` holds something else.
@@ -115,6 +120,13 @@ pub enum FetchError {
     /// A thread of the stage ended that should not have.
     #[error("internal: thread `{0}` of the fetch stage stopped; please report this")]
     Stopped(&'static str),
+}
+
+impl FetchError {
+    /// Whether a setting is at fault rather than the machine.
+    pub fn is_bad_input(&self) -> bool {
+        matches!(self, Self::UserAgent(_) | Self::Nameserver(_) | Self::Network(_))
+    }
 }
 
 /// A running fetch stage. Dropping it lets the stage run on.
@@ -241,6 +253,7 @@ fn build_fetcher(config: &FetchConfig, counters: Arc<FetchCounters>) -> Result<F
     let resolver = CachingResolver::new(&config.dns, guard.clone(), counters.clone())?;
     let large_bodies = (config.large_body_budget_bytes / config.max_bytes.max(1)).max(1);
     Ok(Fetcher {
+        lenient: LenientClient::new(config, resolver.clone())?,
         client: client::build(config, resolver, open_files::raise_limit())?,
         guard,
         robots: RobotsPolicy::new(&config.disallowed_header_directives, config.user_agent_token.as_deref()),

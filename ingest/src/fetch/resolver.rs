@@ -15,7 +15,8 @@ use hickory_resolver::config::{
 use hickory_resolver::net::runtime::TokioRuntimeProvider;
 use hickory_resolver::net::{DnsError, NetError};
 use hickory_resolver::proto::op::ResponseCode;
-use reqwest::dns::{Addrs, Name, Resolve, Resolving};
+use hickory_resolver::proto::rr::Name;
+use reqwest::dns::{Addrs, Resolve, Resolving};
 use tokio::sync::SetOnce;
 
 use super::FetchError;
@@ -32,8 +33,8 @@ pub(super) enum ResolveError {
     NoAddress,
     #[error("the name servers did not answer")]
     Temporary,
-    #[error("{0} is not a public address")]
-    Private(IpAddr),
+    #[error("its address is not public")]
+    Private,
 }
 
 type Answer = Result<Arc<[IpAddr]>, ResolveError>;
@@ -109,16 +110,13 @@ impl CachingResolver {
 
     /// The addresses of `name` that may be connected to.
     pub async fn lookup(&self, name: &str) -> Result<Vec<IpAddr>, ResolveError> {
-        let name = name.trim_end_matches('.').to_ascii_lowercase();
+        let name = name.strip_suffix('.').unwrap_or(name).to_ascii_lowercase();
         let answer = match self.entry(&name).answer.wait().await {
             (Ok(addresses), _) => addresses.clone(),
             (Err(error), _) => return Err(error.clone()),
         };
         let permitted: Vec<IpAddr> = answer.iter().copied().filter(|a| self.0.guard.permits(*a)).collect();
-        match answer.first() {
-            Some(first) if permitted.is_empty() => Err(ResolveError::Private(*first)),
-            _ => Ok(permitted),
-        }
+        if permitted.is_empty() && !answer.is_empty() { Err(ResolveError::Private) } else { Ok(permitted) }
     }
 
     fn entry(&self, name: &str) -> Arc<Entry> {
@@ -144,7 +142,7 @@ impl CachingResolver {
 }
 
 impl Resolve for CachingResolver {
-    fn resolve(&self, name: Name) -> Resolving {
+    fn resolve(&self, name: reqwest::dns::Name) -> Resolving {
         let resolver = self.clone();
         Box::pin(async move {
             let addresses = resolver.lookup(name.as_str()).await?;
@@ -158,8 +156,11 @@ impl Shared {
     /// Asks the name servers, and says until when the answer holds.
     async fn ask(&self, name: &str) -> (Answer, Instant) {
         add(&self.counters.dns_lookups, 1);
-        // A name of several labels is a full one: trying the search domains would send every dead name twice.
-        let full_name = if name.contains('.') { format!("{name}.") } else { name.to_owned() };
+        let Some(full_name) = dns_name(name) else {
+            add(&self.counters.dns_failures, 1);
+            let ttl = Duration::from_secs(self.config.negative_ttl_s);
+            return (Err(ResolveError::NotFound), Instant::now() + ttl);
+        };
         // hickory keeps its own deadlines; this one holds whatever it does.
         let longest =
             Duration::from_millis(self.config.timeout_ms.saturating_mul(self.config.retries as u64 + 2));
@@ -196,6 +197,16 @@ impl Shared {
     }
 }
 
+/// A URL's host as the name to ask for. The URL parser has applied the web's rules (letters to punycode, no blanks
+/// or delimiters), so any label of 1 to 63 bytes will do: underscores and hyphens stand in names that work, whatever
+/// registrars and hickory's own parser allow. `None` is a name that the DNS cannot hold.
+fn dns_name(name: &str) -> Option<Name> {
+    let mut full_name = Name::from_labels(name.split('.').map(str::as_bytes)).ok()?;
+    // A name of several labels is a full one: trying the search domains would send every dead name twice.
+    full_name.set_fqdn(name.contains('.'));
+    Some(full_name)
+}
+
 /// What a failed lookup means, and for how many seconds its zone promised that.
 fn absent_or_unanswered(error: &NetError) -> (ResolveError, Option<u32>) {
     match error {
@@ -205,7 +216,7 @@ fn absent_or_unanswered(error: &NetError) -> (ResolveError, Option<u32>) {
             _ => (ResolveError::Temporary, None),
         },
         NetError::Dns(DnsError::ResponseCode(ResponseCode::NXDomain)) => (ResolveError::NotFound, None),
-        // The host part of the URL is no DNS name at all (a label above 63 bytes, say).
+        // Nothing that could be asked.
         NetError::Proto(_) => (ResolveError::NotFound, None),
         _ => (ResolveError::Temporary, None),
     }

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use crossbeam_channel::TrySendError;
 use pairmill_shards::status::{Failure, FailureClass};
+use pairmill_shards::table::message;
 use tokio::sync::{OwnedSemaphorePermit, mpsc, watch};
 use tokio::task::{Id, JoinError, JoinSet};
 use tokio::time::{Instant, sleep_until};
@@ -165,7 +166,7 @@ impl Scheduler {
         let now = Instant::now();
         for request in batch {
             self.num_open += 1;
-            match Job::new(request) {
+            match Job::new(request, self.config.whole_final_url) {
                 Ok(job) => self.enqueue(Box::new(job), Place::Back, now),
                 Err(failure) => {
                     let fetched = Fetched {
@@ -234,6 +235,7 @@ impl Scheduler {
             if job.hops.is_empty() {
                 job.attempts += 1;
             }
+            job.requests += 1;
             sub(&self.counters.parked, 1);
             add(&self.counters.in_flight, 1);
             let (fetcher, ticket) = (self.fetcher.clone(), job.ticket);
@@ -272,8 +274,7 @@ impl Scheduler {
             },
             // A defect of ours ended the task. The row is still accounted for.
             Err(_) => {
-                let failure =
-                    Failure::new(FailureClass::HttpOther, "internal: the fetch of this row stopped");
+                let failure = Failure::new(FailureClass::HttpOther, message::FETCH_STOPPED);
                 let fetched =
                     Fetched { ticket, result: Err(failure), attempts: 1, fetch_ms: 0, final_url: None };
                 self.finish(fetched, None);
@@ -303,8 +304,7 @@ impl Scheduler {
             None if sign == HostSign::Answered => host.welcomed(),
             None => {}
         }
-        let message = failure.map_or("", |f| f.failure.message.as_str());
-        let change = host.breaker.ended(ticket, sign, message, now, &self.config.breaker);
+        let change = host.breaker.ended(ticket, sign, now, &self.config.breaker);
         match change {
             BreakerChange::None => {}
             BreakerChange::Closed => sub(&self.counters.hosts_open, 1),

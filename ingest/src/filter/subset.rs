@@ -6,7 +6,10 @@
 //! 16 bytes of memory for each row asked for); the second keeps what is not above it. Equal rows have equal hashes;
 //! where only some of them fit, the first ones are taken.
 
+use pairmill_shards::words::grouped;
 use serde::{Deserialize, Serialize};
+
+use super::funnel::Funnel;
 
 /// How many rows, and which.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -28,6 +31,21 @@ impl SubsetConfig {
     /// Whether it leaves anything out.
     pub fn leaves_out(&self) -> bool {
         self.rows.is_some() || self.prefix.is_some()
+    }
+
+    /// What to tell where fewer rows passed than were asked for, so that all of them were taken.
+    pub fn shortfall(&self, funnel: &Funnel) -> Option<String> {
+        let (flag, wanted) = match (self.rows, self.prefix) {
+            (Some(wanted), _) => ("--subset", wanted),
+            (None, prefix) => ("--prefix", prefix?),
+        };
+        let kept = funnel.kept();
+        (kept < wanted).then(|| {
+            let (wanted, kept) = (grouped(wanted), grouped(kept));
+            format!(
+                "{flag} asks for {wanted} rows, but only {kept} are left after the filters: all were taken"
+            )
+        })
     }
 }
 

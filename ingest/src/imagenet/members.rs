@@ -91,6 +91,21 @@ impl Members {
     }
 }
 
+/// Tells `take` name (with its class folder, if it has one) and size of each image of a folder, in order.
+///
+/// # Errors
+/// When the folder or a file cannot be read.
+pub fn each_image_file(root: &Path, mut take: impl FnMut(&str, u64)) -> Result<(), ImageNetError> {
+    let mut members = Members::open(root)?;
+    while let Some(member) = members.next_member()? {
+        if let Place::File(path) = &member.place {
+            let bytes = fs::metadata(path).map_err(ImageNetError::unreadable(path))?.len();
+            take(&path.strip_prefix(root).unwrap_or(path).to_string_lossy(), bytes);
+        }
+    }
+    Ok(())
+}
+
 impl Layout {
     fn of_tar(root: &Path) -> Result<Self, ImageNetError> {
         let mut files = TarFiles::open(root)?;

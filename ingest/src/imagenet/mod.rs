@@ -41,6 +41,7 @@ use serde::{Deserialize, Serialize};
 
 pub use captions::{Captions, Order};
 pub use error::ImageNetError;
+pub(crate) use members::each_image_file;
 pub use release::CaptionKind;
 pub use synsets::Classes;
 

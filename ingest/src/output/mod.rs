@@ -6,6 +6,7 @@
 //! `retry`. `_pairmill/runs/<first shard>.toml` holds the segment's resolved config and inputs; beside it
 //! `<first shard>.done` says that all its shards are written.
 
+mod overlap;
 mod place;
 
 use std::collections::BTreeSet;
@@ -14,16 +15,18 @@ use std::io;
 use std::path::Path;
 
 use pairmill_shards::atomic::{remove_stale_temps, write_atomic};
-use pairmill_shards::folder::{DatasetFolder, PAIRMILL_FOLDER, SIZES_FILE, shard_of};
+use pairmill_shards::folder::{DatasetFolder, PAIRMILL_FOLDER, RUNS_FOLDER, is_dataset_file, shard_of};
 use pairmill_shards::key::{KeyLayout, ShardId};
 use pairmill_shards::status::FailureClass;
 use pairmill_shards::storage::{Bucket, Location, StorageConfig};
 use serde::{Deserialize, Serialize};
 
+pub use self::overlap::refuse_overlap;
 use self::place::Place;
 pub(crate) use self::place::{name_of, staging_error, staging_root};
 use crate::config::{Config, ConfigError, IncrementalMode};
 use crate::error::IngestError;
+use crate::identity::{self, Agreement, Input, InputStamp};
 
 /// One run over a folder, as written to `_pairmill/runs/`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -40,29 +43,9 @@ pub struct Segment {
     /// The input files, in order.
     #[serde(default)]
     pub inputs: Vec<InputStamp>,
-}
-
-/// What identifies an input file: resuming needs the same table (FORMAT.md).
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct InputStamp {
-    /// File name without its folder.
-    pub name: String,
-    /// Size in bytes.
-    pub bytes: u64,
-    /// The store's mark of its content, for a file by URL.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub etag: Option<String>,
-}
-
-impl InputStamp {
-    /// Whether both may be the same file. A file that was fetched by hand has no mark.
-    fn agrees_with(&self, other: &Self) -> bool {
-        let same_content = match (&self.etag, &other.etag) {
-            (Some(own), Some(theirs)) => own == theirs,
-            _ => true,
-        };
-        self.name == other.name && self.bytes == other.bytes && same_content
-    }
+    /// Other files that decide which rows there are and what they say: lists of words, labels, captions.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub lists: Vec<InputStamp>,
 }
 
 /// A folder this process may write to, until dropped.
@@ -73,34 +56,39 @@ pub struct OutputFolder {
     segment: Segment,
     done: BTreeSet<ShardId>,
     whole_run: bool,
+    was_finished: bool,
+    on_trust: Option<String>,
 }
 
 impl OutputFolder {
-    /// Makes the folder ready for `config` over `inputs`: created if missing, checked against what it holds, emptied
+    /// Makes the folder ready for `config` over `input`: created if missing, checked against what it holds, emptied
     /// under `overwrite`, locked against a second run (unless only some shards are asked for).
     ///
     /// # Errors
-    /// When the folder holds another run's config, is being written by another process, or cannot be written.
-    pub fn open(config: &Config, inputs: Vec<InputStamp>) -> Result<Self, IngestError> {
+    /// When the folder holds another run's config or shards of a newer format, is being written by another process, or
+    /// cannot be written.
+    pub fn open(config: &Config, input: &Input) -> Result<Self, IngestError> {
         let place = Place::open(config)?;
         let shown = place.shown().to_owned();
         if config.output.incremental_mode == IncrementalMode::Overwrite && config.runtime.shards.is_none() {
             place.clear()?;
         }
         let folder = place.dataset()?;
+        place.check_versions(&folder)?;
         let segments = segments(place.path())?;
         let new_segment = |first_shard| Segment {
             first_shard,
             version: env!("CARGO_PKG_VERSION").to_owned(),
             retry_of_classes: Vec::new(),
             config: config.noted(),
-            inputs: inputs.clone(),
+            inputs: input.files.clone(),
+            lists: input.lists.clone(),
         };
         let next_id = folder.max_done().map_or(0, |id| id.0 + 1);
         let segment = match config.output.incremental_mode {
             IncrementalMode::Extend => match segments.last() {
                 // An extend that was cut short is continued, not begun again behind itself.
-                Some((last, false)) if last.first_shard > 0 && last.matches(config, &inputs)? => last.clone(),
+                Some((last, false)) if last.first_shard > 0 && last.matches(config, input)? => last.clone(),
                 Some((last, false)) => {
                     return Err(IngestError::Unfinished { folder: shown, first_shard: last.first_shard });
                 }
@@ -112,13 +100,13 @@ impl OutputFolder {
                     // img2dataset's folders have no config of ours: they are continued on trust, as it would.
                     None => new_segment(0),
                     Some(first) => {
-                        let mut refusal = first.refusal(&shown, config, &inputs)?;
+                        let mut refusal = first.refusal(&shown, config, input)?;
                         let mut found = first;
                         for later in own {
                             if refusal.is_none() {
                                 break;
                             }
-                            refusal = later.refusal(&shown, config, &inputs)?;
+                            refusal = later.refusal(&shown, config, input)?;
                             found = later;
                         }
                         match refusal {
@@ -129,8 +117,32 @@ impl OutputFolder {
                 }
             }
         };
-        let done = folder.done().map(|shard| shard.id).collect();
-        Self::begin(place, config, segment, done, config.runtime.shards)
+        let done: BTreeSet<ShardId> = folder.done().map(|shard| shard.id).collect();
+        let known = segments.iter().find(|(known, _)| known.first_shard == segment.first_shard);
+        let on_trust = match known {
+            Some((known, _)) => known.untold(input).map(|file| {
+                format!(
+                    "{}: an earlier version began it and noted only name and size of its input, so nothing shows \
+                     whether {file} holds the same rows in the same order; going on as if it did",
+                    shown.display()
+                )
+            }),
+            None if segment.first_shard == 0 && !done.is_empty() => Some(format!(
+                "{}: nothing there notes what its finished shards were made of (img2dataset makes no note); going on \
+                 as if it was this input",
+                shown.display()
+            )),
+            None => None,
+        };
+        let mut folder = Self::begin(place, config, segment, done, config.runtime.shards)?;
+        if known.is_some() && on_trust.is_some() && !folder.was_finished {
+            // What is made from here on is of this content, and of no other.
+            folder.segment.inputs.clone_from(&input.files);
+            folder.segment.lists.clone_from(&input.lists);
+            folder.note_segment()?;
+        }
+        folder.on_trust = on_trust;
+        Ok(folder)
     }
 
     /// Makes a finished folder ready for a retry with `config`, the rows of which `choose` picks from what is there.
@@ -164,6 +176,7 @@ impl OutputFolder {
                 retry_of_classes: classes.to_vec(),
                 config: config.clone(),
                 inputs: Vec::new(),
+                lists: Vec::new(),
             },
         };
         let done = folder.done().map(|shard| shard.id).collect();
@@ -194,19 +207,29 @@ impl OutputFolder {
         let whole_run = shards.is_none();
         // A process that is given some shards only must not take the temporaries of its neighbours.
         let (from, to) = shards.unwrap_or((0, u64::MAX));
-        remove_stale_temps(place.path(), |name| {
-            name == SIZES_FILE || shard_of(name).is_some_and(|id| (from..to).contains(&id.0))
+        remove_stale_temps(place.path(), |name| match shard_of(name) {
+            Some(id) => (from..to).contains(&id.0),
+            None => is_dataset_file(name),
         })?;
-        let folder = Self { place, layout, segment, done, whole_run };
-        let name = folder.segment_file("toml");
-        let file = folder.path().join(&name);
-        if !file.exists() {
-            let text = toml::to_string(&folder.segment).map_err(|e| IngestError::Internal(e.to_string()))?;
-            let head = "# Written by pairmill-ingest; the [config] part can be given back as --config.\n";
-            write_atomic(file, format!("{head}{text}").as_bytes())?;
-            folder.publish(&name)?;
+        let notes = place.path().join(PAIRMILL_FOLDER);
+        for folder in [notes.join(RUNS_FOLDER), notes] {
+            remove_stale_temps(&folder, |_| true)?;
+        }
+        let mut folder =
+            Self { place, layout, segment, done, whole_run, was_finished: false, on_trust: None };
+        folder.was_finished = folder.path().join(folder.segment_file("done")).exists();
+        if !folder.path().join(folder.segment_file("toml")).exists() {
+            folder.note_segment()?;
         }
         Ok(folder)
+    }
+
+    fn note_segment(&self) -> Result<(), IngestError> {
+        let name = self.segment_file("toml");
+        let text = toml::to_string(&self.segment).map_err(|e| IngestError::Internal(e.to_string()))?;
+        let head = "# Written by pairmill-ingest; the [config] part can be given back as --config.\n";
+        write_atomic(self.path().join(&name), format!("{head}{text}").as_bytes())?;
+        self.publish(&name)
     }
 
     /// The folder that is worked in: the output itself, or the staging folder of a bucket.
@@ -249,6 +272,16 @@ impl OutputFolder {
         &self.segment
     }
 
+    /// Whether the whole run had been finished when the folder was opened.
+    pub fn was_finished(&self) -> bool {
+        self.was_finished
+    }
+
+    /// What the user should know where an input cannot be told from another one.
+    pub fn on_trust(&self) -> Option<&str> {
+        self.on_trust.as_deref()
+    }
+
     /// Whether `shard` is already finished.
     pub fn is_done(&self, shard: ShardId) -> bool {
         self.done.contains(&shard)
@@ -273,36 +306,55 @@ impl OutputFolder {
 }
 
 impl Segment {
-    fn matches(&self, config: &Config, inputs: &[InputStamp]) -> Result<bool, IngestError> {
-        Ok(self.refusal(Path::new(""), config, inputs)?.is_none())
+    fn matches(&self, config: &Config, input: &Input) -> Result<bool, IngestError> {
+        Ok(self.refusal(Path::new(""), config, input)?.is_none())
     }
 
-    /// Why `config` over `inputs` would not continue this segment; `None` when it would.
+    /// Why `config` over `input` would not continue this segment; `None` when it would.
     fn refusal(
         &self,
         folder: &Path,
         config: &Config,
-        inputs: &[InputStamp],
+        input: &Input,
     ) -> Result<Option<IngestError>, IngestError> {
         let mut differences =
             config.differences(&self.config).map_err(|e| IngestError::Internal(e.to_string()))?;
-        let agree = self.inputs.len() == inputs.len()
-            && self.inputs.iter().zip(inputs).all(|(theirs, ours)| theirs.agrees_with(ours));
-        if !agree {
-            differences.push(format!("input: {} there, {} here", describe(&self.inputs), describe(inputs)));
-        }
-        Ok((!differences.is_empty()).then(|| IngestError::OtherRun {
-            folder: folder.to_owned(),
-            differences: differences.join("; "),
-        }))
+        let different = [self.agreement_of_files(input), self.agreement_of_lists(input)];
+        let different = different.into_iter().find_map(|agreement| match agreement {
+            Agreement::Different { what } => Some(what),
+            _ => None,
+        });
+        let folder = folder.to_owned();
+        Ok(match (differences.is_empty(), different) {
+            (true, None) => None,
+            (true, Some(what)) => Some(IngestError::OtherInput { folder, what }),
+            (false, what) => {
+                differences.extend(what.map(|what| format!("input: {what}")));
+                Some(IngestError::OtherRun { folder, differences: differences.join("; ") })
+            }
+        })
     }
-}
 
-fn describe(inputs: &[InputStamp]) -> String {
-    match inputs {
-        [InputStamp { name, bytes, etag: Some(etag) }] => format!("{name} ({bytes} bytes, ETag {etag})"),
-        [only] => format!("{} ({} bytes)", only.name, only.bytes),
-        many => format!("{} files ({} bytes)", many.len(), many.iter().map(|i| i.bytes).sum::<u64>()),
+    /// The file that cannot be told from another one, if there is one.
+    fn untold(&self, input: &Input) -> Option<String> {
+        [self.agreement_of_files(input), self.agreement_of_lists(input)].into_iter().find_map(|agreement| {
+            match agreement {
+                Agreement::Untold { file } => Some(file),
+                _ => None,
+            }
+        })
+    }
+
+    fn agreement_of_files(&self, input: &Input) -> Agreement {
+        identity::compare(&self.inputs, &input.files)
+    }
+
+    fn agreement_of_lists(&self, input: &Input) -> Agreement {
+        match input.lists.first() {
+            // Earlier versions noted none. The settings, which name the lists, are the same.
+            Some(list) if self.lists.is_empty() => Agreement::Untold { file: list.name.clone() },
+            _ => identity::compare(&self.lists, &input.lists),
+        }
     }
 }
 
@@ -364,35 +416,35 @@ mod tests {
         config
     }
 
-    fn stamp(bytes: u64) -> Vec<InputStamp> {
-        vec![InputStamp { name: "t.csv".to_owned(), bytes, etag: None }]
+    fn stamp(bytes: u64) -> Input {
+        Input::of_sizes(vec![InputStamp::of_size(Path::new("t.csv"), bytes)])
     }
 
     #[test]
     fn the_same_run_goes_on_and_another_is_refused() {
         let dir = tempfile::tempdir().unwrap();
         let mut config = config(dir.path());
-        drop(OutputFolder::open(&config, stamp(5)).unwrap());
-        drop(OutputFolder::open(&config, stamp(5)).unwrap());
-        let other_table = OutputFolder::open(&config, stamp(6)).unwrap_err();
-        assert!(other_table.to_string().contains("t.csv (5 bytes) there"), "{other_table}");
+        drop(OutputFolder::open(&config, &stamp(5)).unwrap());
+        drop(OutputFolder::open(&config, &stamp(5)).unwrap());
+        let other_table = OutputFolder::open(&config, &stamp(6)).unwrap_err();
+        assert!(other_table.to_string().contains("t.csv had 5 bytes and has 6"), "{other_table}");
         assert!(other_table.is_bad_input());
         config.pixels.image_size = 99;
-        let other_size = OutputFolder::open(&config, stamp(5)).unwrap_err();
+        let other_size = OutputFolder::open(&config, &stamp(5)).unwrap_err();
         assert!(other_size.to_string().contains("pixels.image_size: 256 there, 99 here"), "{other_size}");
         config.output.incremental_mode = IncrementalMode::Overwrite;
-        OutputFolder::open(&config, stamp(5)).unwrap();
+        OutputFolder::open(&config, &stamp(5)).unwrap();
     }
 
     #[test]
     fn two_runs_do_not_share_a_folder() {
         let dir = tempfile::tempdir().unwrap();
         let config = config(dir.path());
-        let _first = OutputFolder::open(&config, stamp(5)).unwrap();
-        assert!(matches!(OutputFolder::open(&config, stamp(5)), Err(IngestError::Locked { .. })));
+        let _first = OutputFolder::open(&config, &stamp(5)).unwrap();
+        assert!(matches!(OutputFolder::open(&config, &stamp(5)), Err(IngestError::Locked { .. })));
         let mut part = config;
         part.runtime.shards = Some((0, 1));
-        OutputFolder::open(&part, stamp(5)).unwrap();
+        OutputFolder::open(&part, &stamp(5)).unwrap();
     }
 
     #[test]
@@ -404,7 +456,7 @@ mod tests {
         fs::create_dir(dir.path().join("00001")).unwrap();
         let mut config = config(dir.path());
         config.output.incremental_mode = IncrementalMode::Overwrite;
-        OutputFolder::open(&config, stamp(1)).unwrap();
+        OutputFolder::open(&config, &stamp(1)).unwrap();
         let mut left: Vec<_> = fs::read_dir(dir.path())
             .unwrap()
             .map(|e| e.unwrap().file_name().into_string().unwrap())

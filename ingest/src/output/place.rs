@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 use pairmill_shards::folder::{DatasetFolder, LOCK_FILE, PAIRMILL_FOLDER, SIZES_FILE, ShardFile};
 use pairmill_shards::storage::{Bucket, BucketUrl, Lease, Location, StorageError};
+use pairmill_shards::table::check_version_of;
 use pairmill_shards::words::hex;
 use sha2::{Digest, Sha256};
 
@@ -88,6 +89,18 @@ impl Place {
         match self {
             Self::Folder { path, .. } => Ok(DatasetFolder::scan(path)?),
             Self::Bucket(staged) => staged.dataset(),
+        }
+    }
+
+    /// Refuses to go on behind shards of a newer format. Of a bucket's only the last finished one is looked at.
+    pub fn check_versions(&self, dataset: &DatasetFolder) -> Result<(), IngestError> {
+        let tables = dataset.done().filter_map(|shard| shard.get(ShardFile::Table));
+        match self {
+            Self::Folder { .. } => Ok(tables.map(check_version_of).collect::<Result<(), _>>()?),
+            Self::Bucket(staged) => {
+                let name = tables.last().and_then(|path| path.file_name()).map(|name| name.to_string_lossy());
+                Ok(name.map_or(Ok(()), |name| staged.bucket.check_version(&name))?)
+            }
         }
     }
 
@@ -286,7 +299,7 @@ fn lock(folder: &Path, name: &str, shown: &Path) -> Result<File, IngestError> {
 }
 
 /// Whether Pairmill or img2dataset wrote a file or folder of this name: it begins with a shard number, or is a note.
-fn is_ours(name: &str, is_dir: bool) -> bool {
+pub(super) fn is_ours(name: &str, is_dir: bool) -> bool {
     let stem_len = name.bytes().take_while(u8::is_ascii_digit).count();
     name == SIZES_FILE
         || name == CARD_TEXT_FILE

@@ -71,6 +71,10 @@ impl Assembly {
         self.stats.record(row.outcome.result.as_ref().err());
         *self.stats.fetched_bytes.get_or_insert(0) += row.fetched_bytes;
         *self.stats.image_bytes.get_or_insert(0) += size;
+        if let Some(place) = &row.panic {
+            self.stats.record_panic(place, 1);
+        }
+        self.stats.exif_dropped += u64::from(row.exif_dropped);
         match row.fetch_ms {
             Some(ms) => self.fetch_ms.push(f64::from(ms)),
             None => self.stats.fetches_saved += 1,

@@ -169,6 +169,7 @@ fn write_stage(
         image: (config.output.output_format == OutputFormat::Parquet).then(|| image_ext.to_owned()),
         image_as_struct: config.output.image_as_struct,
         retry: !folder.segment().retry_of_classes.is_empty(),
+        whole_final_url: config.fetch.whole_final_url,
     };
     Ok(WriteStage {
         folder: folder.path().to_owned(),

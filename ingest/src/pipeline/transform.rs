@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use crossbeam_channel::{Receiver, Sender};
-use pairmill_pixels::{PixelError, TransformConfig, Transformed, Transformer};
+use pairmill_pixels::{ExifFault, PixelError, TransformConfig, Transformed, Transformer};
 use pairmill_shards::status::{Failure, FailureClass};
 use pairmill_shards::table::{HashKind, ImageSize, RowOutcome, message};
 
@@ -28,6 +28,10 @@ pub struct Processed {
     pub fetch_ms: Option<u32>,
     /// Size of the body, failures after the fetch included; 0 where it was fetched for another row.
     pub fetched_bytes: u64,
+    /// Where a decoder panicked on the image or its EXIF.
+    pub panic: Option<String>,
+    /// Whether the EXIF was too large to keep.
+    pub exif_dropped: bool,
 }
 
 /// What a worker needs to know.
@@ -73,9 +77,14 @@ impl TransformStage {
                 }
                 None => true,
             };
+            let (mut panic, mut exif_dropped) = (None, false);
             // The bytes are looked at once, whoever shares them, and not at all if they are nobody's.
             let looked = result.and_then(|body| match rows.iter().any(|row| keeps(*row)) {
-                true => transformer.transform(&body.bytes).map_err(|error| failure(&error)).map(Some),
+                true => {
+                    let transformed = transformer.transform(&body.bytes);
+                    (panic, exif_dropped) = faults(&transformed);
+                    transformed.map_err(|error| failure(&error)).map(Some)
+                }
                 false => Ok(None),
             });
             counters.row_decoded();
@@ -90,8 +99,13 @@ impl TransformStage {
                 };
                 // What it cost stands with the row it was fetched for.
                 let is_shared = at > 0;
+                // A row whose hash does not agree has nothing to do with the image.
+                let is_looked_at =
+                    result.as_ref().err().is_none_or(|failure| failure.class != FailureClass::HashMismatch);
                 let (outcome, image) = outcome(&shard, row, result, hash.clone());
                 let done = Processed {
+                    panic: panic.clone().filter(|_| is_looked_at),
+                    exif_dropped: exif_dropped && is_looked_at,
                     outcome: RowOutcome {
                         final_url: final_url.clone(),
                         attempts: if is_shared { 0 } else { attempts },
@@ -147,6 +161,19 @@ fn outcome(
     }
 }
 
+/// Where a decoder panicked, and whether EXIF was dropped for its size.
+fn faults(transformed: &Result<Transformed, PixelError>) -> (Option<String>, bool) {
+    match transformed {
+        Err(PixelError::Panicked(place)) => (Some(place.clone()), false),
+        Err(_) => (None, false),
+        Ok(done) => match &done.exif_fault {
+            Some(ExifFault::Panicked(place)) => (Some(place.clone()), false),
+            Some(ExifFault::TooLarge) => (None, true),
+            None => (None, false),
+        },
+    }
+}
+
 /// The typed class of a picture that could not be used, with img2dataset's words for it.
 fn failure(error: &PixelError) -> Failure {
     let class = match error {
@@ -158,7 +185,8 @@ fn failure(error: &PixelError) -> Failure {
         PixelError::TooSmall { .. } => FailureClass::TooSmall,
         PixelError::TooBig { .. } => FailureClass::TooBig,
         PixelError::Aspect { .. } => FailureClass::Aspect,
-        PixelError::Encode(reason) => return Failure::new(FailureClass::Encode, reason.clone()),
+        PixelError::Panicked(_) => return Failure::new(FailureClass::Corrupt, message::DECODER_PANICKED),
+        PixelError::Encode(_) => FailureClass::Encode,
     };
     Failure::new(class, message::default_message(class))
 }

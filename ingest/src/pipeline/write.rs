@@ -7,7 +7,7 @@ use std::io::BufWriter;
 use std::path::{Path, PathBuf};
 
 use arrow::array::RecordBatch;
-use pairmill_shards::atomic::{AtomicFile, write_atomic};
+use pairmill_shards::atomic::{AtomicFile, AtomicFolder, write_atomic};
 use pairmill_shards::index::{dali, energon, sizes};
 use pairmill_shards::key::{KeyLayout, ShardId};
 use pairmill_shards::stats::ShardStats;
@@ -165,63 +165,25 @@ impl ShardOutput {
     }
 }
 
-/// A shard as a folder of files, made under a temporary name and renamed when complete.
-struct FolderOutput {
-    temp: Option<PathBuf>,
-    target: PathBuf,
-}
+/// A shard as a folder of files.
+struct FolderOutput(AtomicFolder);
 
 impl FolderOutput {
     fn create(target: &Path) -> Result<Self, IngestError> {
-        let name = target.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
-        let temp = target.with_file_name(format!(".{name}.{}.tmp", std::process::id()));
-        // A leftover of a killed process with our number.
-        if temp.exists() {
-            fs::remove_dir_all(&temp).map_err(|e| IngestError::folder(&temp, e))?;
-        }
-        fs::create_dir(&temp).map_err(|e| IngestError::folder(&temp, e))?;
-        Ok(Self { temp: Some(temp), target: target.to_owned() })
+        Ok(Self(AtomicFolder::create(target)?))
     }
 
     fn append(&mut self, key: &str, members: &[(&str, &[u8])]) -> Result<(), IngestError> {
-        let Some(temp) = &self.temp else { return Ok(()) };
         for (ext, bytes) in members {
-            let path = temp.join(format!("{key}.{ext}"));
+            let path = self.0.path().join(format!("{key}.{ext}"));
             fs::write(&path, bytes).map_err(|e| IngestError::folder(&path, e))?;
         }
         Ok(())
     }
 
-    fn commit(mut self) -> Result<(), IngestError> {
-        let Some(temp) = self.temp.take() else { return Ok(()) };
-        let error = |e| IngestError::folder(&self.target, e);
-        if self.target.exists() {
-            fs::remove_dir_all(&self.target).map_err(error)?;
-        }
-        sync_files(&temp)?;
-        fs::rename(&temp, &self.target).map_err(error)?;
-        self.target.parent().map_or(Ok(()), sync)
+    fn commit(self) -> Result<(), IngestError> {
+        Ok(self.0.commit()?)
     }
-}
-
-impl Drop for FolderOutput {
-    fn drop(&mut self) {
-        if let Some(temp) = &self.temp {
-            // Nothing can be done about a failure here; the next run removes stale temporaries.
-            let _ = fs::remove_dir_all(temp);
-        }
-    }
-}
-
-fn sync_files(folder: &Path) -> Result<(), IngestError> {
-    for entry in fs::read_dir(folder).map_err(|e| IngestError::folder(folder, e))? {
-        sync(&entry.map_err(|e| IngestError::folder(folder, e))?.path())?;
-    }
-    sync(folder)
-}
-
-fn sync(path: &Path) -> Result<(), IngestError> {
-    fs::File::open(path).and_then(|file| file.sync_all()).map_err(|e| IngestError::folder(path, e))
 }
 
 /// Writes `sizes.json` over all finished shards: `{"00000.tar": successes, …}`, which open_clip takes the dataset's

@@ -1,10 +1,12 @@
 //! The account at the end: every row once, as a success or under the class it failed with.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use pairmill_shards::outcomes::{Outcomes, by_count};
 use pairmill_shards::stats::ShardStats;
 use pairmill_shards::status::FailureClass;
+use pairmill_shards::table::message;
 use pairmill_shards::words::{bytes, duration, grouped, percent};
 
 use crate::table::Oddities;
@@ -20,6 +22,10 @@ pub struct Account {
     pub image_bytes: u64,
     /// Rows that shared the fetch of another row with their URL.
     pub fetches_saved: u64,
+    /// Rows whose image made a decoder panic, by place.
+    pub panics: BTreeMap<String, u64>,
+    /// Rows whose EXIF was too large to keep.
+    pub exif_dropped: u64,
     /// Shards added.
     pub shards: u64,
     /// Flaws of the table that cost no row; of the rows that this run read.
@@ -35,6 +41,10 @@ impl Account {
         self.fetched_bytes += stats.fetched_bytes.unwrap_or(0);
         self.image_bytes += stats.image_bytes.unwrap_or(0);
         self.fetches_saved += stats.fetches_saved;
+        self.exif_dropped += stats.exif_dropped;
+        for (place, rows) in &stats.panics {
+            *self.panics.entry(place.clone()).or_insert(0) += rows;
+        }
         self.shards += 1;
         let (start, end) = self.span.unwrap_or((stats.start_time, stats.end_time));
         self.span = Some((start.min(stats.start_time), end.max(stats.end_time)));
@@ -83,6 +93,20 @@ impl Account {
                 percent(self.fetches_saved, *rows)
             ));
         }
+        for (place, rows) in &self.panics {
+            notes.push(format!(
+                "{} rows made a decoder panic at {place}. Please report it with one of their URLs: \
+                 their message is \"{}\".",
+                grouped(*rows),
+                message::DECODER_PANICKED
+            ));
+        }
+        if self.exif_dropped > 0 {
+            notes.push(format!(
+                "{} rows have EXIF that is larger than any camera's. It was dropped, their images were not.",
+                grouped(self.exif_dropped)
+            ));
+        }
         notes.extend(flaws(self.oddities));
         notes
     }
@@ -92,7 +116,7 @@ impl Account {
 fn flaws(oddities: Oddities) -> impl Iterator<Item = String> {
     let Oddities { ragged_rows, invalid_utf8, multi_line_rows, malformed_rows } = oddities;
     [
-        (ragged_rows, "rows have more or fewer fields than the header: missing ones are null, surplus ones dropped."),
+        (ragged_rows, "rows have more or fewer fields than the header: they failed as bad_url; fields that hold the delimiter must be quoted."),
         (invalid_utf8, "cells are not UTF-8: what does not decode became U+FFFD."),
         (multi_line_rows, "rows run over several lines inside quotes; if that is wrong, quotes in captions are to blame: give --quoting false."),
         (malformed_rows, "records are no JSON: they failed as bad_url."),

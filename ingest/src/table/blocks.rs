@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use arrow::array::{RecordBatch, RecordBatchOptions};
-use arrow::compute::concat_batches;
 use arrow::datatypes::SchemaRef;
 
 use super::Inner;
@@ -14,6 +13,7 @@ use super::format::InputFormat;
 use super::infer::{Assembly, Kind, Misfit};
 use super::parquet::ParquetTable;
 use super::records::{Oddities, Records};
+use super::text::TextSource;
 use super::yfcc::YfccTable;
 use crate::yfcc::YfccCounters;
 
@@ -174,7 +174,8 @@ impl OpenRows {
             let table = ParquetTable::open(path, &inner.plan, inner.schema.clone(), consumed)?;
             return Ok(Some(Self::Parquet(Box::new(table))));
         }
-        let records = Records::open(path, inner.format, &inner.dialect, &inner.plan, consumed)?;
+        let records =
+            Records::open(&TextSource::file(path), inner.format, &inner.dialect, &inner.plan, consumed)?;
         Ok(records.map(|records| Self::Text { records, row: 0 }))
     }
 
@@ -207,12 +208,7 @@ impl OpenTable {
         let (first_row, rows) = match &mut self.rows {
             OpenRows::Parquet(table) => {
                 let first_row = table.row();
-                let batches = table.read(rows_per_block)?;
-                let rows = concat_batches(&inner.schema, &batches).map_err(|error| {
-                    let reason = one_line(&error);
-                    TableError::CorruptParquet { path: self.path.to_path_buf(), row: Some(first_row), reason }
-                })?;
-                (first_row, rows)
+                (first_row, table.read(rows_per_block)?)
             }
             OpenRows::Yfcc(table) => {
                 let first_row = table.row();

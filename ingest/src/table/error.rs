@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use pairmill_shards::lookalike::Lookalike;
+
 use super::format::InputFormat;
 use crate::yfcc::YfccError;
 
@@ -13,8 +15,8 @@ pub const MAX_RECORD_BYTES: usize = 16 << 20;
 /// Lines one quoted CSV record may span before it is taken for a quote that never closes.
 pub const MAX_RECORD_LINES: u64 = 1_000;
 
-/// Text and binary cells one block may hold, in bytes; well under the 2 GiB that Arrow's 32-bit offsets address.
-pub const MAX_BLOCK_BYTES: usize = 1 << 30;
+/// Text and binary cells one block may hold, in bytes. A shard of 10,000 rows has 26 kB for each.
+pub const MAX_BLOCK_BYTES: usize = 256 << 20;
 
 /// Why an input table cannot be read.
 #[derive(Debug, thiserror::Error)]
@@ -87,7 +89,7 @@ pub enum TableError {
     },
     /// A format word that no version knows.
     #[error(
-        "unknown input format `{word}`; it is one of parquet, csv, tsv, json, jsonl, txt (text ones also .gz or .zst)"
+        "unknown input format `{word}`; it is one of parquet, csv, tsv, json, jsonl, txt (text ones also .gz, .bz2, .xz or .zst)"
     )]
     UnknownFormat {
         /// What was given.
@@ -112,21 +114,21 @@ pub enum TableError {
     BrokenCompression {
         /// The file.
         path: PathBuf,
-        /// `gzip` or `zstd`.
+        /// `gzip`, `bzip2`, `xz` or `zstd`.
         compression: &'static str,
         /// Rows read before, 0 when none was.
         row: u64,
         /// What the decoder says.
         reason: String,
     },
-    /// Named `.gz` or `.zst`, but the bytes are not.
+    /// Named `.gz` or the like, but the bytes are not.
     #[error("{}: named .{extension} but not {compression} data; rename it, or fetch it again", path.display())]
     NotCompressed {
         /// The file.
         path: PathBuf,
-        /// `gz` or `zst`.
+        /// `gz`, `bz2`, `xz` or `zst`.
         extension: &'static str,
-        /// `gzip` or `zstd`.
+        /// `gzip`, `bzip2`, `xz` or `zstd`.
         compression: &'static str,
     },
     /// UTF-16 text.
@@ -143,6 +145,34 @@ pub enum TableError {
         /// First row (0-based) of the batch that failed; `None` for the footer.
         row: Option<u64>,
         /// What the reader says, in one line.
+        reason: String,
+    },
+    /// A Parquet file that is not read for what it asks for or says of itself.
+    #[error("{}: cannot read as parquet{}: {reason}", path.display(), at_row(*row))]
+    RefusedParquet {
+        /// The file.
+        path: PathBuf,
+        /// First row (0-based) of the batch that was refused; `None` for the footer.
+        row: Option<u64>,
+        /// What is wrong with it and what to do, in one line.
+        reason: String,
+    },
+    /// Something else lies under the table's name.
+    #[error("{}: {what}", path.display())]
+    NotATable {
+        /// The file.
+        path: PathBuf,
+        /// What it is.
+        what: Lookalike,
+    },
+    /// A library panicked on the file's bytes.
+    #[error("{}: the reader {reason}, after row {row}; please report this", path.display())]
+    Panic {
+        /// The file.
+        path: PathBuf,
+        /// Rows read before.
+        row: u64,
+        /// Where it panicked and what it said.
         reason: String,
     },
     /// A column the configuration names is not there.

@@ -43,7 +43,7 @@ impl InputFormat {
         }
     }
 
-    /// The format that a file's name shows, `.gz` and `.zst` put aside. Case is ignored.
+    /// The format that a file's name shows, the ending of its compression put aside. Case is ignored.
     pub fn of_path(path: &Path) -> Option<Self> {
         let name = path.file_name()?.to_string_lossy().to_ascii_lowercase();
         let (stem, extension) = without_compression(&name).rsplit_once('.')?;
@@ -92,22 +92,39 @@ impl FromStr for InputFormat {
 pub(super) enum Compression {
     Plain,
     Gzip,
+    Bzip2,
+    Xz,
     Zstd,
 }
+
+/// Endings of compressed files.
+const ENDINGS: [(&str, Compression); 4] = [
+    ("gz", Compression::Gzip),
+    ("bz2", Compression::Bzip2),
+    ("xz", Compression::Xz),
+    ("zst", Compression::Zstd),
+];
 
 impl Compression {
     pub(super) fn name(self) -> &'static str {
         match self {
             Self::Plain => "plain",
             Self::Gzip => "gzip",
+            Self::Bzip2 => "bzip2",
+            Self::Xz => "xz",
             Self::Zstd => "zstd",
         }
     }
 
-    /// By the first bytes: RFC 1952 §2.3.1 and RFC 8878 §3.1 (also its skippable frames). No text starts so.
+    /// By the first bytes: RFC 1952 §2.3.1, bzip2's block size and first block, xz §2.1.1.1, RFC 8878 §3.1 (also its
+    /// skippable frames). No text starts so.
     pub(super) fn of_bytes(head: &[u8]) -> Self {
         match head {
             [0x1f, 0x8b, ..] => Self::Gzip,
+            // A block, or the end of an empty file.
+            [b'B', b'Z', b'h', b'1'..=b'9', 0x31, 0x41, ..]
+            | [b'B', b'Z', b'h', b'1'..=b'9', 0x17, 0x72, ..] => Self::Bzip2,
+            [0xfd, b'7', b'z', b'X', b'Z', 0, ..] => Self::Xz,
             [0x28, 0xb5, 0x2f, 0xfd, ..] | [0x50..=0x5f, 0x2a, 0x4d, 0x18, ..] => Self::Zstd,
             _ => Self::Plain,
         }
@@ -116,19 +133,17 @@ impl Compression {
     /// By the file's name: (extension, compression).
     pub(super) fn of_path(path: &Path) -> Option<(&'static str, Self)> {
         let name = path.file_name()?.to_string_lossy().to_ascii_lowercase();
-        if name.ends_with(".gz") {
-            Some(("gz", Self::Gzip))
-        } else if name.ends_with(".zst") {
-            Some(("zst", Self::Zstd))
-        } else {
-            None
-        }
+        let (_, ending) = name.rsplit_once('.')?;
+        ENDINGS.into_iter().find(|(known, _)| *known == ending)
     }
 }
 
-/// `name` with a trailing `.gz` or `.zst` cut off.
+/// `name` with the ending of a compressed file cut off.
 pub(super) fn without_compression(name: &str) -> &str {
-    name.strip_suffix(".gz").or_else(|| name.strip_suffix(".zst")).unwrap_or(name)
+    match name.rsplit_once('.') {
+        Some((stem, ending)) if ENDINGS.iter().any(|(known, _)| *known == ending) => stem,
+        _ => name,
+    }
 }
 
 #[cfg(test)]
@@ -141,9 +156,13 @@ mod tests {
             assert_eq!(format.as_str().parse::<InputFormat>().unwrap(), format);
             assert_eq!(InputFormat::of_path(Path::new(&format!("dir.x/a.b.{format}"))), Some(format));
         }
-        for (word, format) in
-            [("csv.gz", InputFormat::Csv), ("jsonl.gz", InputFormat::Jsonl), ("txt.zst", InputFormat::Txt)]
-        {
+        for (word, format) in [
+            ("csv.gz", InputFormat::Csv),
+            ("jsonl.gz", InputFormat::Jsonl),
+            ("txt.zst", InputFormat::Txt),
+            ("csv.bz2", InputFormat::Csv),
+            ("tsv.xz", InputFormat::Tsv),
+        ] {
             assert_eq!(word.parse::<InputFormat>().unwrap(), format, "{word}");
         }
         assert_eq!(InputFormat::of_path(Path::new("A.TSV.GZ")), Some(InputFormat::Tsv));
@@ -160,7 +179,7 @@ mod tests {
                 error,
                 format!(
                     "unknown input format `{word}`; it is one of parquet, csv, tsv, json, jsonl, txt \
-                     (text ones also .gz or .zst)"
+                     (text ones also .gz, .bz2, .xz or .zst)"
                 )
             );
         }

@@ -1,22 +1,29 @@
-//! JSON tables: an array of objects walked element by element, or an object per line.
+//! JSON tables: an array of objects walked element by element, one object of columns, or an object per line.
 //!
-//! The array is never loaded: [`JsonRecords`] finds where each element ends by its brackets and strings alone and
-//! hands only that slice to serde_json. Values that no column needs are skipped without being built.
+//! The array is never loaded: [`Walk`] finds where each element ends by its brackets and strings alone and hands only
+//! that slice to serde_json. Values that no column needs are skipped without being built.
 
 use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 
 use serde::Deserializer as _;
 use serde::de::{DeserializeSeed, IgnoredAny, MapAccess, Visitor};
 use serde_json::Value;
 
+mod bounded;
+mod columns;
 mod member;
+mod walk;
 
+use self::bounded::BoundedValue;
+use self::columns::{ColumnRecords, Layout};
+use self::walk::Walk;
 use super::columns::{Plan, is_among, missing, rank};
 use super::error::{MAX_RECORD_BYTES, TableError, one_line};
 use super::records::{Cell, Oddities};
-use super::text::Text;
+use super::text::{Text, TextSource};
 
 /// Records in which a column must turn up at least once.
 const CHECKED_RECORDS: usize = 1_000;
@@ -24,7 +31,7 @@ const CHECKED_RECORDS: usize = 1_000;
 /// How objects are laid out in the file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Framing {
-    /// `[{…}, {…}]`
+    /// `[{…}, {…}]`, or one object of columns.
     Array,
     /// `{…, "member": [{…}, {…}], …}`, or the array alone.
     Member(String),
@@ -41,13 +48,17 @@ enum Place {
     End,
     /// Behind the array, but within the object that holds it.
     AfterArray,
+    /// Within an object whose members are the records.
+    Rows,
 }
 
 /// The records of an open JSON file.
 pub(super) struct JsonRecords {
-    text: Text,
+    walk: Walk,
     framing: Framing,
     place: Place,
+    /// Of a file of columns, in the place of `walk`.
+    columns: Option<ColumnRecords>,
     raw: Vec<u8>,
     /// Source name of each planned column.
     names: Vec<String>,
@@ -58,41 +69,62 @@ pub(super) struct JsonRecords {
     parsed: bool,
     /// The first record, read to check the columns.
     peeked: bool,
-    /// Line the reader stands on, and the one the current record began on; 1-based.
-    line: u64,
+    /// Line the current record began on; 1-based.
     record_line: u64,
-    row: u64,
     oddities: Oddities,
 }
 
 impl JsonRecords {
     /// Reads the first record and checks that it is an object. `None` without a record.
-    pub(super) fn open(text: Text, framing: Framing, plan: &Plan) -> Result<Option<Self>, TableError> {
+    pub(super) fn open(
+        source: &TextSource,
+        framing: Framing,
+        plan: &Plan,
+        consumed: Arc<AtomicU64>,
+    ) -> Result<Option<Self>, TableError> {
         let names: Vec<String> = plan.columns.iter().map(|column| column.source.clone()).collect();
+        let mut walk = Walk::new(Text::open(source, consumed.clone())?);
+        let (mut framing, mut place, mut columns) = (framing, Place::Before, None);
+        if framing == Framing::Array && walk.next_solid()? == Some(b'{') {
+            let mut looking = Walk::new(Text::open(source, Arc::default())?);
+            looking.next_solid()?;
+            match columns::layout(&mut looking)? {
+                Layout::Columns(layout) => {
+                    columns = Some(ColumnRecords::open(source, layout, &names, &consumed)?);
+                }
+                Layout::Table => framing = Framing::Member("data".to_owned()),
+                Layout::Rows => {
+                    walk.consume(1);
+                    place = Place::Rows;
+                }
+            }
+        }
         let mut records = Self {
-            text,
+            walk,
             framing,
-            place: Place::Before,
+            place,
+            columns,
             raw: Vec::new(),
             cells: vec![None; names.len()],
             names,
             in_object: false,
             parsed: false,
             peeked: false,
-            line: 1,
             record_line: 1,
-            row: 0,
             oddities: Oddities::default(),
         };
         if !records.frame()? {
             return Ok(None);
         }
         records.peeked = true;
+        if records.columns.is_some() {
+            return Ok(Some(records));
+        }
         if let Err(reason) = parse_keys(&records.raw) {
-            records.line = records.record_line;
+            records.walk.line = records.record_line;
             let is_array =
                 records.framing == Framing::Lines && records.raw.trim_ascii_start().starts_with(b"[");
-            return Err(records.malformed(if is_array {
+            return Err(records.walk.malformed(if is_array {
                 "this line is an array; if the file is one array of objects, give --input-format json"
                     .to_owned()
             } else {
@@ -119,6 +151,9 @@ impl JsonRecords {
         mut self,
         enough: impl Fn(&[String]) -> bool,
     ) -> Result<(Arc<Path>, Vec<String>), TableError> {
+        if let Some(columns) = &self.columns {
+            return Ok((self.walk.path().clone(), columns.names.clone()));
+        }
         let mut existing: Vec<String> = Vec::new();
         for _ in 0..CHECKED_RECORDS {
             if enough(&existing) || !self.advance()? {
@@ -130,7 +165,7 @@ impl JsonRecords {
                 }
             }
         }
-        Ok((self.text.path.clone(), existing))
+        Ok((self.walk.path().clone(), existing))
     }
 
     pub(super) fn advance(&mut self) -> Result<bool, TableError> {
@@ -140,7 +175,7 @@ impl JsonRecords {
             return Ok(false);
         }
         self.parsed = false;
-        self.row += 1;
+        self.walk.row += 1;
         Ok(true)
     }
 
@@ -182,6 +217,10 @@ impl JsonRecords {
     /// Puts the next record's bytes into `raw`.
     fn frame(&mut self) -> Result<bool, TableError> {
         self.raw.clear();
+        if let Some(columns) = &mut self.columns {
+            self.record_line = columns.line();
+            return columns.next(&mut self.raw);
+        }
         match self.framing {
             Framing::Array | Framing::Member(_) => self.frame_element(),
             Framing::Lines => self.frame_line(),
@@ -191,13 +230,18 @@ impl JsonRecords {
     fn frame_line(&mut self) -> Result<bool, TableError> {
         loop {
             self.raw.clear();
-            if !self.text.line(&mut self.raw, self.row)? {
+            if !self.walk.text.line(&mut self.raw, self.walk.row)? {
                 return Ok(false);
             }
-            self.record_line = self.line;
-            self.line += 1;
+            self.record_line = self.walk.line;
+            self.walk.line += 1;
             if self.raw.len() > MAX_RECORD_BYTES {
-                return Err(self.too_long("; is it one array (--input-format json)?"));
+                return Err(TableError::RecordTooLong {
+                    path: self.walk.path().to_path_buf(),
+                    row: self.walk.row,
+                    line: self.record_line,
+                    hint: "; is it one array (--input-format json)?",
+                });
             }
             if !self.raw.trim_ascii().is_empty() {
                 return Ok(true);
@@ -207,138 +251,81 @@ impl JsonRecords {
 
     fn frame_element(&mut self) -> Result<bool, TableError> {
         loop {
-            let Some(byte) = self.next_solid()? else {
+            if self.place == Place::Rows {
+                return self.frame_row();
+            }
+            let Some(byte) = self.walk.next_solid()? else {
                 return match self.place {
                     Place::Before | Place::End => Ok(false),
-                    _ => {
-                        Err(self
-                            .malformed("the array has no end; the file is cut short, fetch it again".into()))
-                    }
+                    _ => Err(self
+                        .walk
+                        .malformed("the array has no end; the file is cut short, fetch it again")),
                 };
             };
             match (self.place, byte) {
                 (Place::Before, b'{') if !self.in_object && matches!(self.framing, Framing::Member(_)) => {
                     self.in_object = true;
-                    self.enter_object()?;
+                    if let Framing::Member(name) = &self.framing {
+                        member::enter(&mut self.walk, name)?;
+                    }
                 }
                 (Place::AfterArray, _) => {
-                    self.leave_object()?;
+                    member::leave(&mut self.walk)?;
                     self.place = Place::End;
                 }
                 (Place::Before, b'[') => {
-                    self.text.consume(1);
+                    self.walk.consume(1);
                     self.place = Place::AfterBracket;
                 }
-                (Place::Before, _) => {
-                    let reason = "a json table is one array of objects; for an object per line give --input-format jsonl";
-                    return Err(self.malformed(reason.to_owned()));
-                }
+                (Place::Before, _) => return Err(self.walk.malformed(columns::SHAPES)),
                 (Place::AfterBracket | Place::AfterElement, b']') => {
-                    self.text.consume(1);
+                    self.walk.consume(1);
                     self.place = if self.in_object { Place::AfterArray } else { Place::End };
                 }
                 (Place::AfterBracket, b',') => {
-                    return Err(self.malformed("an element is missing before `,`".into()));
+                    return Err(self.walk.malformed("an element is missing before `,`"));
                 }
                 (Place::AfterBracket, _) => {
                     self.take_element()?;
+                    self.place = Place::AfterElement;
                     return Ok(true);
                 }
                 (Place::AfterElement, b',') => {
-                    self.text.consume(1);
-                    if matches!(self.next_solid()?, Some(b']' | b',')) {
-                        return Err(self.malformed("an element is missing after `,`".into()));
+                    self.walk.consume(1);
+                    if matches!(self.walk.next_solid()?, Some(b']' | b',')) {
+                        return Err(self.walk.malformed("an element is missing after `,`"));
                     }
                     self.place = Place::AfterBracket;
                 }
                 (Place::AfterElement, _) => {
-                    return Err(self.malformed("expected `,` or `]` after an element of the array".into()));
+                    return Err(self.walk.malformed("expected `,` or `]` after an element of the array"));
                 }
-                (Place::End, _) => {
-                    return Err(self.malformed(
-                        "there is more after the end of the array; a json table is one array".into(),
+                (Place::End | Place::Rows, _) => {
+                    return Err(self.walk.malformed(
+                        "there is more after the end of the array; a json table is one array or object",
                     ));
                 }
             }
         }
     }
 
-    /// The next byte that is no white space, not consumed.
-    fn next_solid(&mut self) -> Result<Option<u8>, TableError> {
-        loop {
-            let buffer = self.text.fill(self.row)?;
-            if buffer.is_empty() {
-                return Ok(None);
-            }
-            let blank = buffer.iter().take_while(|byte| byte.is_ascii_whitespace()).count();
-            let lines = buffer[..blank].iter().filter(|&&byte| byte == b'\n').count();
-            let found = buffer.get(blank).copied();
-            self.text.consume(blank);
-            self.line += lines as u64;
-            if found.is_some() {
-                return Ok(found);
-            }
+    /// The next member of an object whose members are the rows.
+    fn frame_row(&mut self) -> Result<bool, TableError> {
+        if self.walk.next_member()?.is_none() {
+            self.place = Place::End;
+            return match self.walk.next_solid()? {
+                None => Ok(false),
+                Some(_) => Err(self.walk.malformed("there is more after the end of the object")),
+            };
         }
+        self.walk.expect_solid()?;
+        self.take_element()?;
+        Ok(true)
     }
 
-    /// Copies one element, which begins at the next byte.
     fn take_element(&mut self) -> Result<(), TableError> {
-        self.record_line = self.line;
-        let (mut depth, mut in_string, mut escaped) = (0u32, false, false);
-        loop {
-            let buffer = self.text.fill(self.row)?;
-            if buffer.is_empty() {
-                return Err(self.malformed(
-                    "the array ends inside an element; the file is cut short, fetch it again".into(),
-                ));
-            }
-            let mut ended = None;
-            for (index, &byte) in buffer.iter().enumerate() {
-                self.line += u64::from(byte == b'\n');
-                if in_string {
-                    match byte {
-                        _ if escaped => escaped = false,
-                        b'\\' => escaped = true,
-                        b'"' => in_string = false,
-                        _ => {}
-                    }
-                    continue;
-                }
-                match byte {
-                    b'"' => in_string = true,
-                    b'{' | b'[' => depth += 1,
-                    // Behind a number or string, which are malformed rows but end properly.
-                    b',' | b']' | b'}' if depth == 0 => ended = Some(index),
-                    b'}' | b']' => {
-                        depth -= 1;
-                        ended = (depth == 0).then_some(index + 1);
-                    }
-                    _ => {}
-                }
-                if ended.is_some() {
-                    break;
-                }
-            }
-            let taken = ended.unwrap_or(buffer.len());
-            self.raw.extend_from_slice(&buffer[..taken]);
-            self.text.consume(taken);
-            if self.raw.len() > MAX_RECORD_BYTES {
-                return Err(self.too_long("; the table must be one array of small objects"));
-            }
-            if ended.is_some() {
-                self.place = Place::AfterElement;
-                return Ok(());
-            }
-        }
-    }
-
-    fn malformed(&self, reason: String) -> TableError {
-        TableError::Malformed { path: self.text.path.to_path_buf(), row: self.row, line: self.line, reason }
-    }
-
-    fn too_long(&self, hint: &'static str) -> TableError {
-        let path = self.text.path.to_path_buf();
-        TableError::RecordTooLong { path, row: self.row, line: self.record_line, hint }
+        self.record_line = self.walk.line;
+        self.walk.take_value(&mut self.raw, "; the table must be one array of small objects")
     }
 }
 
@@ -370,7 +357,7 @@ impl<'de> Visitor<'de> for CellsVisitor<'_> {
                 map.next_value::<IgnoredAny>()?;
                 continue;
             };
-            let value: Value = map.next_value()?;
+            let value = map.next_value_seed(BoundedValue::new())?;
             // One key may feed several columns, an extra one and the caption say.
             for ((name, cell), best) in self.names.iter().zip(self.cells.iter_mut()).zip(&mut ranks) {
                 if let Some(rank) = rank(name, &key).filter(|rank| rank <= best) {

@@ -51,6 +51,7 @@ use columns::{Plan, Role};
 use delimited::Dialect;
 use infer::{Kind, Seen};
 use records::Records;
+use text::TextSource;
 
 /// Which table to read and which of its columns.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -287,8 +288,13 @@ fn names(files: &[InputFile], format: InputFormat, dialect: &Dialect) -> Result<
             parquet::names(&file.path)?
         } else {
             let nothing = Plan { columns: Vec::new() };
-            let records =
-                Records::open(&file.path.as_path().into(), format, dialect, &nothing, Arc::default())?;
+            let records = Records::open(
+                &TextSource::file(&file.path.as_path().into()),
+                format,
+                dialect,
+                &nothing,
+                Arc::default(),
+            )?;
             records.map_or_else(|| Ok(Vec::new()), Records::names)?
         };
         if !names.is_empty() {
@@ -379,6 +385,12 @@ impl Inner {
     }
 
     fn records(&self, path: &Path, consumed: &Arc<AtomicU64>) -> Result<Option<Records>, TableError> {
-        Records::open(&path.into(), self.format, &self.dialect, &self.plan, consumed.clone())
+        Records::open(
+            &TextSource::file(&path.into()),
+            self.format,
+            &self.dialect,
+            &self.plan,
+            consumed.clone(),
+        )
     }
 }

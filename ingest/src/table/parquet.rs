@@ -1,71 +1,31 @@
-//! Parquet tables: only the wanted columns, a thousand rows at a time, however large the row group.
+//! Parquet tables: only the wanted columns, a thousand rows at a time, however large the row group. What is doubted of
+//! the file itself is [`parquet_file`](pairmill_shards::parquet_file)'s.
 //!
 //! Text is asked for as bytes and checked here, because a writer that did not check its UTF-8 must cost characters,
-//! not the rest of the file. The parquet crate panics on some damaged pages, so [`guarded`] stands around it.
+//! not the rest of the file. It comes as views of the pages, so that the bytes of a block are known before they are
+//! copied: in a column of a dictionary each row may have the same megabyte.
 
-use std::fs::File;
-use std::io::{BufReader, Read, Seek, SeekFrom};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
 use arrow::array::{
-    Array, ArrayRef, BinaryArray, RecordBatch, RecordBatchOptions, StringArray, StringBuilder,
+    Array, ArrayRef, AsArray, BinaryViewArray, RecordBatch, RecordBatchOptions, StringBuilder,
 };
-use arrow::compute::{can_cast_types, cast};
-use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
-use pairmill_shards::guard;
-use parquet::arrow::ProjectionMask;
-use parquet::arrow::arrow_reader::{
-    ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder,
+use arrow::compute::{can_cast_types, cast, concat};
+use arrow::datatypes::{DataType, SchemaRef};
+use pairmill_shards::guard::guarded;
+use pairmill_shards::parquet_file::{
+    Batches, ParquetFault, ParquetFile, ParquetInput, ReadPlan, unpacked_bytes,
 };
-use parquet::errors::ParquetError;
-use parquet::file::reader::{ChunkReader, Length};
-use parquet::schema::types::{SchemaDescriptor, Type, TypePtr};
 
 use super::columns::Plan;
-use super::error::{TableError, one_line};
+use super::error::{MAX_BLOCK_BYTES, TableError, one_line};
 use super::records::Oddities;
-use super::text::{Counted, decode};
+use super::text::decode;
 
 /// Rows decoded at a time. URLs and captions of so many take well under a megabyte.
 const READ_BATCH_ROWS: usize = 1_024;
-
-/// A file whose reads are counted.
-struct CountedFile {
-    file: File,
-    consumed: Arc<AtomicU64>,
-}
-
-impl Length for CountedFile {
-    fn len(&self) -> u64 {
-        self.file.metadata().map_or(0, |found| found.len())
-    }
-}
-
-impl ChunkReader for CountedFile {
-    type T = BufReader<Counted<File>>;
-
-    fn get_read(&self, start: u64) -> parquet::errors::Result<Self::T> {
-        let mut file = self.file.try_clone()?;
-        file.seek(SeekFrom::Start(start))?;
-        // Small: the page reader asks for a page header with it, and for the page itself with `get_bytes`.
-        Ok(BufReader::with_capacity(512, Counted::new(file, self.consumed.clone())))
-    }
-
-    fn get_bytes(&self, start: u64, length: usize) -> parquet::errors::Result<bytes::Bytes> {
-        // A damaged length must not allocate what the file cannot hold.
-        let end = start.checked_add(length as u64);
-        if end.is_none_or(|end| end > self.len()) {
-            return Err(ParquetError::EOF("a page reaches past the end of the file".to_owned()));
-        }
-        let mut file = self.file.try_clone()?;
-        file.seek(SeekFrom::Start(start))?;
-        let mut bytes = vec![0; length];
-        Counted::new(file, self.consumed.clone()).read_exact(&mut bytes)?;
-        Ok(bytes.into())
-    }
-}
 
 /// What a Parquet footer tells.
 pub(super) struct Footer {
@@ -77,15 +37,13 @@ pub(super) struct Footer {
 /// One open Parquet file.
 pub(super) struct ParquetTable {
     path: Arc<Path>,
-    consumed: Arc<AtomicU64>,
-    metadata: ArrowReaderMetadata,
+    file: ParquetFile,
     /// Top-level field of each planned column.
     places: Vec<usize>,
     schema: SchemaRef,
-    rows: u64,
     /// Next row to hand out.
     row: u64,
-    reader: Option<ParquetRecordBatchReader>,
+    reader: Option<Batches>,
     /// Decoded rows that the last block had no room for.
     pending: Option<RecordBatch>,
     invalid_utf8: u64,
@@ -96,7 +54,7 @@ pub(super) fn footer(path: &Path, plan: &Plan) -> Result<Footer, TableError> {
     let opened = load(path, plan, &Arc::default())?;
     let mut types = Vec::with_capacity(plan.columns.len());
     for (column, place) in plan.columns.iter().zip(&opened.places) {
-        let found = opened.schema.field(*place).data_type();
+        let found = opened.file.schema().field(*place).data_type();
         let plain = plain_type(found);
         if column.role.is_text() && (plain.is_nested() || !can_cast_types(&plain, &DataType::Utf8)) {
             return Err(TableError::NotText {
@@ -108,67 +66,29 @@ pub(super) fn footer(path: &Path, plan: &Plan) -> Result<Footer, TableError> {
         }
         types.push(if column.role.is_text() { DataType::Utf8 } else { plain });
     }
-    Ok(Footer { rows: opened.rows, types })
+    Ok(Footer { rows: opened.file.num_rows(), types })
 }
 
 /// Names of the top-level columns of `path`.
 pub(super) fn names(path: &Path) -> Result<Vec<String>, TableError> {
     let nothing = Plan { columns: Vec::new() };
     let opened = load(path, &nothing, &Arc::default())?;
-    Ok(opened.schema.fields().iter().map(|field| field.name().clone()).collect())
+    Ok(opened.file.schema().fields().iter().map(|field| field.name().clone()).collect())
 }
 
 struct Opened {
-    metadata: ArrowReaderMetadata,
-    /// As the file has it, before text is read as bytes.
-    schema: SchemaRef,
+    file: ParquetFile,
     places: Vec<usize>,
-    rows: u64,
 }
 
 fn load(path: &Path, plan: &Plan, consumed: &Arc<AtomicU64>) -> Result<Opened, TableError> {
-    let corrupt = |error: ParquetError| corrupt(path, None, &error);
-    let file = File::open(path).map_err(|error| TableError::Unreadable { path: path.to_owned(), error })?;
-    let file = CountedFile { file, consumed: consumed.clone() };
-    let metadata =
-        guarded(|| ArrowReaderMetadata::load(&file, ArrowReaderOptions::new())).map_err(corrupt)?;
-    let schema = metadata.schema().clone();
-    let names: Vec<String> = schema.fields().iter().map(|field| field.name().clone()).collect();
+    let input =
+        ParquetInput::open(path).map_err(|error| TableError::Unreadable { path: path.to_owned(), error })?;
+    let file =
+        ParquetFile::open(input.counted(consumed.clone())).map_err(|fault| refused(path, None, fault))?;
+    let names: Vec<String> = file.schema().fields().iter().map(|field| field.name().clone()).collect();
     let places = plan.locate(path, &names)?;
-
-    let as_bytes: Vec<bool> = (0..names.len())
-        .map(|index| places.contains(&index) && plain_type(schema.field(index).data_type()) == DataType::Utf8)
-        .collect();
-    let fields = schema.fields().iter().zip(&as_bytes).map(|(field, as_bytes)| {
-        if *as_bytes { Arc::new(Field::clone(field).with_data_type(DataType::Binary)) } else { field.clone() }
-    });
-    let byte_schema = Schema::new_with_metadata(fields.collect::<Vec<_>>(), schema.metadata().clone());
-    let file_schema = metadata.parquet_schema().root_schema();
-    let stripped = without_text_annotation(file_schema, &as_bytes).map_err(corrupt)?;
-    let options = ArrowReaderOptions::new()
-        .with_schema(Arc::new(byte_schema))
-        .with_parquet_schema(Arc::new(SchemaDescriptor::new(stripped)));
-    let metadata = guarded(|| ArrowReaderMetadata::load(&file, options)).map_err(corrupt)?;
-    let rows = u64::try_from(metadata.metadata().file_metadata().num_rows()).unwrap_or(0);
-    Ok(Opened { metadata, schema, places, rows })
-}
-
-/// The file's schema with the marked top-level fields as plain byte arrays.
-fn without_text_annotation(root: &Type, as_bytes: &[bool]) -> parquet::errors::Result<TypePtr> {
-    let mut fields = Vec::with_capacity(root.get_fields().len());
-    for (field, as_bytes) in root.get_fields().iter().zip(as_bytes) {
-        if *as_bytes && field.is_primitive() {
-            let info = field.get_basic_info();
-            let plain = Type::primitive_type_builder(field.name(), field.get_physical_type())
-                .with_repetition(info.repetition())
-                .with_id(info.has_id().then(|| info.id()))
-                .build()?;
-            fields.push(Arc::new(plain));
-        } else {
-            fields.push(field.clone());
-        }
-    }
-    Type::group_type_builder(root.name()).with_fields(fields).build().map(Arc::new)
+    Ok(Opened { file, places })
 }
 
 /// The type a column has in our blocks: dictionaries, views and 64-bit offsets are how, not what.
@@ -208,14 +128,12 @@ impl ParquetTable {
         schema: SchemaRef,
         consumed: Arc<AtomicU64>,
     ) -> Result<Self, TableError> {
-        let opened = load(path, plan, &consumed)?;
+        let Opened { file, places } = load(path, plan, &consumed)?;
         Ok(Self {
             path: path.clone(),
-            consumed,
-            metadata: opened.metadata,
-            places: opened.places,
+            file,
+            places,
             schema,
-            rows: opened.rows,
             row: 0,
             reader: None,
             pending: None,
@@ -233,7 +151,7 @@ impl ParquetTable {
 
     /// Passes over up to `rows` rows; nothing is decoded until the next read, which begins at the new place.
     pub(super) fn skip(&mut self, rows: u64) -> u64 {
-        let skipped = rows.min(self.rows - self.row);
+        let skipped = rows.min(self.file.num_rows() - self.row);
         if skipped > 0 {
             self.row += skipped;
             (self.reader, self.pending) = (None, None);
@@ -241,16 +159,17 @@ impl ParquetTable {
         skipped
     }
 
-    /// Up to `limit` more rows, as batches; none at the end.
-    pub(super) fn read(&mut self, limit: u64) -> Result<Vec<RecordBatch>, TableError> {
-        let limit = limit.min(self.rows - self.row);
-        let mut batches = Vec::new();
+    /// Up to `limit` more rows; none at the end.
+    pub(super) fn read(&mut self, limit: u64) -> Result<RecordBatch, TableError> {
+        let limit = limit.min(self.file.num_rows() - self.row);
+        let mut columns: Vec<Column> =
+            self.schema.fields().iter().map(|field| Column::new(field.data_type())).collect();
         let mut taken = 0;
         let mut bytes = 0;
         while taken < limit {
             let batch = match self.pending.take() {
                 Some(batch) => batch,
-                None => self.next_batch()?,
+                None => self.next_batch(self.row + taken)?,
             };
             let wanted = usize::try_from(limit - taken).unwrap_or(usize::MAX);
             let used = if batch.num_rows() > wanted {
@@ -259,109 +178,142 @@ impl ParquetTable {
             } else {
                 batch
             };
-            bytes += used.columns().iter().map(sliced_bytes).sum::<usize>();
-            if bytes > super::error::MAX_BLOCK_BYTES {
+            let used = self.in_plan_order(&used);
+            bytes += used.iter().map(|column| unpacked_bytes(column)).sum::<u64>();
+            if bytes > MAX_BLOCK_BYTES as u64 {
                 let (first_row, path) = (self.row, self.path.to_path_buf());
                 return Err(TableError::BlockTooLarge { path, first_row, rows: taken });
             }
-            taken += used.num_rows() as u64;
-            batches.push(used);
+            let rows = used.first().map_or(0, |column| column.len());
+            let invalid_utf8 = &mut self.invalid_utf8;
+            let appended = guarded(|| {
+                columns
+                    .iter_mut()
+                    .zip(&used)
+                    .try_for_each(|(column, array)| column.append(array, invalid_utf8))
+            });
+            self.arrow(taken, appended)?;
+            taken += rows as u64;
         }
+        let schema = self.schema.clone();
+        let block = guarded(|| {
+            let columns = columns.into_iter().map(Column::finish).collect::<Result<Vec<_>, _>>()?;
+            let options = RecordBatchOptions::new().with_row_count(usize::try_from(taken).ok());
+            RecordBatch::try_new_with_options(schema, columns, &options)
+        });
+        let block = self.arrow(0, block)?;
         self.row += taken;
-        Ok(batches)
+        if self.row == self.file.num_rows() {
+            self.expect_end()?;
+        }
+        Ok(block)
     }
 
-    fn next_batch(&mut self) -> Result<RecordBatch, TableError> {
-        let at = self.row;
+    /// What arrow made of rows that were read from the current one on.
+    fn arrow<T>(
+        &self,
+        rows: u64,
+        done: Result<Result<T, arrow::error::ArrowError>, String>,
+    ) -> Result<T, TableError> {
+        let corrupt = |reason| {
+            let (path, row) = (self.path.to_path_buf(), Some(self.row + rows));
+            TableError::CorruptParquet { path, row, reason }
+        };
+        done.map_err(corrupt)?.map_err(|error| corrupt(one_line(&error)))
+    }
+
+    fn next_batch(&mut self, at: u64) -> Result<RecordBatch, TableError> {
+        let refused = |fault| refused(&self.path, Some(at), fault);
         let reader = match &mut self.reader {
             Some(reader) => reader,
             None => {
-                let reader = self.reader_from(at)?;
-                self.reader.insert(reader)
+                let plan = ReadPlan {
+                    columns: Some(self.places.clone()),
+                    first_row: at,
+                    batch_rows: READ_BATCH_ROWS,
+                    text_as_bytes: true,
+                    ..ReadPlan::default()
+                };
+                self.reader.insert(self.file.views(&plan).map_err(refused)?)
             }
         };
-        match guarded(|| reader.next().transpose().map_err(ParquetError::from)).transpose() {
-            Some(Ok(batch)) => self.in_plan_order(&batch),
-            Some(Err(error)) => Err(corrupt(&self.path, Some(at), &error)),
-            None => Err(corrupt(&self.path, Some(at), &"it has fewer rows than its footer says")),
+        match reader.next() {
+            Some(batch) => batch.map_err(refused),
+            None => Err(refused(ParquetFault::Contradiction("fewer rows than the footer says".to_owned()))),
         }
     }
 
-    /// A reader that begins at row `first`, without touching row groups before it.
-    fn reader_from(&self, first: u64) -> Result<ParquetRecordBatchReader, TableError> {
-        let file = File::open(&self.path)
-            .map_err(|error| TableError::Unreadable { path: self.path.to_path_buf(), error })?;
-        let file = CountedFile { file, consumed: self.consumed.clone() };
-        let mut before = 0;
-        let mut groups = Vec::new();
-        let mut offset = 0;
-        for (index, group) in self.metadata.metadata().row_groups().iter().enumerate() {
-            let rows = u64::try_from(group.num_rows()).unwrap_or(0);
-            if before + rows > first {
-                if groups.is_empty() {
-                    offset = first.saturating_sub(before);
-                }
-                groups.push(index);
-            }
-            before += rows;
+    /// After the last row: the pages must hold no more.
+    fn expect_end(&mut self) -> Result<(), TableError> {
+        match self.reader.take().and_then(|mut reader| reader.next()) {
+            Some(Err(fault)) => Err(refused(&self.path, Some(self.row), fault)),
+            _ => Ok(()),
         }
-        let mask = ProjectionMask::roots(self.metadata.parquet_schema(), self.places.iter().copied());
-        let builder = ParquetRecordBatchReaderBuilder::new_with_metadata(file, self.metadata.clone())
-            .with_projection(mask)
-            .with_row_groups(groups)
-            .with_offset(usize::try_from(offset).unwrap_or(usize::MAX))
-            .with_batch_size(READ_BATCH_ROWS);
-        guarded(|| builder.build()).map_err(|error| corrupt(&self.path, Some(first), &error))
     }
 
-    /// From file order and types to those of our blocks.
-    fn in_plan_order(&mut self, batch: &RecordBatch) -> Result<RecordBatch, TableError> {
-        let failed =
-            |path: &Path, row: u64, error: &arrow::error::ArrowError| corrupt(path, Some(row), error);
+    /// The columns of a batch from file order to that of our blocks.
+    fn in_plan_order(&self, batch: &RecordBatch) -> Vec<ArrayRef> {
         // A projection keeps file order and holds each column once.
         let mut read: Vec<usize> = self.places.clone();
         read.sort_unstable();
         read.dedup();
-        let mut columns: Vec<ArrayRef> = Vec::with_capacity(self.places.len());
-        for (place, field) in self.places.iter().zip(self.schema.fields()) {
-            let index = read.partition_point(|other| other < place);
-            let column = batch.column(index);
-            let column = match (column.as_any().downcast_ref::<BinaryArray>(), field.data_type()) {
-                (Some(bytes), DataType::Utf8) => Arc::new(text_of(bytes, &mut self.invalid_utf8)),
-                (_, wanted) if column.data_type() == wanted => column.clone(),
-                (_, wanted) => cast(column, wanted).map_err(|error| failed(&self.path, self.row, &error))?,
-            };
-            columns.push(column);
+        let places = self.places.iter().map(|place| read.partition_point(|other| other < place));
+        places.map(|index| batch.column(index).clone()).collect()
+    }
+}
+
+/// A column of a block in the making.
+enum Column {
+    Text(StringBuilder),
+    Other { kind: DataType, parts: Vec<ArrayRef> },
+}
+
+impl Column {
+    fn new(kind: &DataType) -> Self {
+        match kind {
+            DataType::Utf8 => Self::Text(StringBuilder::new()),
+            kind => Self::Other { kind: kind.clone(), parts: Vec::new() },
         }
-        let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
-        RecordBatch::try_new_with_options(self.schema.clone(), columns, &options)
-            .map_err(|error| failed(&self.path, self.row, &error))
+    }
+
+    fn append(&mut self, array: &ArrayRef, invalid_utf8: &mut u64) -> Result<(), arrow::error::ArrowError> {
+        match self {
+            Self::Text(builder) => match array.as_any().downcast_ref::<BinaryViewArray>() {
+                Some(bytes) => bytes
+                    .iter()
+                    .for_each(|value| builder.append_option(value.map(|value| decode(value, invalid_utf8)))),
+                None => builder.append_array(cast(array, &DataType::Utf8)?.as_string())?,
+            },
+            Self::Other { kind, parts } => {
+                parts.push(if array.data_type() == kind { array.clone() } else { cast(array, kind)? });
+            }
+        }
+        Ok(())
+    }
+
+    fn finish(self) -> Result<ArrayRef, arrow::error::ArrowError> {
+        match self {
+            Self::Text(mut builder) => Ok(Arc::new(builder.finish())),
+            Self::Other { kind, parts } if parts.is_empty() => Ok(arrow::array::new_empty_array(&kind)),
+            Self::Other { parts, .. } => {
+                concat(&parts.iter().map(|part| part.as_ref() as &dyn Array).collect::<Vec<_>>())
+            }
+        }
     }
 }
 
-/// Runs the parquet crate on bytes that may be damaged: a panic becomes an error. What was being read is not used again.
-fn guarded<T>(read: impl FnOnce() -> parquet::errors::Result<T>) -> parquet::errors::Result<T> {
-    guard::guarded(read).unwrap_or_else(|panic| Err(ParquetError::General(panic)))
-}
-
-fn text_of(bytes: &BinaryArray, invalid: &mut u64) -> StringArray {
-    if let Ok(text) = StringArray::try_from_binary(bytes.clone()) {
-        return text;
+fn refused(path: &Path, row: Option<u64>, fault: ParquetFault) -> TableError {
+    let path = path.to_owned();
+    match fault {
+        ParquetFault::Read(error) => TableError::Unreadable { path, error },
+        ParquetFault::Lookalike(what) => TableError::NotATable { path, what },
+        ParquetFault::Damaged(reason) | ParquetFault::Panic(reason) => {
+            TableError::CorruptParquet { path, row, reason }
+        }
+        fault @ (ParquetFault::Encrypted | ParquetFault::Contradiction(_) | ParquetFault::TooLarge(_)) => {
+            TableError::RefusedParquet { path, row, reason: fault.to_string() }
+        }
     }
-    let mut builder = StringBuilder::with_capacity(bytes.len(), bytes.value_data().len());
-    for value in bytes {
-        builder.append_option(value.map(|value| decode(value, invalid)));
-    }
-    builder.finish()
-}
-
-/// Bytes that the rows of a slice take, not those of the buffers behind it.
-fn sliced_bytes(column: &ArrayRef) -> usize {
-    column.to_data().get_slice_memory_size().unwrap_or(usize::MAX / 1_024)
-}
-
-fn corrupt(path: &Path, row: Option<u64>, error: &impl std::fmt::Display) -> TableError {
-    TableError::CorruptParquet { path: path.to_owned(), row, reason: one_line(error) }
 }
 
 /// The first planned column whose types in two files have nothing in common.

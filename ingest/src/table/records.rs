@@ -1,7 +1,6 @@
 //! A text table as a sequence of records, whatever its format: advance to the next, then look at its cells.
 
 use std::borrow::Cow;
-use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
@@ -12,7 +11,7 @@ use super::delimited::{Delimited, Dialect};
 use super::error::{MAX_RECORD_BYTES, TableError};
 use super::format::InputFormat;
 use super::json::{Framing, JsonRecords};
-use super::text::{Text, decode};
+use super::text::{Text, TextSource, decode};
 
 /// One cell of the current record.
 #[derive(Debug)]
@@ -25,10 +24,11 @@ pub(super) enum Cell<'a> {
     Json(&'a Value),
 }
 
-/// Flaws of the input that cost no row but are worth telling the user. Counted per read row.
+/// Flaws of the input that cost no row of the output but are worth telling the user. Counted per read row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Oddities {
-    /// Rows with more or fewer fields than the header: missing ones are null, surplus ones dropped.
+    /// Rows with more or fewer fields than the header: which field is whose cannot be told, so their row has nulls only
+    /// and fails as `bad_url`.
     pub ragged_rows: u64,
     /// Cells whose invalid UTF-8 was replaced by U+FFFD.
     pub invalid_utf8: u64,
@@ -59,31 +59,28 @@ pub(super) enum Records {
 }
 
 impl Records {
-    /// Opens `path`; a CSV or TSV must have the planned columns. `None` for a file without any record or header.
+    /// Opens `source`; a CSV or TSV must have the planned columns. `None` for a file without any record or header.
     pub(super) fn open(
-        path: &Arc<Path>,
+        source: &TextSource,
         format: InputFormat,
         dialect: &Dialect,
         plan: &Plan,
         consumed: Arc<AtomicU64>,
     ) -> Result<Option<Self>, TableError> {
-        let text = Text::open(path, consumed)?;
+        let framing = match (format, &dialect.records_at) {
+            (InputFormat::Jsonl, _) => Some(Framing::Lines),
+            (InputFormat::Json, Some(member)) => Some(Framing::Member(member.clone())),
+            (InputFormat::Json, None) => Some(Framing::Array),
+            _ => None,
+        };
+        if let Some(framing) = framing {
+            return Ok(JsonRecords::open(source, framing, plan, consumed)?.map(Box::new).map(Self::Json));
+        }
+        let text = Text::open(source, consumed)?;
         Ok(match format {
-            InputFormat::Json => {
-                let framing = match &dialect.records_at {
-                    Some(member) => Framing::Member(member.clone()),
-                    None => Framing::Array,
-                };
-                JsonRecords::open(text, framing, plan)?.map(Box::new).map(Self::Json)
-            }
-            InputFormat::Jsonl => {
-                JsonRecords::open(text, Framing::Lines, plan)?.map(Box::new).map(Self::Json)
-            }
             InputFormat::Txt => Some(Self::Lines(UrlLines::new(text))),
-            // The last two never come here.
-            InputFormat::Csv | InputFormat::Tsv | InputFormat::Parquet | InputFormat::Yfcc => {
-                Delimited::open(text, dialect, plan)?.map(Box::new).map(Self::Delimited)
-            }
+            // The last ones never come here.
+            _ => Delimited::open(text, dialect, plan)?.map(Box::new).map(Self::Delimited),
         })
     }
 

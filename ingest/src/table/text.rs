@@ -7,23 +7,50 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use lzma_rust2::XzReader;
+use pairmill_shards::lookalike::{HEAD_BYTES, Lookalike};
+
 use super::error::{MAX_RECORD_BYTES, TableError, one_line};
 use super::format::Compression;
 
 const FILE_BUFFER_BYTES: usize = 128 << 10;
 const TEXT_BUFFER_BYTES: usize = 64 << 10;
+/// Memory that an xz file may ask for; `xz -9` asks for 65 MiB.
+const XZ_MEMORY_KIB: u32 = 128 << 10;
+/// Window of a zstd file, as a power of two: what `zstd --long` writes and the tool itself reads without a flag.
+const ZSTD_WINDOW_LOG: u32 = 27;
+
+/// Where the bytes come from; may be opened again.
+#[derive(Debug, Clone)]
+pub(super) struct TextSource {
+    pub(super) path: Arc<Path>,
+    /// Instead of the file's.
+    bytes: Option<Arc<[u8]>>,
+}
+
+impl TextSource {
+    pub(super) fn file(path: &Arc<Path>) -> Self {
+        Self { path: path.clone(), bytes: None }
+    }
+
+    #[cfg(any(test, feature = "fuzzing"))]
+    pub(super) fn memory(name: &str, bytes: &[u8]) -> Self {
+        Self { path: Path::new(name).into(), bytes: Some(bytes.into()) }
+    }
+
+    fn open(&self) -> io::Result<Box<dyn Read + Send>> {
+        Ok(match &self.bytes {
+            Some(bytes) => Box::new(Cursor::new(bytes.clone())),
+            None => Box::new(File::open(&self.path)?),
+        })
+    }
+}
 
 /// Counts bytes as they leave the file, for progress and for the memory tests.
 #[derive(Debug)]
-pub(super) struct Counted<R> {
+struct Counted<R> {
     inner: R,
     consumed: Arc<AtomicU64>,
-}
-
-impl<R> Counted<R> {
-    pub(super) fn new(inner: R, consumed: Arc<AtomicU64>) -> Self {
-        Self { inner, consumed }
-    }
 }
 
 impl<R: Read> Read for Counted<R> {
@@ -37,17 +64,23 @@ impl<R: Read> Read for Counted<R> {
 /// An open text table.
 pub(super) struct Text {
     pub(super) path: Arc<Path>,
+    pub(super) source: TextSource,
     reader: Chain<Cursor<Vec<u8>>, BufReader<Box<dyn Read + Send>>>,
     compression: Compression,
 }
 
 impl Text {
-    /// Opens `path`; bytes read from disk are added to `consumed`.
-    pub(super) fn open(path: &Arc<Path>, consumed: Arc<AtomicU64>) -> Result<Self, TableError> {
+    /// Opens `source`; bytes read from disk are added to `consumed`.
+    pub(super) fn open(source: &TextSource, consumed: Arc<AtomicU64>) -> Result<Self, TableError> {
+        let path = &source.path;
         let unreadable = |error| TableError::Unreadable { path: path.to_path_buf(), error };
-        let file = File::open(path).map_err(unreadable)?;
-        let mut packed = BufReader::with_capacity(FILE_BUFFER_BYTES, Counted::new(file, consumed));
-        let compression = Compression::of_bytes(packed.fill_buf().map_err(unreadable)?);
+        let file = Counted { inner: source.open().map_err(unreadable)?, consumed };
+        let mut packed = BufReader::with_capacity(FILE_BUFFER_BYTES, file);
+        let head = packed.fill_buf().map_err(unreadable)?;
+        let compression = Compression::of_bytes(head);
+        if let Some(what) = Lookalike::of(&head[..head.len().min(HEAD_BYTES)]) {
+            return Err(TableError::NotATable { path: path.to_path_buf(), what });
+        }
         if let Some((extension, named)) = Compression::of_path(path)
             && named != compression
         {
@@ -56,24 +89,45 @@ impl Text {
         }
         let plain: Box<dyn Read + Send> = match compression {
             Compression::Plain => Box::new(packed),
-            // Multi-member: `cat a.gz b.gz` and bgzip are one text.
+            // Multi-member: `cat a.gz b.gz` and bgzip are one text; likewise of the others.
             Compression::Gzip => Box::new(flate2::bufread::MultiGzDecoder::new(packed)),
+            Compression::Bzip2 => Box::new(bzip2::bufread::MultiBzDecoder::new(packed)),
+            Compression::Xz => Box::new(XzReader::new_mem_limit(packed, true, XZ_MEMORY_KIB)),
             Compression::Zstd => {
-                Box::new(zstd::stream::read::Decoder::with_buffer(packed).map_err(unreadable)?)
+                let mut decoder = zstd::stream::read::Decoder::with_buffer(packed).map_err(unreadable)?;
+                decoder.window_log_max(ZSTD_WINDOW_LOG).map_err(unreadable)?;
+                Box::new(decoder)
             }
         };
         let mut reader = BufReader::with_capacity(TEXT_BUFFER_BYTES, plain);
-        let mut head = Vec::with_capacity(3);
-        let read = (&mut reader).take(3).read_to_end(&mut head);
+        let mut head = Vec::with_capacity(HEAD_BYTES);
+        let read = (&mut reader).take(HEAD_BYTES as u64).read_to_end(&mut head);
+        if let Some(what) = Lookalike::of(&head) {
+            return Err(TableError::NotATable { path: path.to_path_buf(), what });
+        }
         match head.as_slice() {
-            [0xef, 0xbb, 0xbf] => head.clear(),
+            [0xef, 0xbb, 0xbf, ..] => drop(head.drain(..3)),
             [0xff, 0xfe, ..] | [0xfe, 0xff, ..] => {
                 return Err(TableError::Utf16 { path: path.to_path_buf() });
             }
             _ => {}
         }
-        let text = Self { path: path.clone(), reader: Cursor::new(head).chain(reader), compression };
+        let (path, source) = (path.clone(), source.clone());
+        let text = Self { path, source, reader: Cursor::new(head).chain(reader), compression };
         match read {
+            Ok(_) => Ok(text),
+            Err(error) => Err(text.error(error, 0)),
+        }
+    }
+
+    /// Opens `source` `at` bytes into its text.
+    pub(super) fn open_at(
+        source: &TextSource,
+        at: u64,
+        consumed: Arc<AtomicU64>,
+    ) -> Result<Self, TableError> {
+        let mut text = Self::open(source, consumed)?;
+        match io::copy(&mut (&mut text.reader).take(at), &mut io::sink()) {
             Ok(_) => Ok(text),
             Err(error) => Err(text.error(error, 0)),
         }

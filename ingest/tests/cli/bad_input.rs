@@ -14,10 +14,32 @@ fn refused(job: &Job, arguments: &[&str], expected: &[&str]) {
     for word in expected {
         assert!(text.contains(word), "`{word}` not in: {text}");
     }
+    assert_said_once(&text);
     assert!(
         !out.exists() || !fs::read_dir(&out).unwrap().any(|e| e.unwrap().path().is_file()),
         "wrote something"
     );
+}
+
+/// No part of the line stands in it twice.
+#[track_caller]
+fn assert_said_once(line: &str) {
+    let parts: Vec<&str> = line.trim().split(": ").filter(|part| part.len() > 12).collect();
+    for (at, part) in parts.iter().enumerate() {
+        assert!(!parts[at + 1..].contains(part), "`{part}` twice in: {line}");
+    }
+}
+
+#[test]
+fn f25_errors_are_told_once() {
+    let job = Job::new();
+    let csv = job.path("t.csv");
+    fs::write(&csv, "url,caption\nhttp://a/,x\n").unwrap();
+    let csv = csv.to_str().unwrap();
+    // Each names its cause, and has it as its source.
+    refused(&job, &["--url-list", csv, "--oom-shard-count", "30"], &["--oom-shard-count"]);
+    refused(&job, &["--url-list", csv, "--encode-quality", "300"], &["quality"]);
+    refused(&job, &["--url-list", csv, "--user-agent-token", "a\u{7f}b"], &["User-Agent"]);
 }
 
 #[test]

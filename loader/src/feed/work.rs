@@ -1,7 +1,6 @@
 //! A worker: takes a slot, reads the sample that belongs there, decodes it into the slot, tokenises its caption. A bad
 //! sample is replaced here; what replaces it depends on (seed, epoch, position) alone.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -150,8 +149,9 @@ impl Worker {
             Err(reason) => (format!("sample {}", found.sample), Err(reason)),
             Ok(raw) => {
                 self.read_bytes += raw.num_bytes();
-                // Nothing here is to panic on any bytes; what does costs its sample and not the run.
-                let result = catch_unwind(AssertUnwindSafe(|| self.finish(&raw, place, attempt, out)));
+                // The cropper has a wall of its own around its decoders; this one is for everything else. Nothing here
+                // is to panic on any bytes; what does costs its sample and not the run.
+                let result = pairmill_guard::caught(|| self.finish(&raw, place, attempt, out));
                 let result = result.unwrap_or_else(|_| {
                     if let Ok(fresh) = Cropper::new(&self.setup.config.image.pixels) {
                         self.cropper = fresh;

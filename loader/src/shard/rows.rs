@@ -7,18 +7,16 @@ use std::borrow::Cow;
 use std::fs::File;
 use std::io::{BufWriter, Write};
 use std::os::unix::fs::FileExt;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
 use arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, Int64Type, Schema};
-use pairmill_shards::foreign;
+use pairmill_shards::guard::guarded;
 use pairmill_shards::json::{Json, cell_to_json, dumps};
+use pairmill_shards::parquet_file::{ParquetFault, ParquetFile, ParquetInput, ReadPlan};
 use pairmill_shards::sample::{CAPTION_EXT, METADATA_EXT};
-use pairmill_shards::table::column;
-use parquet::arrow::ProjectionMask;
-use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use pairmill_shards::table::{check_version, column};
 
 use crate::config::{CaptionFrom, DatasetConfig, LabelFrom};
 use crate::error::LoaderError;
@@ -27,6 +25,10 @@ use crate::skipped::BadReason;
 
 /// Rows decoded at a time: each may hold a photograph.
 const BATCH_ROWS: usize = 64;
+/// What a shard may unpack to: this many times its own size, and a gigabyte whatever that is. Pictures do not shrink in
+/// Parquet, but one of a dictionary may stand in a million rows.
+const MAX_UNPACKED_RATIO: u64 = 16;
+const FREE_UNPACKED_BYTES: u64 = 1 << 30;
 /// Where class numbers are looked for when `cls` is asked for.
 const LABEL_COLUMNS: [&str; 2] = ["cls", "label"];
 
@@ -52,15 +54,12 @@ struct Row {
 
 /// Rows that are samples: all, or those with status `success` where there is a status.
 pub(super) fn count(path: &Path) -> Result<usize, LoaderError> {
-    let schema = open(path)?.schema().clone();
-    if schema.field_with_name(column::STATUS).is_err() {
-        // Of the row groups, which is what is read, whatever the footer sums them up to.
-        let open = open(path)?;
-        let rows = open.metadata().row_groups().iter().map(|group| usize::try_from(group.num_rows()));
-        return Ok(rows.flatten().fold(0, usize::saturating_add));
+    let file = open(path)?;
+    if file.schema().field_with_name(column::STATUS).is_err() {
+        return Ok(usize::try_from(file.num_rows()).unwrap_or(0));
     }
     let mut samples = 0;
-    for_each_batch(path, &[column::STATUS.to_owned()], |batch| {
+    for_each_batch(path, &file, &[column::STATUS.to_owned()], |batch| {
         let status = text(path, batch, column::STATUS)?;
         samples += (0..batch.num_rows()).filter(|at| is_sample(&status, *at)).count();
         Ok(())
@@ -69,53 +68,48 @@ pub(super) fn count(path: &Path) -> Result<usize, LoaderError> {
 }
 
 fn is_sample(status: &Option<ArrayRef>, at: usize) -> bool {
-    status.as_ref().is_none_or(|s| !s.is_null(at) && s.as_string::<i64>().value(at) == "success")
+    status.as_ref().is_none_or(|s| !s.is_null(at) && s.as_string_view().value(at) == "success")
 }
 
 fn bad(path: &Path, problem: impl Into<String>) -> LoaderError {
     LoaderError::Parquet { path: path.to_owned(), problem: problem.into() }
 }
 
-/// The Parquet crate returns errors for most damage; a few of its asserts can be reached all the same.
-fn guarded<T, E: std::fmt::Display>(
-    path: &Path,
-    step: impl FnOnce() -> Result<T, E>,
-) -> Result<T, LoaderError> {
-    match catch_unwind(AssertUnwindSafe(step)) {
-        Ok(Ok(value)) => Ok(value),
-        Ok(Err(error)) => Err(bad(path, format!("damaged Parquet: {error}"))),
-        Err(_) => Err(bad(path, "damaged Parquet: its pages contradict each other")),
+fn of_fault(path: &Path, fault: ParquetFault) -> LoaderError {
+    match fault {
+        ParquetFault::Read(source) => LoaderError::File { path: path.to_owned(), action: "read", source },
+        ParquetFault::Damaged(reason) => bad(path, format!("damaged Parquet: {reason}")),
+        ParquetFault::Panic(reason) => {
+            bad(path, format!("damaged Parquet: its pages contradict each other (the reader {reason})"))
+        }
+        fault => bad(path, fault.to_string()),
     }
 }
 
-fn open(path: &Path) -> Result<ParquetRecordBatchReaderBuilder<File>, LoaderError> {
-    let file = File::open(path).map_err(|source| LoaderError::File {
+fn open(path: &Path) -> Result<ParquetFile, LoaderError> {
+    let input = ParquetInput::open(path).map_err(|source| LoaderError::File {
         path: path.to_owned(),
         action: "open",
         source,
     })?;
-    let head = file.try_clone();
-    guarded(path, || ParquetRecordBatchReaderBuilder::try_new(file)).map_err(|error| {
-        let mut bytes = [0; foreign::HEAD_BYTES];
-        let read = head.and_then(|file| file.read_at(&mut bytes, 0)).unwrap_or(0);
-        let what = foreign::recognise(&bytes[..read]).filter(|_| !bytes.starts_with(b"PAR1"));
-        what.map_or(error, |what| bad(path, format!("not a Parquet file, but {what}")))
-    })
+    let file = ParquetFile::open(input).map_err(|fault| of_fault(path, fault))?;
+    check_version(path, file.metadata().file_metadata().key_value_metadata())?;
+    Ok(file)
 }
 
+/// Batches of the columns named, texts and bytes as views.
 fn for_each_batch(
     path: &Path,
+    file: &ParquetFile,
     columns: &[String],
     mut each: impl FnMut(&RecordBatch) -> Result<(), LoaderError>,
 ) -> Result<(), LoaderError> {
-    let builder = open(path)?;
-    let fields = builder.schema().fields().iter().enumerate();
-    let wanted: Vec<usize> =
-        fields.filter(|(_, field)| columns.contains(field.name())).map(|(at, _)| at).collect();
-    let mask = ProjectionMask::roots(builder.parquet_schema(), wanted);
-    let mut reader = guarded(path, || builder.with_projection(mask).with_batch_size(BATCH_ROWS).build())?;
-    while let Some(batch) = guarded(path, || reader.next().transpose())? {
-        each(&batch)?;
+    let fields = file.schema().fields().iter().enumerate();
+    let wanted = fields.filter(|(_, field)| columns.contains(field.name())).map(|(at, _)| at).collect();
+    let plan = ReadPlan { columns: Some(wanted), batch_rows: BATCH_ROWS, ..ReadPlan::default() };
+    for batch in file.views(&plan).map_err(|fault| of_fault(path, fault))? {
+        let batch = batch.map_err(|fault| of_fault(path, fault))?;
+        guarded(|| each(&batch)).map_err(|panic| of_fault(path, ParquetFault::Panic(panic)))??;
     }
     Ok(())
 }
@@ -132,7 +126,7 @@ fn as_type(
 }
 
 fn text(path: &Path, batch: &RecordBatch, name: &str) -> Result<Option<ArrayRef>, LoaderError> {
-    as_type(path, batch, name, &DataType::LargeUtf8)
+    as_type(path, batch, name, &DataType::Utf8View)
 }
 
 /// Which column feeds what.
@@ -194,7 +188,8 @@ impl Columns {
 impl Rows {
     /// Reads the whole shard once.
     pub fn unpack(path: &Path, config: &DatasetConfig) -> Result<Self, LoaderError> {
-        let columns = Columns::choose(path, open(path)?.schema(), config)?;
+        let shard = open(path)?;
+        let columns = Columns::choose(path, shard.schema(), config)?;
         let scratch = config.scratch.clone().unwrap_or_else(std::env::temp_dir);
         let failed = |action| {
             let path = scratch.clone();
@@ -202,9 +197,22 @@ impl Rows {
         };
         let file = tempfile::tempfile_in(&scratch).map_err(failed("make a temporary file in"))?;
         let mut unpacking = Unpacking { out: BufWriter::new(file), end: 0, rows: Vec::new(), row: 0 };
-        for_each_batch(path, &columns.names(), |batch| {
+        let size = std::fs::metadata(path).map_or(0, |found| found.len());
+        let limit = size.saturating_mul(MAX_UNPACKED_RATIO).saturating_add(FREE_UNPACKED_BYTES);
+        for_each_batch(path, &shard, &columns.names(), |batch| {
             let parts = Parts::of(path, batch, &columns)?;
-            unpacking.batch(&parts).map_err(failed("write a temporary file in"))
+            unpacking.batch(&parts).map_err(failed("write a temporary file in"))?;
+            if unpacking.end > limit {
+                let rows = unpacking.row;
+                return Err(bad(
+                    path,
+                    format!(
+                        "its first {rows} rows unpack to {} bytes, far more than the file's {size}",
+                        unpacking.end
+                    ),
+                ));
+            }
+            Ok(())
         })?;
         let Unpacking { out, rows, .. } = unpacking;
         let unwritten = failed("write a temporary file in");
@@ -266,7 +274,7 @@ impl Parts {
         let mut fields = Vec::new();
         for name in &columns.fields {
             let Some(array) = batch.column_by_name(name) else { continue };
-            let kind = if array.data_type().is_integer() { DataType::Int64 } else { DataType::LargeUtf8 };
+            let kind = if array.data_type().is_integer() { DataType::Int64 } else { DataType::Utf8View };
             fields.extend(as_type(path, batch, name, &kind)?.map(|array| (name.clone(), array)));
         }
         let image =
@@ -277,7 +285,7 @@ impl Parts {
             })?,
             None => image,
         };
-        let image = cast(image, &DataType::LargeBinary).map_err(|_| {
+        let image = cast(image, &DataType::BinaryView).map_err(|_| {
             bad(path, format!("column `{}` is {}, not bytes", columns.image, image.data_type()))
         })?;
         Ok(Self {
@@ -294,7 +302,7 @@ impl Parts {
 
     fn text(column: &Option<ArrayRef>, at: usize) -> Option<&str> {
         let column = column.as_ref().filter(|c| !c.is_null(at))?;
-        Some(column.as_string::<i64>().value(at))
+        Some(column.as_string_view().value(at))
     }
 
     /// The fields that are asked for, as the JSON object a tar would hold.
@@ -315,7 +323,7 @@ impl Parts {
         for (name, array) in self.fields.iter().filter(|(_, array)| !array.is_null(at)) {
             let value = match array.data_type() {
                 DataType::Int64 => array.as_primitive::<Int64Type>().value(at).into(),
-                _ => array.as_string::<i64>().value(at).into(),
+                _ => array.as_string_view().value(at).into(),
             };
             object.insert(name.clone(), value);
         }
@@ -340,7 +348,7 @@ impl Unpacking {
             if !is_sample(&batch.status, at) {
                 continue;
             }
-            let image = (!batch.image.is_null(at)).then(|| batch.image.as_binary::<i64>().value(at));
+            let image = (!batch.image.is_null(at)).then(|| batch.image.as_binary_view().value(at));
             let label = batch.label.as_ref().filter(|l| !l.is_null(at));
             let label = label.map(|l| l.as_primitive::<Int64Type>().value(at).to_string());
             let metadata = batch.metadata(at);

@@ -5,7 +5,10 @@ use std::sync::Arc;
 use arrow::array::{ArrayRef, BinaryArray, Int64Array, RecordBatch, StringArray, StructArray};
 use arrow::datatypes::{DataType, Field};
 use pairmill_loader::{Dataset, DatasetConfig, LabelFrom, LastBatch, LoaderConfig, Order};
+use pairmill_shards::table::VERSION_KEY;
 use parquet::arrow::ArrowWriter;
+use parquet::file::metadata::KeyValue;
+use parquet::file::properties::WriterProperties;
 
 use crate::shards::{Folder, config, ids, key, picture, run};
 
@@ -19,6 +22,30 @@ fn write(folder: &Folder, name: &str, columns: Vec<(&str, ArrayRef)>) {
 
 fn strings(values: impl Iterator<Item = Option<String>>) -> ArrayRef {
     Arc::new(values.collect::<StringArray>())
+}
+
+#[test]
+fn f26_a_shard_of_a_newer_format_stops_the_loader() {
+    let folder = Folder::new();
+    let columns: Vec<(&str, ArrayRef)> = vec![
+        ("key", strings([Some(key(0, 0))].into_iter())),
+        ("status", strings([Some("success".to_owned())].into_iter())),
+        ("png", Arc::new(BinaryArray::from_iter_values([picture(0, 0)]))),
+    ];
+    let batch = RecordBatch::try_from_iter(columns).unwrap();
+    let versioned = |version: &str| {
+        let entry = KeyValue::new(VERSION_KEY.to_owned(), version.to_owned());
+        let properties = WriterProperties::builder().set_key_value_metadata(Some(vec![entry])).build();
+        let file = std::fs::File::create(folder.path().join("00000.parquet")).unwrap();
+        let mut writer = ArrowWriter::try_new(file, batch.schema(), Some(properties)).unwrap();
+        writer.write(&batch).unwrap();
+        writer.close().unwrap();
+    };
+    versioned("1");
+    assert_eq!(Dataset::open(&[folder.spec()], &DatasetConfig::default()).unwrap().num_samples(), 1);
+    versioned("2");
+    let message = Dataset::open(&[folder.spec()], &DatasetConfig::default()).unwrap_err().to_string();
+    assert!(message.contains("00000.parquet: written in format version `2`"), "{message}");
 }
 
 #[test]

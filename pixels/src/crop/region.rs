@@ -96,11 +96,6 @@ impl Region {
         (self.area[2], self.area[3])
     }
 
-    /// End of the rows that may be used.
-    pub fn bottom(&self) -> usize {
-        self.bounds[3]
-    }
-
     /// The region of a picture decoded at 1/`shrink` of its size.
     pub fn window(&self, shrink: usize) -> Window {
         let by = |value: f64| value / shrink as f64;

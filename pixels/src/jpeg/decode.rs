@@ -1,9 +1,14 @@
 //! libjpeg-turbo's decoder, wrapped: scan and memory limits, and its warnings (which it reports as errors after it
-//! has decoded all it could) sorted into harmless, truncated and damaged.
+//! has decoded all it could) sorted into harmless, truncated and damaged. It reports the first warning only, so a
+//! harmless one settles nothing: oddities of headers are taken out before decoding ([`cleaned`]), and where one comes up
+//! amid the data, the data is gone through ([`check_blocks`]).
+
+use std::borrow::Cow;
 
 use turbojpeg::{Colorspace, DecompressHeader, Decompressor, Image, PixelFormat, ScalingFactor, YuvImage};
 
-use super::Markers;
+use super::segments::{Survey, cleaned};
+use super::{Markers, check_blocks};
 use crate::config::{Limits, TruncatedPolicy};
 use crate::error::PixelError;
 use crate::geometry::Size;
@@ -19,9 +24,20 @@ pub(crate) struct JpegDecoder {
     pub yuv: Vec<u8>,
 }
 
+/// A JPEG whose header has been read.
+#[derive(Debug)]
+pub(crate) struct OpenJpeg<'a> {
+    pub header: DecompressHeader,
+    /// The file, or where its headers are odd a copy with sound ones.
+    pub bytes: Cow<'a, [u8]>,
+    survey: Survey,
+}
+
 /// Where a decode call ended.
 enum Verdict {
     Whole,
+    /// The first warning is harmless; others are not heard.
+    Odd,
     Truncated,
     Damaged(String),
 }
@@ -31,58 +47,63 @@ impl JpegDecoder {
         Ok(Self { codec: Decompressor::new()?, yuv: Vec::new() })
     }
 
-    /// libjpeg-turbo's view of the header, after our own checks of size and memory. `None` where its header reader
-    /// stops at something that another decoder may take.
-    pub fn header(
+    /// libjpeg-turbo's view of the header, after our own checks of size, scans and memory.
+    pub fn open<'a>(
         &mut self,
-        bytes: &[u8],
+        bytes: &'a [u8],
         markers: &Markers<'_>,
         limits: &Limits,
-    ) -> Result<Option<DecompressHeader>, PixelError> {
+    ) -> Result<OpenJpeg<'a>, PixelError> {
         if markers.precision != 8 {
             return Err(PixelError::Unsupported(format!("{}-bit JPEG", markers.precision)));
         }
         check_memory(markers, limits)?;
-        self.codec
-            .set_scan_limit(limits.max_scans)
-            .map_err(|error| PixelError::Corrupt(error.to_string()))?;
-        match self.codec.read_header(bytes) {
-            Ok(header) => {
-                // The markers were checked against the limits; a second, larger frame header must not slip through.
-                if (header.width, header.height) != (markers.width as usize, markers.height as usize) {
-                    return Err(PixelError::Corrupt("JPEG: two frame headers of different size".to_owned()));
-                }
-                Ok(Some(header))
-            }
+        let survey = Survey::of(bytes, limits)?;
+        self.set_scan_limit(limits)?;
+        let mut bytes = Cow::Borrowed(bytes);
+        let header = match self.codec.read_header(&bytes) {
+            Ok(header) => header,
             Err(error) => {
                 let message = message(&error);
-                match sort(&message, limits) {
-                    Ok(_) => {
-                        self.renew();
-                        Ok(None)
-                    }
-                    Err(error) => Err(error),
+                match sort(&message, limits)? {
+                    Verdict::Odd => bytes = Cow::Owned(cleaned(&bytes)),
+                    Verdict::Truncated => return Err(PixelError::Truncated),
+                    Verdict::Whole | Verdict::Damaged(_) => return Err(PixelError::Corrupt(message)),
                 }
+                self.renew();
+                self.set_scan_limit(limits)?;
+                let again = self.codec.read_header(&bytes);
+                again.map_err(|_| PixelError::Corrupt(message))?
             }
+        };
+        // The markers were checked against the limits; a second, larger frame header must not slip through.
+        if (header.width, header.height) != (markers.width as usize, markers.height as usize) {
+            return Err(PixelError::Corrupt("JPEG: two frame headers of different size".to_owned()));
         }
+        Ok(OpenJpeg { header, bytes, survey })
+    }
+
+    fn set_scan_limit(&mut self, limits: &Limits) -> Result<(), PixelError> {
+        let set = self.codec.set_scan_limit(limits.max_scans.min(i32::MAX as u32));
+        set.map_err(|error| PixelError::Corrupt(error.to_string()))
     }
 
     /// Decodes to planes in `self.yuv`, without colour conversion, at 1/`shrink` of the size (1, 2, 4 or 8).
     pub fn planes(
         &mut self,
-        bytes: &[u8],
-        header: &DecompressHeader,
+        jpeg: &OpenJpeg<'_>,
         shrink: usize,
         policy: TruncatedPolicy,
         limits: &Limits,
     ) -> Result<(), PixelError> {
+        let header = &jpeg.header;
         let scaled = self.set_shrink(header, shrink)?;
         let codec_error = |error: turbojpeg::Error| PixelError::Corrupt(message(&error));
         let length =
             turbojpeg::yuv_pixels_len(scaled.width, 1, scaled.height, header.subsamp).map_err(codec_error)?;
         self.yuv.resize(length, 0);
         let Self { codec, yuv } = self;
-        settle(bytes, policy, limits, |bytes| {
+        settle(jpeg, policy, limits, |bytes| {
             codec.decompress_to_yuv(
                 bytes,
                 YuvImage {
@@ -99,12 +120,12 @@ impl JpegDecoder {
     /// Decodes to grey or RGB at 1/`shrink` of the size. Says whether four-colour inks were converted.
     pub fn raster(
         &mut self,
-        bytes: &[u8],
-        header: &DecompressHeader,
+        jpeg: &OpenJpeg<'_>,
         shrink: usize,
         policy: TruncatedPolicy,
         limits: &Limits,
     ) -> Result<(Raster, bool), PixelError> {
+        let header = &jpeg.header;
         let scaled = self.set_shrink(header, shrink)?;
         let (format, channels) = match header.colorspace {
             Colorspace::Gray => (PixelFormat::GRAY, 1),
@@ -113,7 +134,7 @@ impl JpegDecoder {
         };
         let mut pixels = vec![0; scaled.width * scaled.height * channels];
         let codec = &mut self.codec;
-        settle(bytes, policy, limits, |bytes| {
+        settle(jpeg, policy, limits, |bytes| {
             let (width, height) = (scaled.width, scaled.height);
             let pitch = width * channels;
             codec.decompress(bytes, Image { pixels: pixels.as_mut_slice(), width, pitch, height, format })
@@ -181,27 +202,33 @@ fn check_memory(markers: &Markers<'_>, limits: &Limits) -> Result<(), PixelError
     Ok(())
 }
 
-/// Runs a decode and applies the policy to what it warned of.
+/// Runs a decode and applies the policy to what it warned of. A damaged picture is never a success under
+/// [`TruncatedPolicy::Fail`].
 fn settle(
-    bytes: &[u8],
+    jpeg: &OpenJpeg<'_>,
     policy: TruncatedPolicy,
     limits: &Limits,
     mut decode: impl FnMut(&[u8]) -> Result<(), turbojpeg::Error>,
 ) -> Result<(), PixelError> {
+    if policy == TruncatedPolicy::Fail && !jpeg.survey.is_whole {
+        return Err(PixelError::Truncated);
+    }
     let mut attempt = |bytes: &[u8]| match decode(bytes) {
         Ok(()) => Ok(Verdict::Whole),
         Err(error) => sort(&message(&error), limits),
     };
-    match (attempt(bytes)?, policy) {
+    match (attempt(&jpeg.bytes)?, policy) {
         (Verdict::Whole, _) | (_, TruncatedPolicy::Keep) => Ok(()),
         (Verdict::Damaged(what), TruncatedPolicy::Fail) => Err(PixelError::Corrupt(what)),
+        (Verdict::Odd, TruncatedPolicy::Fail) => check_blocks(&jpeg.bytes),
         (Verdict::Truncated, TruncatedPolicy::Fail) => {
             // All pixels may be there and only the end marker missing.
-            let mut ended = Vec::with_capacity(bytes.len() + 2);
-            ended.extend_from_slice(bytes);
+            let mut ended = Vec::with_capacity(jpeg.bytes.len() + 2);
+            ended.extend_from_slice(&jpeg.bytes);
             ended.extend_from_slice(&[0xFF, 0xD9]);
             match attempt(&ended)? {
                 Verdict::Whole => Ok(()),
+                Verdict::Odd => check_blocks(&ended),
                 Verdict::Truncated | Verdict::Damaged(_) => Err(PixelError::Truncated),
             }
         }
@@ -234,7 +261,7 @@ fn sort(message: &str, limits: &Limits) -> Result<Verdict, PixelError> {
     } else if has(&DAMAGED) {
         Ok(Verdict::Damaged(message.to_owned()))
     } else if has(&HARMLESS) {
-        Ok(Verdict::Whole)
+        Ok(Verdict::Odd)
     } else if message.contains("scans") {
         let max = u64::from(limits.max_scans);
         Err(PixelError::Bomb { what: "scans", value: max + 1, max })

@@ -127,6 +127,71 @@ pub fn with_orientation(jpeg: &[u8], orientation: u8) -> Vec<u8> {
     out
 }
 
+/// A little-endian TIFF of the given tags (numbers as 32 bits), with the places and lengths of its strips or tiles under
+/// the tags `places`.
+pub fn tiff(tags: &[(u16, &[u32])], places: (u16, u16), chunks: &[&[u8]]) -> Vec<u8> {
+    let mut out = b"II*\0\0\0\0\0".to_vec();
+    let (mut offsets, mut lengths) = (Vec::new(), Vec::new());
+    for chunk in chunks {
+        offsets.push(out.len() as u32);
+        lengths.push(chunk.len() as u32);
+        out.extend(*chunk);
+    }
+    let mut tags: Vec<(u16, Vec<u32>)> = tags.iter().map(|(tag, values)| (*tag, values.to_vec())).collect();
+    tags.extend([(places.0, offsets), (places.1, lengths)]);
+    tags.sort();
+    let mut entries = Vec::new();
+    for (tag, values) in tags {
+        entries.extend(tag.to_le_bytes());
+        entries.extend(4_u16.to_le_bytes());
+        entries.extend((values.len() as u32).to_le_bytes());
+        match values.as_slice() {
+            [value] => entries.extend(value.to_le_bytes()),
+            list => {
+                entries.extend((out.len() as u32).to_le_bytes());
+                out.extend(list.iter().flat_map(|value| value.to_le_bytes()));
+            }
+        }
+    }
+    let directory = out.len() as u32;
+    out[4..8].copy_from_slice(&directory.to_le_bytes());
+    out.extend((entries.len() as u16 / 12).to_le_bytes());
+    out.extend(entries);
+    out.extend([0; 4]);
+    out
+}
+
+/// A TIFF of one strip that is a JPEG of three components, whose colours are taken for RGB.
+pub fn tiff_of_jpeg(width: u32, height: u32, jpeg: &[u8]) -> Vec<u8> {
+    let tags: [(u16, &[u32]); 7] = [
+        (256, &[width]),
+        (257, &[height]),
+        (258, &[8, 8, 8]),
+        (259, &[7]),
+        (262, &[2]),
+        (277, &[3]),
+        (278, &[height]),
+    ];
+    tiff(&tags, (273, 279), &[jpeg])
+}
+
+/// A TIFF of 24×24 pixels in three planes of four tiles, which makes tiff 0.11 panic.
+pub fn planar_tiled_tiff() -> Vec<u8> {
+    let tags: [(u16, &[u32]); 9] = [
+        (256, &[24]),
+        (257, &[24]),
+        (258, &[8, 8, 8]),
+        (259, &[1]),
+        (262, &[2]),
+        (277, &[3]),
+        (284, &[2]),
+        (322, &[16]),
+        (323, &[16]),
+    ];
+    let tile: &[u8] = &[90; 256];
+    tiff(&tags, (324, 325), &[tile; 12])
+}
+
 /// The area average in f64: `pixels` is RGB, the result too.
 pub fn area_reference(pixels: &[u8], size: (usize, usize), out: (usize, usize)) -> Vec<f64> {
     let windows = |from: usize, to: usize| -> Vec<Vec<(usize, f64)>> {

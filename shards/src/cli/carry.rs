@@ -10,15 +10,15 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
 use arrow::datatypes::SchemaRef;
-use tempfile::TempDir;
 
 use super::convert::parquet_to_tar;
 use super::image_table::{Plan, is_parquet};
-use super::place::{Shard, is_same_folder, renamed, temp_dir};
+use super::place::{Scratch, Shard, is_same_folder, renamed, temp_dir};
 use super::staging::Staging;
 use crate::atomic::{FileAction, FileError};
 use crate::folder::{PAIRMILL_FOLDER, ShardFile};
 use crate::rewrite::{Carrier, InPlace, RECORD_FILE, RewriteError};
+use crate::stamp::Stamp;
 use crate::storage::Location;
 use crate::table::SidecarReader;
 use crate::tar::{Skipped, shard_stem};
@@ -33,7 +33,7 @@ pub(super) struct Carried {
     moved: HashMap<PathBuf, Shard>,
     /// The output, if it is given by URL.
     staging: Option<Staging>,
-    dir: TempDir,
+    dir: Scratch,
     /// Folders within `dir`, and what they stand for.
     stand_for: Vec<(PathBuf, String)>,
     /// Rows of Parquet shards that are no samples, by shard.
@@ -195,6 +195,13 @@ impl Carrier for Carried {
         match self.moved.get(tar) {
             Some(shard) => (shard.shown(), shard.bytes()),
             None => InPlace.named(tar),
+        }
+    }
+
+    fn stamp(&self, tar: &Path) -> Result<Option<Stamp>, RewriteError> {
+        match self.moved.get(tar) {
+            Some(shard) => shard.stamp().map_err(carried),
+            None => InPlace.stamp(tar),
         }
     }
 

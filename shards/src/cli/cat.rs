@@ -14,7 +14,7 @@ use super::image_table::{each_sample, is_parquet};
 use super::output::{Output, note};
 use crate::json::parse_python_json;
 use crate::sample::Sample;
-use crate::table::{SidecarReader, column, text_column};
+use crate::table::{SidecarReader, check_version_beside, column, text_column};
 use crate::tar::{MappedTar, Skipped, TarOptions};
 
 /// Arguments of `cat`.
@@ -55,7 +55,7 @@ fn one(args: &CatArgs, key: &str, ext: Option<&str>, out: &mut Output) -> anyhow
         match ext {
             None => write_json(&sample, &shard.shown(), out)?,
             Some(ext) => match sample.get(ext) {
-                Some(data) => out.write_all(data)?,
+                Some(data) => out.write_data(data)?,
                 None => {
                     let has: Vec<_> = sample.members.iter().map(|member| member.ext.as_str()).collect();
                     bail!("{}: sample {key} has no member .{ext}; it has {}", shard.shown(), has.join(", "));
@@ -73,6 +73,7 @@ fn one(args: &CatArgs, key: &str, ext: Option<&str>, out: &mut Output) -> anyhow
 /// The sample of a key in one shard.
 fn find(path: &Path, key: &str, options: &TarOptions) -> anyhow::Result<Option<Sample>> {
     if !is_parquet(path) {
+        check_version_beside(path)?;
         let tar = MappedTar::open_with(path, options)?;
         return Ok(tar.index().position(key).and_then(|at| tar.sample(at)).map(|sample| sample.to_sample()));
     }
@@ -105,7 +106,7 @@ fn every_member(args: &CatArgs, ext: &str, out: &mut Output) -> anyhow::Result<(
             each_sample(path, &options, |sample| {
                 if let Some(data) = sample.get(ext) {
                     found = true;
-                    out.write_all(data)?;
+                    out.write_data(data)?;
                     out.write_all(b"\n")?;
                 }
                 Ok(ControlFlow::Continue(()))
@@ -150,6 +151,5 @@ fn write_json(sample: &Sample, shard: &str, out: &mut Output) -> anyhow::Result<
         "caption": sample.caption().map(String::from_utf8_lossy),
         "metadata": metadata,
     });
-    serde_json::to_writer(&mut *out, &line).map_err(std::io::Error::from)?;
-    Ok(writeln!(out)?)
+    Ok(out.write_json(&line.to_string())?)
 }

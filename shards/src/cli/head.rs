@@ -7,8 +7,9 @@ use clap::Args;
 
 use super::ShardArgs;
 use super::image_table::each_sample;
-use super::output::{Output, note, one_line, printable};
+use super::output::{Output, note};
 use crate::json::parse_python_json;
+use crate::printable::{excerpt, printable};
 use crate::sample::{IMAGE_EXTS, Sample};
 use crate::tar::Skipped;
 use crate::words::grouped;
@@ -61,17 +62,17 @@ fn show(sample: &Sample, shard: &str, out: &mut Output) -> std::io::Result<()> {
     writeln!(out, "{}  {}", out.heading(&key), printable(shard))?;
     for member in &sample.members {
         let size = grouped(member.data.len() as u64);
-        write!(out, "  {:<8} {size:>11} B", one_line(&member.ext, 20))?;
+        write!(out, "  {:<8} {size:>11} B", excerpt(&member.ext, 20))?;
         if IMAGE_EXTS.contains(&member.ext.as_str()) {
             match pairmill_pixels::probe(&member.data) {
                 Ok(header) => write!(out, "  {} × {}  {}", header.width, header.height, header.format)?,
-                Err(e) => write!(out, "  {}", one_line(&e.to_string(), MAX_SHOWN_CHARS))?,
+                Err(e) => write!(out, "  {}", excerpt(&e.to_string(), MAX_SHOWN_CHARS))?,
             }
         }
         writeln!(out)?;
     }
     if let Some(caption) = sample.caption() {
-        writeln!(out, "  caption  {}", one_line(&String::from_utf8_lossy(caption), MAX_SHOWN_CHARS))?;
+        writeln!(out, "  caption  {}", excerpt(&String::from_utf8_lossy(caption), MAX_SHOWN_CHARS))?;
     }
     match sample.metadata().map(|json| parse_python_json(&String::from_utf8_lossy(json))) {
         Some(Ok(serde_json::Value::Object(fields))) => {
@@ -81,7 +82,7 @@ fn show(sample: &Sample, shard: &str, out: &mut Output) -> std::io::Result<()> {
                 fields.iter().filter(|(name, value)| !seen.contains(&name.as_str()) && !value.is_null());
             for (name, value) in told.take(MAX_SHOWN_FIELDS) {
                 let value = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-                writeln!(out, "  {}  {}", one_line(name, 40), one_line(&value, MAX_SHOWN_CHARS))?;
+                writeln!(out, "  {}  {}", excerpt(name, 40), excerpt(&value, MAX_SHOWN_CHARS))?;
             }
         }
         Some(_) => writeln!(out, "  json is not an object")?,

@@ -12,12 +12,13 @@ use arrow::buffer::NullBuffer;
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, Schema, SchemaRef};
 
-use super::convert::MEMBERS_KEY;
 use super::foreign_table::ForeignColumns;
 use crate::json::{Json, cell_to_json, cell_to_text, dumps_indented};
 use crate::sample::{CAPTION_EXT, METADATA_EXT, Member, Sample};
 use crate::status::Status;
-use crate::table::{HashKind, IMAGE_ROW_GROUP_ROWS, SidecarReader, column, text_column};
+use crate::table::{
+    HashKind, IMAGE_ROW_GROUP_ROWS, MEMBERS_KEY, SidecarReader, check_version_beside, column, text_column,
+};
 use crate::tar::{Skipped, TarOptions, TarSamples};
 
 /// Columns of ours that no `json` member has (FORMAT.md §3).
@@ -38,6 +39,7 @@ pub(super) fn each_sample(
     mut visit: impl FnMut(Sample) -> anyhow::Result<ControlFlow<()>>,
 ) -> anyhow::Result<Skipped> {
     if !is_parquet(path) {
+        check_version_beside(path)?;
         let mut samples = TarSamples::open(path, options)?;
         for sample in samples.by_ref() {
             if visit(sample?)?.is_break() {

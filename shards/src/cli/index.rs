@@ -10,9 +10,11 @@ use clap::Args;
 use super::ShardArgs;
 use super::output::{Output, after, complain};
 use super::staging::Staging;
-use crate::folder::{SIZES_FILE, ShardFile};
+use crate::atomic::remove_stale_temps;
+use crate::folder::{SIZES_FILE, ShardFile, is_dataset_file};
 use crate::index::{IndexError, dali, energon, sizes};
 use crate::storage::Location;
+use crate::table::check_version_beside;
 use crate::tar::{BadSamples, MappedTar, Skipped};
 use crate::words::grouped;
 
@@ -83,7 +85,10 @@ struct Folder {
 impl Folder {
     fn open(at: Location) -> anyhow::Result<Self> {
         let staging = match &at {
-            Location::Local(_) => None,
+            Location::Local(path) => {
+                remove_stale_temps(path, is_dataset_file)?;
+                None
+            }
             Location::Bucket(url) => Some(Staging::open(url)?),
         };
         Ok(Self { at, staging, counts: BTreeMap::new() })
@@ -113,6 +118,7 @@ fn index_one(
     folder: &mut Folder,
     skipped: &mut Skipped,
 ) -> anyhow::Result<u64> {
+    check_version_beside(path)?;
     let mut options = args.shards.tar_options();
     if options.bad_samples == BadSamples::Skip {
         // An index is for other readers, and the loader: both count samples that cannot be read.

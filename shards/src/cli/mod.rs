@@ -20,12 +20,15 @@ pub mod verify;
 
 use std::process::ExitCode;
 
+use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser, Subcommand};
 
 use self::output::Output;
 use self::place::Shard;
+use crate::printable::causes;
 use crate::spec::ShardSpec;
 use crate::tar::{BadSamples, EndMarker, TarOptions, Unsorted};
+use crate::words::usage_line;
 
 /// What the command line says.
 #[derive(Debug, Parser)]
@@ -50,6 +53,7 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Show the first samples of shards: members, sizes, caption, metadata
+    #[command(allow_negative_numbers = true)]
     Head(head::HeadArgs),
     /// Write samples to standard output: JSON lines, or the raw bytes of one kind of member
     Cat(cat::CatArgs),
@@ -58,10 +62,13 @@ enum Command {
     /// Turn tar shards into Parquet image shards, or back
     Convert(convert::ConvertArgs),
     /// Keep so many samples, drawn by a seed or the first ones, as new shards
+    #[command(allow_negative_numbers = true)]
     Subset(reshard::SubsetArgs),
     /// The same samples in other shards: merged, cut at another size, shuffled over all
+    #[command(allow_negative_numbers = true)]
     Reshard(reshard::ReshardArgs),
     /// Put random samples and their captions on one page, HTML or PNG
+    #[command(allow_negative_numbers = true)]
     ContactSheet(contact_sheet::ContactSheetArgs),
     /// Count: rows, successes, failures by class, bytes, image sizes, captions, failing hosts
     Stat(stat::StatArgs),
@@ -140,7 +147,19 @@ impl ShardArgs {
 
 /// Parses the command line, runs the command, reports an error.
 pub fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        // Help and version, too, come as errors.
+        Err(said)
+            if !said.use_stderr() || said.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand =>
+        {
+            said.exit()
+        }
+        Err(refused) => {
+            output::complain(&usage_line(&refused.to_string()));
+            return ExitCode::from(2);
+        }
+    };
     let mut out = Output::stdout();
     let done = run(cli.command, &mut out).and_then(|code| {
         out.finish()?;
@@ -151,7 +170,7 @@ pub fn main() -> ExitCode {
         // `… | head` has seen enough: that is no error.
         Err(error) if output::is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
-            output::complain(&format!("error: {error:#}"));
+            output::complain(&format!("error: {}", causes(&*error)));
             ExitCode::from(2)
         }
     }

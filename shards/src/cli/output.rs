@@ -1,14 +1,18 @@
 //! Standard output and error of the commands: buffered, quiet when the reader of a pipe has gone, bold only on a
-//! terminal that wants it, and never a control character out of somebody's caption.
+//! terminal that wants it, and never a character out of somebody's caption that steers it ([`crate::printable`]).
 
 use std::borrow::Cow;
 use std::io::{self, BufWriter, IsTerminal, Write};
 
+use anyhow::bail;
+
+use crate::printable::{printable, printable_json, printable_lines};
 use crate::tar::Skipped;
 
 /// Standard output.
 pub struct Output {
     out: BufWriter<io::Stdout>,
+    is_terminal: bool,
     bold: bool,
 }
 
@@ -17,13 +21,35 @@ impl Output {
     pub fn stdout() -> Self {
         let stdout = io::stdout();
         let no_color = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
-        let bold = stdout.is_terminal() && !no_color;
-        Self { out: BufWriter::with_capacity(64 << 10, stdout), bold }
+        let is_terminal = stdout.is_terminal();
+        Self { out: BufWriter::with_capacity(64 << 10, stdout), is_terminal, bold: is_terminal && !no_color }
     }
 
     /// `text` as a heading.
     pub fn heading<'a>(&self, text: &'a str) -> Cow<'a, str> {
         if self.bold { Cow::Owned(format!("\x1b[1m{text}\x1b[0m")) } else { Cow::Borrowed(text) }
+    }
+
+    /// Writes data as it is into a file or pipe. A terminal gets it spelled out, and is spared what is no text.
+    ///
+    /// # Errors
+    /// When it is no text for a terminal, or standard output is closed or full.
+    pub fn write_data(&mut self, data: &[u8]) -> anyhow::Result<()> {
+        if !self.is_terminal {
+            return Ok(self.out.write_all(data)?);
+        }
+        let Ok(text) = std::str::from_utf8(data) else {
+            bail!("standard output is a terminal and this is no text; write it to a file: add `> FILE`");
+        };
+        Ok(self.out.write_all(printable_lines(text).as_bytes())?)
+    }
+
+    /// Writes JSON and a line end.
+    ///
+    /// # Errors
+    /// When standard output is closed or full.
+    pub fn write_json(&mut self, json: &str) -> io::Result<()> {
+        writeln!(self.out, "{}", printable_json(json))
     }
 
     /// Writes out what is buffered.
@@ -68,37 +94,4 @@ pub fn is_broken_pipe(error: &anyhow::Error) -> bool {
     error
         .chain()
         .any(|cause| cause.downcast_ref::<io::Error>().is_some_and(|e| e.kind() == io::ErrorKind::BrokenPipe))
-}
-
-/// `text` fit for a terminal: line ends and control characters, which could move the cursor or worse, spelled out.
-pub fn printable(text: &str) -> Cow<'_, str> {
-    if !text.chars().any(char::is_control) {
-        return Cow::Borrowed(text);
-    }
-    let mut clean = String::with_capacity(text.len() + 8);
-    for c in text.chars() {
-        if c.is_control() { clean.extend(c.escape_default()) } else { clean.push(c) }
-    }
-    Cow::Owned(clean)
-}
-
-/// `text` for one line of at most `max_chars` characters.
-pub fn one_line(text: &str, max_chars: usize) -> String {
-    let mut line: String = text.chars().take(max_chars).collect();
-    if line.len() < text.len() {
-        line.push('…');
-    }
-    printable(&line).into_owned()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn captions_cannot_steer_the_terminal() {
-        assert_eq!(printable("a\x1b[2Jb\nc\u{9b}d"), "a\\u{1b}[2Jb\\nc\\u{9b}d");
-        assert_eq!(one_line("größe", 3), "grö…");
-        assert_eq!(one_line("größe", 5), "größe");
-    }
 }

@@ -2,16 +2,22 @@
 //! temporary folder for as long as they are looked at.
 
 use std::collections::BTreeMap;
-use std::fs;
+use std::fs::{self, File};
+use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Once;
 
 use anyhow::{anyhow, bail};
 use tempfile::TempDir;
 
 use super::image_table::is_parquet;
 use crate::atomic::{FileAction, FileError};
-use crate::folder::DatasetFolder;
+use crate::folder::{DatasetFolder, PAIRMILL_FOLDER, RUNS_FOLDER, ShardFile};
+use crate::leftover::{lock_folder, this_host};
+use crate::printable::causes;
+use crate::rewrite::RECORD_FILE;
 use crate::spec::{ShardSpec, of_kind};
+use crate::stamp::{Depth, Parts, Stamp};
 use crate::storage::{Bucket, BucketUrl, Location, Object, Scheme, StorageConfig};
 use crate::tar::is_tar_name;
 
@@ -23,6 +29,8 @@ pub(super) enum Shard {
         name: String,
         /// As far as a list said.
         bytes: Option<u64>,
+        /// The store's mark of its content, likewise.
+        etag: Option<String>,
     },
 }
 
@@ -65,11 +73,37 @@ impl Shard {
         }
     }
 
+    /// What it holds, by what it takes to read a part of it or by its store's mark; `None` where there is no mark.
+    ///
+    /// # Errors
+    /// When a file cannot be read or the store refuses.
+    pub fn stamp(&self) -> anyhow::Result<Option<Stamp>> {
+        let etag = match self {
+            Self::File(path) => {
+                let stamp = Stamp::of(path, Depth::SAMPLED);
+                return Ok(Some(stamp.map_err(|e| FileError::new(path, FileAction::Read, e))?));
+            }
+            Self::Object { etag: Some(etag), .. } => Some(etag.clone()),
+            Self::Object { bucket, name, .. } => bucket.head(name)?.and_then(|object| object.etag),
+        };
+        Ok(etag.map(|etag| {
+            let mut parts = Parts::new("etag");
+            parts.add("", &etag);
+            parts.finish()
+        }))
+    }
+
     /// Runs `read` on the shard as a file of this machine.
     ///
     /// # Errors
-    /// When the store refuses, or `read` fails; its error then speaks of the URL.
+    /// When the store refuses, the table beside it is of a newer format, or `read` fails; its error then speaks of the
+    /// URL.
     pub fn read<T>(&self, read: impl FnOnce(&Path) -> anyhow::Result<T>) -> anyhow::Result<T> {
+        if let Self::Object { bucket, name, .. } = self
+            && let Some(stem) = name.strip_suffix(ShardFile::Tar.suffix())
+        {
+            bucket.check_version(&ShardFile::Table.name(stem))?;
+        }
         self.read_with(&[], read)
     }
 
@@ -123,7 +157,8 @@ pub(super) fn shards(spec: &ShardSpec, kinds: &[&str]) -> anyhow::Result<Vec<Sha
         };
         if names_a_shard(&url) || url.scheme() == Scheme::Http {
             let name = url.file_name().to_owned();
-            found.push(Shard::Object { bucket: bucket.at(url.parent()), name, bytes: None });
+            let bucket = bucket.at(url.parent());
+            found.push(Shard::Object { bucket, name, bytes: None, etag: None });
         } else {
             let objects = bucket.list()?;
             let objects_of = |kind: &&str| -> Vec<&Object> {
@@ -141,6 +176,7 @@ pub(super) fn shards(spec: &ShardSpec, kinds: &[&str]) -> anyhow::Result<Vec<Sha
                 bucket: bucket.clone(),
                 name: object.name.clone(),
                 bytes: Some(object.bytes),
+                etag: object.etag.clone(),
             };
             found.extend(shards.into_iter().map(shard));
         }
@@ -179,7 +215,7 @@ pub(super) fn prefix(spec: &ShardSpec) -> anyhow::Result<Option<BucketUrl>> {
 
 /// A prefix as a local folder, whose files come and go as they are needed.
 pub(super) struct Copy {
-    dir: TempDir,
+    dir: Scratch,
     bucket: Bucket,
     objects: BTreeMap<String, Object>,
 }
@@ -201,6 +237,11 @@ impl Copy {
     /// When there is no room for temporary files.
     pub fn unlisted(bucket: Bucket) -> anyhow::Result<Self> {
         Ok(Self { dir: temp_dir()?, bucket, objects: BTreeMap::new() })
+    }
+
+    /// The folder.
+    pub fn dir(&self) -> &Path {
+        self.dir.path()
     }
 
     /// Where an object belongs once it is fetched.
@@ -231,6 +272,46 @@ impl Copy {
         Ok(())
     }
 
+    /// Fetches the file of this name if there is one; whether there is. To a web server that refuses to say, there is
+    /// none.
+    ///
+    /// # Errors
+    /// When the store or the disk refuses.
+    pub fn bring_if_there(&self, name: &str) -> anyhow::Result<bool> {
+        let is_there = match self.bucket.url().scheme() {
+            Scheme::Http => self.bucket.head(name).is_ok_and(|found| found.is_some()),
+            _ => self.bucket.head(name)?.is_some(),
+        };
+        if is_there {
+            self.bring(&self.path(name))?;
+        }
+        Ok(is_there)
+    }
+
+    /// Fetches what Pairmill keeps about the dataset and a command looks at: marks of finished runs, and the record of a
+    /// rewrite.
+    ///
+    /// # Errors
+    /// When the store or the disk refuses.
+    pub fn bring_notes(&self) -> anyhow::Result<()> {
+        let own = self.bucket.at(self.bucket.url().join(PAIRMILL_FOLDER));
+        let runs = own.at(own.url().join(RUNS_FOLDER));
+        for (bucket, folder) in [
+            (own, Path::new(PAIRMILL_FOLDER).to_owned()),
+            (runs, Path::new(PAIRMILL_FOLDER).join(RUNS_FOLDER)),
+        ] {
+            let wanted = |name: &String| {
+                name == RECORD_FILE || [".toml", ".done"].iter().any(|end| name.ends_with(end))
+            };
+            let names: Vec<String> =
+                bucket.list()?.into_iter().map(|object| object.name).filter(wanted).collect();
+            let folder = self.dir.path().join(folder);
+            fs::create_dir_all(&folder).map_err(|e| FileError::new(&folder, FileAction::Create, e))?;
+            bucket.fetch_small(&names, &folder)?;
+        }
+        Ok(())
+    }
+
     /// Fetches small files, several at a time.
     ///
     /// # Errors
@@ -248,8 +329,16 @@ impl Copy {
     pub fn stand_in(&self, path: &Path) -> anyhow::Result<()> {
         let name = path.file_name().unwrap_or_default().to_string_lossy();
         let bytes = self.objects.get(&*name).map_or(0, |object| object.bytes);
-        let made = fs::File::create(path).and_then(|file| file.set_len(bytes));
-        Ok(made.map_err(|e| FileError::new(path, FileAction::Create, e))?)
+        stand_in(path, bytes)
+    }
+
+    /// The same where nothing was listed.
+    ///
+    /// # Errors
+    /// When the store or the disk refuses.
+    pub fn stand_in_unlisted(&self, name: &str) -> anyhow::Result<()> {
+        let bytes = self.bucket.head(name).ok().flatten().map_or(0, |object| object.bytes);
+        stand_in(&self.path(name), bytes)
     }
 
     /// Removes a fetched file again.
@@ -269,22 +358,96 @@ impl Copy {
     }
 }
 
+fn stand_in(path: &Path, bytes: u64) -> anyhow::Result<()> {
+    let made = File::create(path).and_then(|file| file.set_len(bytes));
+    Ok(made.map_err(|e| FileError::new(path, FileAction::Create, e))?)
+}
+
 /// `error` with `url` where it speaks of the temporary folder `dir`.
 pub(super) fn renamed(error: anyhow::Error, dir: &Path, url: &str) -> anyhow::Error {
     // The reader of our own output going away is told by its type.
     if super::output::is_broken_pipe(&error) {
         return error;
     }
-    let text = format!("{error:#}");
+    let text = causes(&*error);
     let dir = dir.to_string_lossy();
     if text.contains(&*dir) { anyhow!("{}", text.replace(&*dir, url)) } else { error }
 }
 
-/// A folder for temporary files, removed when it is dropped.
+/// What the names of folders for temporary files begin with.
+const SCRATCH: &str = "pairmill-shards-";
+/// A sweep may take a folder that was made a moment ago; then another one is made.
+const SCRATCH_TRIES: u32 = 10;
+
+/// A folder for temporary files, removed when it is dropped. It is locked for as long as its process lives, so that the
+/// next command can tell what a killed one left behind.
+pub(super) struct Scratch {
+    dir: TempDir,
+    _lock: File,
+}
+
+impl Scratch {
+    /// The folder.
+    pub fn path(&self) -> &Path {
+        self.dir.path()
+    }
+}
+
+/// Makes one, and on the first call of a process removes those of dead processes of this machine.
 ///
 /// # Errors
 /// When the disk refuses.
-pub(super) fn temp_dir() -> anyhow::Result<TempDir> {
-    let made = tempfile::Builder::new().prefix("pairmill-shards-").tempdir();
-    Ok(made.map_err(|e| FileError::new(std::env::temp_dir(), FileAction::Create, e))?)
+pub(super) fn temp_dir() -> anyhow::Result<Scratch> {
+    static SWEEP: Once = Once::new();
+    let root = std::env::temp_dir();
+    let prefix = format!("{SCRATCH}{}-", this_host());
+    SWEEP.call_once(|| sweep(&root, &prefix));
+    scratch_in(&root, &prefix)
+}
+
+fn scratch_in(root: &Path, prefix: &str) -> anyhow::Result<Scratch> {
+    let refused = |e| FileError::new(root, FileAction::Create, e);
+    for _ in 0..SCRATCH_TRIES {
+        let dir = tempfile::Builder::new().prefix(prefix).tempdir_in(root).map_err(refused)?;
+        match lock_folder(dir.path()) {
+            Ok(Some(lock)) => return Ok(Scratch { dir, _lock: lock }),
+            Ok(None) => {}
+            Err(e) if e.kind() == io::ErrorKind::NotFound => {}
+            // No locks here: nobody will sweep it either.
+            Err(_) => {
+                let lock = File::open(dir.path()).map_err(refused)?;
+                return Ok(Scratch { dir, _lock: lock });
+            }
+        }
+    }
+    Err(refused(io::Error::other("every new folder was taken away at once")).into())
+}
+
+/// Removes what dead processes left. Whatever cannot be removed stays: it is only in the way.
+fn sweep(root: &Path, prefix: &str) {
+    for entry in fs::read_dir(root).into_iter().flatten().flatten() {
+        if entry.file_name().to_string_lossy().starts_with(prefix)
+            && let Ok(Some(_lock)) = lock_folder(&entry.path())
+        {
+            let _ = fs::remove_dir_all(entry.path());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn f15_scratch_folders_of_dead_processes_are_removed() {
+        let root = tempfile::tempdir().unwrap();
+        let live = scratch_in(root.path(), "s-").unwrap();
+        let (dead, other) = (root.path().join("s-dead"), root.path().join("t-other"));
+        for folder in [&dead, &other] {
+            fs::create_dir(folder).unwrap();
+            fs::write(folder.join("00000.tar"), "x").unwrap();
+        }
+        sweep(root.path(), "s-");
+        assert!(live.path().is_dir() && other.is_dir() && !dead.exists());
+    }
 }

@@ -33,7 +33,7 @@ pub struct NewShardArgs {
     #[arg(long, value_name = "SEED")]
     shuffle: Option<u64>,
     /// Megabytes of samples sorted at a time by a shuffle; the rest waits on the disk of DIR
-    #[arg(long, value_name = "MB", default_value_t = 1024)]
+    #[arg(long, value_name = "MB", default_value_t = 1024, value_parser = clap::value_parser!(u64).range(1..=1 << 20))]
     memory: u64,
     /// Digits a shard's name is padded to
     #[arg(long, value_name = "N", default_value_t = KeyLayout::DEFAULT_OOM_SHARD_COUNT)]
@@ -71,8 +71,8 @@ pub struct SubsetArgs {
     #[arg(long, value_name = "exact|near[:D]")]
     drop_duplicate_images: Option<DuplicateRule>,
     /// Threads that look at pictures; all cores unless given. The result does not depend on it
-    #[arg(long, value_name = "N")]
-    threads: Option<NonZeroUsize>,
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1_024))]
+    threads: Option<u16>,
 }
 
 /// What `--drop-duplicate-images` says.
@@ -151,7 +151,7 @@ fn write_shards(
     args: &NewShardArgs,
     choice: Choice,
     duplicates: Option<Duplicates>,
-    threads: Option<NonZeroUsize>,
+    threads: Option<u16>,
     out: &mut Output,
 ) -> anyhow::Result<()> {
     let layout = KeyLayout::new(args.number_sample_per_shard, args.oom_shard_count)?;
@@ -163,7 +163,7 @@ fn write_shards(
         layout,
         choice,
         duplicates,
-        threads: threads.map_or_else(cores, NonZeroUsize::get),
+        threads: threads.map_or_else(cores, usize::from),
         shuffle: args.shuffle,
         bucket_bytes: args.memory << 20,
         tar: args.shards.tar_options(),
@@ -179,18 +179,16 @@ fn write_shards(
         let _ = write!(io::stderr(), "\r\x1b[K");
     }
     let done = done.map_err(|error| carried.rename(error.into()))?;
-    let Rewritten {
-        samples_in,
-        samples_out,
-        rules,
-        mut skipped,
-        unseen,
-        shards,
-        shards_found,
-        without_tables,
-    } = done;
+    let Rewritten { samples_in, samples_out, rules, mut skipped, unseen, shards, shards_found, .. } = done;
     carried.add_skipped(&mut skipped);
-    if let Some(reason) = without_tables {
+    if let Some(input) = done.untold_input {
+        complain(&format!(
+            "warning: an earlier version began {} and noted only names and sizes, so nothing shows whether {input} \
+             holds the same samples in the same order; went on as if it did",
+            args.out
+        ));
+    }
+    if let Some(reason) = done.without_tables {
         complain(&format!("the new shards have no sidecar tables: {reason}"));
     }
     for (count, what) in [
@@ -201,6 +199,16 @@ fn write_shards(
         if count > 0 {
             complain(&format!("passed as no duplicates: {} samples that {what}", grouped(count)));
         }
+    }
+    let wanted = match choice {
+        Choice::All => 0,
+        Choice::Prefix { size } | Choice::Subset { size, .. } => size,
+    };
+    if samples_out < wanted {
+        let left =
+            if duplicates.is_some() { "only {} are left without duplicates" } else { "there are only {}" };
+        let left = left.replace("{}", &grouped(samples_out));
+        complain(&format!("note: --size asks for {} samples, but {left}: all were taken", grouped(wanted)));
     }
     if duplicates.is_some() {
         writeln!(out, "{}", total("samples in", samples_in))?;

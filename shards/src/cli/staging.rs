@@ -4,16 +4,14 @@
 use std::fs::{self, File};
 use std::path::Path;
 
-use tempfile::TempDir;
-
-use super::place::{renamed, temp_dir};
+use super::place::{Scratch, renamed, temp_dir};
 use crate::atomic::{FileAction, FileError};
 use crate::folder::{LOCK_FILE, PAIRMILL_FOLDER, ShardFile};
 use crate::storage::{Bucket, BucketUrl, Lease, StorageConfig};
 
 /// A prefix that this process writes to, as a folder.
 pub(super) struct Staging {
-    dir: TempDir,
+    dir: Scratch,
     bucket: Bucket,
     /// `None` where the store has no conditional puts.
     lease: Option<Lease>,

@@ -1,63 +1,57 @@
-//! `pairmill-shards stat`: the account of a folder, on one screen or as JSON.
+//! `pairmill-shards stat`: the account of folders or of single shards, on one screen or as JSON.
 
+use std::collections::BTreeMap;
 use std::io::Write;
+use std::path::{Path, PathBuf};
 
 use anyhow::bail;
 use clap::Args;
 
-use super::output::{Output, one_line};
-use super::place::Copy;
+use super::output::Output;
+use super::place::{self, Copy, Shard};
 use crate::account::{Account, Distribution};
 use crate::folder::{DatasetFolder, ShardFile, ShardFiles};
-use crate::storage::Location;
+use crate::printable::excerpt;
+use crate::spec::ShardSpec;
+use crate::storage::{Bucket, BucketUrl};
 use crate::words::{bytes, duration, grouped};
 
 /// Arguments of `stat`.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Rows that `pairmill-ingest retry` took up again count once, with their last outcome.\n\n\
-                        Examples:\n  pairmill-shards stat laion\n  pairmill-shards stat laion --json | jq .failures_by_class"
+    after_help = "Rows that `pairmill-ingest retry` took up again count once, with their last outcome. Of single shards, the \
+                  tables and stats beside them count too.\n\n\
+                  Examples:\n  pairmill-shards stat laion\n  pairmill-shards stat laion/00000.tar\n  \
+                  pairmill-shards stat 'laion/{00000..00012}.tar' 'cc12m/*.parquet'\n  \
+                  pairmill-shards stat laion --json | jq .failures_by_class"
 )]
 pub struct StatArgs {
-    /// A dataset folder, ours or img2dataset's, or a folder of tars; or the URL of one, whose
-    /// tables are fetched into the folder for temporary files
-    #[arg(value_name = "DIR")]
-    dir: String,
+    /// Dataset folders, ours or img2dataset's, folders of tars, or single shards: files, globs, patterns such as
+    /// `data/{00000..00012}.tar`; or URLs of these, whose tables are fetched into the folder for temporary files
+    #[arg(required = true, value_name = "SHARDS")]
+    shards: Vec<ShardSpec>,
     /// Print JSON instead
     #[arg(long)]
     json: bool,
 }
 
-/// Prints the account of a folder.
+/// Prints the account of folders and shards, added up.
 ///
 /// # Errors
-/// When the folder holds no shard or one of its tables or stats cannot be read.
+/// When a folder holds no shard or one of its tables or stats cannot be read.
 pub fn stat(args: &StatArgs, out: &mut Output) -> anyhow::Result<()> {
-    let account = match Location::parse(&args.dir)? {
-        Location::Local(dir) => account_of(&DatasetFolder::scan(&dir)?, &args.dir)?,
-        Location::Bucket(url) => {
-            let copy = Copy::of(&url)?;
-            let folder = copy.folder();
-            // What is counted stands in stats and tables; of the rest, only the length is asked.
-            let has_tables = folder.done().next().is_some();
-            copy.bring_small(folder.done().filter_map(|shard| shard.get(ShardFile::Stats)))?;
-            for (kind, path) in folder.shards.values().flat_map(ShardFiles::files) {
-                match kind {
-                    ShardFile::Stats => {}
-                    ShardFile::Table => copy.bring(path)?,
-                    ShardFile::Tar if !has_tables => copy.bring(path)?,
-                    _ => copy.stand_in(path)?,
-                }
-            }
-            let others = folder.other_tars.iter().chain(&folder.other_tables);
-            others.into_iter().try_for_each(|shard| copy.bring(shard))?;
-            account_of(&folder, &args.dir).map_err(|error| copy.rename(error))?
+    let mut copies = Vec::new();
+    let mut folders = Vec::new();
+    for spec in &args.shards {
+        match place::prefix(spec)? {
+            Some(url) => folders.push(of_prefix(&url, &mut copies)?),
+            None => folders.extend(of_names(spec, &mut copies)?),
         }
-    };
+    }
+    let renamed = |error: anyhow::Error| copies.iter().fold(error, |error, copy| copy.rename(error));
+    let account = Account::of_all(&folders).map_err(|error| renamed(error.into()))?;
     if args.json {
-        serde_json::to_writer_pretty(&mut *out, &account)?;
-        writeln!(out)?;
-        return Ok(());
+        return Ok(out.write_json(&serde_json::to_string_pretty(&account)?)?);
     }
     for section in sections(&account) {
         writeln!(out, "{}", out.heading(&section.title).into_owned())?;
@@ -68,11 +62,97 @@ pub fn stat(args: &StatArgs, out: &mut Output) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn account_of(folder: &DatasetFolder, shown: &str) -> anyhow::Result<Account> {
-    if folder.is_empty() && folder.other_tables.is_empty() {
-        bail!("{shown}: no shards here; give the output folder of a run, or a folder of tars");
+fn not_empty(folder: DatasetFolder, shown: &str) -> anyhow::Result<DatasetFolder> {
+    if folder.is_empty() {
+        bail!("{shown}: no shards here; give the output folder of a run, a folder of tars, or shards");
     }
-    Ok(Account::of(folder)?)
+    Ok(folder)
+}
+
+/// A prefix of a bucket, with the files that count fetched.
+fn of_prefix(url: &BucketUrl, copies: &mut Vec<Copy>) -> anyhow::Result<DatasetFolder> {
+    let copy = Copy::of(url)?;
+    copy.bring_notes()?;
+    let folder = copy.folder();
+    // What is counted stands in stats and tables; of the rest, only the length is asked.
+    let has_tables = folder.done().next().is_some();
+    copy.bring_small(folder.done().filter_map(|shard| shard.get(ShardFile::Stats)))?;
+    for (kind, path) in folder.shards.values().flat_map(ShardFiles::files) {
+        match kind {
+            ShardFile::Stats => {}
+            ShardFile::Table => copy.bring(path)?,
+            ShardFile::Tar if !has_tables => copy.bring(path)?,
+            _ => copy.stand_in(path)?,
+        }
+    }
+    folder.other_tars.iter().chain(&folder.sizes).try_for_each(|path| copy.bring(path))?;
+    copies.push(copy);
+    not_empty(folder, &url.to_string())
+}
+
+/// Folders, and parts of folders.
+fn of_names(spec: &ShardSpec, copies: &mut Vec<Copy>) -> anyhow::Result<Vec<DatasetFolder>> {
+    let mut folders = Vec::new();
+    let mut files: BTreeMap<PathBuf, Vec<PathBuf>> = BTreeMap::new();
+    let mut objects: BTreeMap<String, (Bucket, Vec<String>)> = BTreeMap::new();
+    for name in spec.names() {
+        if Path::new(name).is_dir() {
+            let folder = DatasetFolder::scan(Path::new(name))?;
+            // Tables of other tools are named by no number, and counted one by one.
+            if !folder.is_empty() || place::shards(&name.parse()?, &["parquet"]).is_err() {
+                folders.push(not_empty(folder, name)?);
+                continue;
+            }
+        }
+        for shard in place::shards(&name.parse()?, &["tar", "parquet"])? {
+            match shard {
+                Shard::File(path) => {
+                    let folder = path.parent().map(Path::to_owned).unwrap_or_default();
+                    files.entry(folder).or_default().push(path);
+                }
+                Shard::Object { bucket, name, .. } => {
+                    let of_folder = objects.entry(bucket.url().to_string()).or_insert((bucket, Vec::new()));
+                    of_folder.1.push(name);
+                }
+            }
+        }
+    }
+    for (folder, paths) in files {
+        let at = if folder.as_os_str().is_empty() { Path::new(".") } else { &folder };
+        // Paths compare as they were typed, so the folder is named as they name it.
+        let names = DatasetFolder::names_in(at)?;
+        folders.push(not_empty(DatasetFolder::of_names(&folder, names).part(&paths), &at.to_string_lossy())?);
+    }
+    for (shown, (bucket, names)) in objects {
+        let copy = Copy::unlisted(bucket)?;
+        let (folder, paths) = of_objects(&copy, names)?;
+        folders.push(not_empty(folder.part(&paths), &shown)?);
+        copies.push(copy);
+    }
+    Ok(folders)
+}
+
+/// Objects of one prefix that are named one by one: of a tar only its length, if there is a table.
+fn of_objects(copy: &Copy, names: Vec<String>) -> anyhow::Result<(DatasetFolder, Vec<PathBuf>)> {
+    let mut here = Vec::new();
+    let mut paths = Vec::new();
+    for name in names {
+        let path = copy.path(&name);
+        let stem = Path::new(&name).file_stem().unwrap_or_default().to_string_lossy().into_owned();
+        let beside = [ShardFile::Stats, ShardFile::Table].map(|kind| kind.name(&stem));
+        for other in beside.into_iter().filter(|other| *other != name) {
+            if copy.bring_if_there(&other)? {
+                here.push((other, false));
+            }
+        }
+        match path.with_extension("parquet").exists() {
+            true if name.ends_with(ShardFile::Tar.suffix()) => copy.stand_in_unlisted(&name)?,
+            _ => copy.bring(&path)?,
+        }
+        here.push((name, false));
+        paths.push(path);
+    }
+    Ok((DatasetFolder::of_names(copy.dir(), here), paths))
 }
 
 /// A heading and what stands under it.
@@ -94,12 +174,12 @@ fn sections(account: &Account) -> Vec<Section> {
     add("set", set_lines(account));
     add(
         "messages",
-        table(account.messages.iter().map(|m| vec![one_line(&m.message, 80), grouped(m.rows)]).collect()),
+        table(account.messages.iter().map(|m| vec![excerpt(&m.message, 80), grouped(m.rows)]).collect()),
     );
     let hosts = account
         .failing_hosts
         .iter()
-        .map(|h| vec![one_line(&h.host, 60), grouped(h.failures), format!("of {} rows", grouped(h.rows))]);
+        .map(|h| vec![excerpt(&h.host, 60), grouped(h.failures), format!("of {} rows", grouped(h.rows))]);
     add("failing hosts", table(hosts.collect()));
     let distributions = [
         ("images per shard", &account.samples_per_shard),
@@ -139,6 +219,12 @@ fn set_lines(account: &Account) -> Vec<String> {
     if account.fetches_saved > 0 {
         row("fetches saved", account.fetches_saved, "rows of an earlier row's URL".to_owned());
     }
+    for (place, rows) in &account.panics {
+        row("decoder panics", *rows, format!("rows, at {}", excerpt(place, 80)));
+    }
+    if account.exif_dropped > 0 {
+        row("exif dropped", account.exif_dropped, "rows whose tags are larger than any camera's".to_owned());
+    }
     if account.samples_without_table > 0 {
         row("samples", account.samples_without_table, "in shards that say nothing of failed rows".to_owned());
     }
@@ -155,6 +241,20 @@ fn set_lines(account: &Account) -> Vec<String> {
             "unfinished",
             account.unfinished_shards,
             "shards, not counted; run again to finish them".to_owned(),
+        );
+    }
+    if account.missing_shards > 0 {
+        row(
+            "missing",
+            account.missing_shards,
+            "shards that were made are not here; `pairmill-shards verify` names them".to_owned(),
+        );
+    }
+    if account.unfinished_runs > 0 {
+        row(
+            "unfinished runs",
+            account.unfinished_runs,
+            "of pairmill-ingest; give their commands again to finish them".to_owned(),
         );
     }
     if let Some(wall_s) = account.wall_s.filter(|s| *s > 0.0) {

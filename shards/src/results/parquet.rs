@@ -5,7 +5,6 @@ use std::path::Path;
 use std::sync::Arc;
 
 use ::parquet::arrow::ArrowWriter;
-use ::parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use ::parquet::basic::Compression;
 use ::parquet::file::metadata::KeyValue;
 use ::parquet::file::properties::WriterProperties;
@@ -14,10 +13,13 @@ use arrow::datatypes::{DataType, Field, Float64Type, Int64Type, Schema};
 use bytes::Bytes;
 
 use super::{ResultRow, ResultsError, RunConfig};
+use crate::parquet_file::{ParquetFault, ParquetFile, ParquetInput, ReadPlan};
 
 /// Version of the result rows this crate writes (FORMAT.md, version table).
 pub const RESULTS_VERSION: u32 = 1;
 const VERSION_KEY: &str = "pairmill.results_version";
+/// Rows decoded at a time.
+const BATCH_ROWS: usize = 1_024;
 
 /// Name, type and whether a cell may be null, in order.
 const COLUMNS: [(&str, DataType, bool); 24] = [
@@ -119,18 +121,14 @@ pub fn write_parquet(rows: &[ResultRow]) -> Result<Vec<u8>, ResultsError> {
 /// When it is no Parquet, of a newer version, has a column missing, unknown or of another type, or a cell breaks the
 /// format; the message names the row and the column.
 pub fn read_parquet(path: &Path, bytes: Bytes) -> Result<Vec<ResultRow>, ResultsError> {
-    let corrupt = |reason: String| ResultsError::Corrupt { path: path.to_owned(), reason };
-    // The Parquet crate panics on some damaged files instead of returning an error.
-    let batches = std::panic::catch_unwind(|| -> Result<_, ResultsError> {
-        let builder = ParquetRecordBatchReaderBuilder::try_new(bytes).map_err(|e| corrupt(e.to_string()))?;
-        check_version(path, builder.metadata().file_metadata().key_value_metadata())?;
-        check_schema(path, builder.schema())?;
-        let reader = builder.build().map_err(|e| corrupt(e.to_string()))?;
-        reader.collect::<Result<Vec<_>, _>>().map_err(|e| corrupt(e.to_string()))
-    })
-    .map_err(|_| corrupt("its pages contradict each other".to_owned()))??;
+    let corrupt =
+        |fault: ParquetFault| ResultsError::Corrupt { path: path.to_owned(), reason: fault.to_string() };
+    let file = ParquetFile::open(ParquetInput::memory(bytes)).map_err(corrupt)?;
+    check_version(path, file.metadata().file_metadata().key_value_metadata())?;
+    check_schema(path, file.schema())?;
     let mut rows = Vec::new();
-    for batch in &batches {
+    for batch in file.batches(&ReadPlan { batch_rows: BATCH_ROWS, ..ReadPlan::default() }).map_err(corrupt)? {
+        let batch = &batch.map_err(corrupt)?;
         for at in 0..batch.num_rows() {
             let number = rows.len() as u64;
             let problem = |problem| ResultsError::Row { path: path.to_owned(), row: number, problem };

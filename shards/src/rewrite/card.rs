@@ -13,6 +13,8 @@ use super::{RewriteConfig, RewriteError, Rewritten};
 use crate::atomic::{AtomicFile, FileAction, FileError};
 use crate::folder::PAIRMILL_FOLDER;
 use crate::funnel::{CARD_FILE, CARD_FORMAT, CARD_TEXT_FILE, RuleCount, write_cards};
+use crate::markup;
+use crate::printable::printable;
 use crate::tar::MappedTar;
 use crate::words::{bytes, grouped};
 
@@ -102,7 +104,8 @@ fn markdown(title: &str, folders: &[Folder], duplicates: Option<&str>, done: &Re
     // Writing to a string does not fail.
     let _ = writeln!(
         text,
-        "\n## {title}\n\n| | samples |\n|---|---:|\n| in the shards | {} |",
+        "\n## {}\n\n| | samples |\n|---|---:|\n| in the shards | {} |",
+        markup::markdown(title),
         grouped(done.samples_in)
     );
     for rule in &done.rules {
@@ -127,13 +130,8 @@ fn markdown(title: &str, folders: &[Folder], duplicates: Option<&str>, done: &Re
     }
     let _ = writeln!(text, "\n| made of | shards | bytes |\n|---|---:|---:|");
     for Folder { name, shards, bytes: size } in folders {
-        let _ = writeln!(
-            text,
-            "| {} | {} | {} |",
-            name.replace('|', "\\|"),
-            grouped(*shards),
-            bytes(*size as f64)
-        );
+        let _ =
+            writeln!(text, "| {} | {} | {} |", markup::markdown(name), grouped(*shards), bytes(*size as f64));
     }
     let _ = writeln!(text, "\nMade with pairmill {}.", env!("CARGO_PKG_VERSION"));
     text
@@ -174,11 +172,12 @@ impl<'a> DuplicatesList<'a> {
             let Some(repeat) = self.found.repeat(ordinal) else { continue };
             let Some((of_shard, of_key)) = self.names.get(&repeat.of) else { continue };
             let line = [
-                cell(&self.shards[shard]),
-                cell(sample.key()),
-                cell(&self.shards[*of_shard]),
-                cell(of_key),
-                repeat.distance.to_string(),
+                // Keys and paths are anyone's, and may hold what ends a cell.
+                printable(&self.shards[shard]),
+                printable(sample.key()),
+                printable(&self.shards[*of_shard]),
+                printable(of_key),
+                repeat.distance.to_string().into(),
             ];
             self.line(&line.join("\t"))?;
         }
@@ -199,11 +198,4 @@ impl<'a> DuplicatesList<'a> {
         file.commit()?;
         Ok(format!("{PAIRMILL_FOLDER}/{DUPLICATES_FILE}"))
     }
-}
-
-/// Keys and paths are anyone's, and may hold what ends a cell.
-fn cell(text: &str) -> String {
-    text.chars()
-        .flat_map(|c| if c.is_control() { c.escape_default().collect::<Vec<_>>() } else { vec![c] })
-        .collect()
 }

@@ -9,7 +9,9 @@ use arrow::datatypes::SchemaRef;
 
 use super::RewriteError;
 use super::rows::sidecar_of;
-use crate::table::SidecarReader;
+use crate::atomic::{FileAction, FileError};
+use crate::stamp::{Depth, Parts, Stamp};
+use crate::table::{SidecarReader, check_version_beside};
 use crate::tar::{MappedTar, TarOptions};
 
 /// Brings inputs and takes outputs. The methods are those of plain folders, for which there is nothing to do.
@@ -17,6 +19,21 @@ pub trait Carrier {
     /// Name of an input as the user knows it, and its bytes.
     fn named(&self, tar: &Path) -> (String, u64) {
         (tar.display().to_string(), fs::metadata(tar).map_or(0, |found| found.len()))
+    }
+
+    /// What an input and its sidecar hold, as far as that can be told without bringing them.
+    ///
+    /// # Errors
+    /// When they cannot be read.
+    fn stamp(&self, tar: &Path) -> Result<Option<Stamp>, RewriteError> {
+        let table = sidecar_of(tar);
+        let mut parts = Parts::new("shard");
+        for path in [Some(tar), Some(table.as_path()).filter(|table| table.is_file())].into_iter().flatten() {
+            let stamp = Stamp::of(path, Depth::SAMPLED);
+            let stamp = stamp.map_err(|e| FileError::new(path, FileAction::Read, e))?;
+            parts.add("", &stamp.to_string());
+        }
+        Ok(Some(parts.finish()))
     }
 
     /// Columns of an input's sidecar, if it has one.
@@ -81,6 +98,7 @@ impl Inputs<'_> {
     ) -> Result<(), RewriteError> {
         for path in self.paths {
             self.carrier.bring(path)?;
+            check_version_beside(path)?;
             let tar = MappedTar::open_with(path, self.options)?;
             visit(&tar)?;
             drop(tar);

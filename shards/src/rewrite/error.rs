@@ -27,6 +27,23 @@ pub enum RewriteError {
         /// What it holds.
         what: &'static str,
     },
+    /// Another process writes to the output.
+    #[error("{}: another subset or reshard, or pairmill-ingest, is writing here; wait for it or stop it", folder.display())]
+    Locked {
+        /// The folder.
+        folder: PathBuf,
+    },
+    /// An input is another one than when the run began.
+    #[error(
+        "{}: its shards were made of another {input} (same name and size, other content); bring the former one back, \
+         or give another folder, or empty this one", folder.display()
+    )]
+    OtherInput {
+        /// The output folder.
+        folder: PathBuf,
+        /// The input.
+        input: String,
+    },
     /// The record of a run cannot be understood.
     #[error("{}: not a record of subset or reshard ({problem}); empty the folder", path.display())]
     Record {

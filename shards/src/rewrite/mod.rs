@@ -25,6 +25,7 @@ mod record;
 mod rows;
 mod shuffle;
 
+use std::fs::{self, File, TryLockError};
 use std::path::{Path, PathBuf};
 
 pub use self::card::DUPLICATES_FILE;
@@ -41,6 +42,8 @@ pub use self::record::RECORD_FILE;
 use self::record::Record;
 use self::rows::Tables;
 use self::shuffle::Shuffler;
+use crate::atomic::{FileAction, FileError, remove_stale_temps};
+use crate::folder::{LOCK_FILE, PAIRMILL_FOLDER, is_dataset_file};
 use crate::funnel::RuleCount;
 use crate::key::KeyLayout;
 use crate::tar::{Skipped, TarOptions};
@@ -107,6 +110,8 @@ pub struct Rewritten {
     pub shards_found: u64,
     /// Why the new shards have no sidecars, if they have none.
     pub without_tables: Option<String>,
+    /// An input that may have changed since an earlier version began the run: it noted only names and sizes.
+    pub untold_input: Option<String>,
 }
 
 /// Where a sample is in the input.
@@ -188,7 +193,8 @@ pub fn rewrite_by(
     refuse_own_folder(config)?;
     let inputs = Inputs { paths: &config.inputs, options: &config.tar, carrier };
     let tables = Tables::of(&inputs)?;
-    Record::of(config, carrier).claim(&config.output, carrier)?;
+    let _lock = lock_output(&config.output)?;
+    let untold_input = Record::of(config, carrier)?.claim(&config.output, carrier)?;
     let progress =
         Progress { stage: Stage::Write, inputs_done: 0, inputs: config.inputs.len() as u64, samples: 0 };
     let mut watch = Watch { progress, tell };
@@ -251,6 +257,7 @@ pub fn rewrite_by(
         shards: written.shards,
         shards_found: written.found,
         without_tables: tables.why_none().map(str::to_owned),
+        untold_input,
     };
     if let Some(list) = list {
         carrier.publish(&list.finish()?)?;
@@ -261,12 +268,29 @@ pub fn rewrite_by(
     Ok(done)
 }
 
+/// Keeps other runs out of the output for as long as the file lives, and removes what a killed one left there.
+fn lock_output(output: &Path) -> Result<File, RewriteError> {
+    let notes = output.join(PAIRMILL_FOLDER);
+    fs::create_dir_all(&notes).map_err(|e| FileError::new(&notes, FileAction::Create, e))?;
+    let path = notes.join(LOCK_FILE);
+    let opened = File::options().create(true).truncate(false).write(true).open(&path);
+    let lock = opened.map_err(|e| FileError::new(&path, FileAction::Create, e))?;
+    // Some network file systems have no locks: better an unguarded run than none.
+    if let Err(TryLockError::WouldBlock) = lock.try_lock() {
+        return Err(RewriteError::Locked { folder: output.to_owned() });
+    }
+    remove_stale_temps(output, is_dataset_file)?;
+    remove_stale_temps(&notes, |_| true)?;
+    Shuffler::remove_leftover(output);
+    Ok(lock)
+}
+
 /// New shards under the names of old ones would destroy what is being read.
 fn refuse_own_folder(config: &RewriteConfig) -> Result<(), RewriteError> {
-    let Ok(output) = std::fs::canonicalize(&config.output) else { return Ok(()) };
+    let Ok(output) = fs::canonicalize(&config.output) else { return Ok(()) };
     let folder_of = |path: &Path| {
         let folder = path.parent().filter(|f| !f.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        std::fs::canonicalize(folder).ok()
+        fs::canonicalize(folder).ok()
     };
     match config.inputs.iter().any(|input| folder_of(input).as_deref() == Some(&output)) {
         true => Err(RewriteError::OwnFolder { folder: config.output.clone() }),

@@ -45,6 +45,11 @@ struct Bucket {
     rows: Option<ArrowWriter<File>>,
 }
 
+/// Where the buckets of a shuffle into `output` lie.
+fn folder_in(output: &Path) -> PathBuf {
+    output.join(PAIRMILL_FOLDER).join("shuffle")
+}
+
 impl Shuffler {
     pub(super) fn new(
         config: &RewriteConfig,
@@ -52,8 +57,8 @@ impl Shuffler {
         tables: &Tables,
         inputs: &Inputs<'_>,
     ) -> Result<Self, RewriteError> {
-        let folder = config.output.join(PAIRMILL_FOLDER).join("shuffle");
-        remove_folder(&folder);
+        Self::remove_leftover(&config.output);
+        let folder = folder_in(&config.output);
         fs::create_dir_all(&folder).map_err(|e| FileError::new(&folder, FileAction::Create, e))?;
         let total: u64 = inputs.paths.iter().map(|path| inputs.carrier.named(path).1).sum();
         let wanted = total.div_ceil(config.bucket_bytes.max(1)).max(1);
@@ -63,6 +68,11 @@ impl Shuffler {
             .map(|n| Bucket::create(folder.join(format!("{n:03}.tar")), schema.as_ref()))
             .collect::<Result<_, _>>()?;
         Ok(Self { folder, seed: seed ^ ORDER, bits, schema, buckets })
+    }
+
+    /// Removes what a killed run left in `output`.
+    pub(super) fn remove_leftover(output: &Path) {
+        remove_folder(&folder_in(output));
     }
 
     /// Puts the chosen samples of a tar where they belong; `rows` are those of all its samples.

@@ -22,6 +22,7 @@ use super::connect::connect;
 use super::error::StorageError;
 use super::url::{BucketUrl, Scheme};
 use crate::atomic::{AtomicFile, FileAction, FileError};
+use crate::table::{FOOTER_END_BYTES, TableError, check_version_in, footer_bytes};
 
 /// Threads that drive connections.
 const RUNTIME_THREADS: usize = 2;
@@ -134,6 +135,26 @@ impl Bucket {
         let path = self.path_of(name)?;
         let bytes = block_on(&self.url, self.store.get_range(&path, range))?;
         bytes.map_err(|error| self.refused(name, &error))
+    }
+
+    /// Holds the table of this name, if there is one, against the versions of the format that this program knows; only
+    /// its footer is fetched. What else may be wrong with it, whoever reads it will say.
+    ///
+    /// # Errors
+    /// When it is of a newer version.
+    pub fn check_version(&self, name: &str) -> Result<(), TableError> {
+        match self.footer(name) {
+            Ok(Some(footer)) => check_version_in(Path::new(&self.url_of(name)), &footer),
+            _ => Ok(()),
+        }
+    }
+
+    fn footer(&self, name: &str) -> Result<Option<Bytes>, StorageError> {
+        let Some(Object { bytes, .. }) = self.head(name)? else { return Ok(None) };
+        let Some(end) = bytes.checked_sub(FOOTER_END_BYTES) else { return Ok(None) };
+        let length = footer_bytes(&self.get_range(name, end..bytes)?);
+        let start = length.and_then(|length| bytes.checked_sub(length));
+        start.map(|start| self.get_range(name, start..bytes)).transpose()
     }
 
     /// Brings an object to `path`, which is there whole or not at all.

@@ -73,6 +73,17 @@ impl StorageConfig {
         if let Some((setting, value)) = positive.into_iter().find(|(_, value)| *value == 0) {
             return Some((setting, value.to_string(), "must be at least 1"));
         }
+        let bounded = [
+            ("storage.retries", self.retries as u64, 1_000, "must be at most 1000"),
+            ("storage.retry_s", self.retry_s, 604_800, "must be at most 604800 (a week)"),
+            ("storage.stall_s", self.stall_s, 86_400, "must be at most 86400 (a day)"),
+            ("storage.parts", self.parts as u64, 1_024, "must be at most 1024"),
+            ("storage.lease_s", self.lease_s, 86_400, "must be at most 86400 (a day)"),
+        ];
+        if let Some((setting, value, _, rule)) = bounded.into_iter().find(|(_, value, most, _)| value > most)
+        {
+            return Some((setting, value.to_string(), rule));
+        }
         let range = MIN_PART_BYTES..=(5 << 30);
         (!range.contains(&self.part_bytes)).then(|| {
             ("storage.part_bytes", self.part_bytes.to_string(), "must lie between 5242880 (5 MiB) and 5 GiB")

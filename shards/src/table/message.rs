@@ -1,13 +1,19 @@
 //! img2dataset's messages, both ways: the wording a failure gets, and the class a wording means.
 //!
-//! Dashboards match on these strings (they are the keys of `status_dict`), so fetch and decode take them from here;
-//! reading a folder that img2dataset wrote, [`classify_message`] recovers the class. Most of img2dataset's messages
-//! are Python exception texts, taken from CPython 3.11's `urllib`, `http.client`, `socket` and `ssl`.
+//! Dashboards match on these strings (they are the keys of `status_dict`). This is their only source: fetch and decode
+//! take every message from here, and [`is_listed`] says whether one is ours. Reading a folder that img2dataset wrote,
+//! [`classify_message`] recovers the class. Most of img2dataset's messages are Python exception texts, taken from
+//! CPython 3.11's `urllib`, `http.client`, `socket` and `ssl`.
 //!
-//! No message holds a URL, a host or a number that varies per row, other than HTTP's own status: `status_dict` must
-//! stay small.
+//! A message is fixed but for HTTP's status. It never holds a URL, a host, a header or anything else that came over
+//! the network: URLs and redirects carry passwords and signatures, and `status_dict` must stay small.
+
+use std::borrow::Cow;
 
 use crate::status::{FailureClass, Status};
+
+/// Longest message that is written. Ours are shorter; this bounds what other tools' tables bring in.
+pub const MAX_MESSAGE_BYTES: usize = 200;
 
 /// [`FailureClass::OptOut`]
 pub const OPT_OUT: &str = "Use of image disallowed by X-Robots-Tag directive";
@@ -15,6 +21,8 @@ pub const OPT_OUT: &str = "Use of image disallowed by X-Robots-Tag directive";
 pub const HASH_MISMATCH: &str = "hash mismatch";
 /// Any class of undecodable bytes.
 pub const IMAGE_DECODING_ERROR: &str = "Image decoding error";
+/// [`FailureClass::Corrupt`]: the decoder panicked on the bytes; the stats say where.
+pub const DECODER_PANICKED: &str = "image decoder panicked";
 /// [`FailureClass::TooSmall`]
 pub const IMAGE_TOO_SMALL: &str = "image too small";
 /// [`FailureClass::TooBig`]
@@ -45,22 +53,33 @@ pub const CONNECTION_CLOSED: &str = "Remote end closed connection without respon
 pub const NO_ROUTE_TO_HOST: &str = "<urlopen error [Errno 113] No route to host>";
 /// [`FailureClass::Connect`]
 pub const NETWORK_UNREACHABLE: &str = "<urlopen error [Errno 101] Network is unreachable>";
-/// [`FailureClass::Connect`]: an answer that is no HTTP.
+/// [`FailureClass::Connect`]: any other refusal of the operating system.
+pub const CONNECTION_FAILED: &str = "<urlopen error connection failed>";
+/// [`FailureClass::Connect`]: an answer that is not HTTP, or whose head cannot be read.
 pub const BAD_STATUS_LINE: &str = "answer is not HTTP";
 /// [`FailureClass::Tls`]: the certificate is not trusted, out of date, or for another name.
 pub const CERTIFICATE_VERIFY_FAILED: &str =
     "<urlopen error [SSL: CERTIFICATE_VERIFY_FAILED] certificate verify failed>";
+/// [`FailureClass::Tls`]: the server has no protocol version or cipher suite in common with us. Ours are TLS 1.2 and
+/// 1.3 with ECDHE and AES-GCM or ChaCha20; servers that have only DHE, CBC or TLS 1.1 are counted by this message.
+pub const NO_COMMON_CIPHER: &str = "<urlopen error [SSL] no protocol version or cipher suite in common>";
+/// [`FailureClass::Tls`]: a host name that TLS cannot carry (a label that begins or ends with a hyphen).
+pub const NAME_NOT_FOR_TLS: &str = "<urlopen error [SSL] host name not allowed in TLS>";
 /// [`FailureClass::Tls`]: anything else in the handshake.
 pub const HANDSHAKE_FAILED: &str = "<urlopen error [SSL] handshake failure>";
 /// [`FailureClass::BadUrl`]; img2dataset adds the URL, which would make every message its own.
 pub const UNKNOWN_URL_TYPE: &str = "unknown url type";
 /// [`FailureClass::BadUrl`]: the cell is null or empty.
 pub const NO_URL: &str = "no url";
+/// [`FailureClass::BadUrl`]: a scheme, but no valid host, port or length.
+pub const INVALID_URL: &str = "invalid url";
 /// [`FailureClass::Redirect`]: too many hops, or a loop. img2dataset has two more lines here.
 pub const REDIRECT_LOOP: &str =
     "The HTTP server returned a redirect error that would lead to an infinite loop.";
 /// [`FailureClass::Redirect`]: a target that is missing or not http(s).
 pub const REDIRECT_NOT_ALLOWED: &str = "redirection to a url that is not allowed";
+/// [`FailureClass::Redirect`]; img2dataset takes the placeholder for the image.
+pub const REMOVED_IMAGE: &str = "redirection to the placeholder of a removed image";
 /// [`FailureClass::TooSlow`]; img2dataset waits.
 pub const TOO_SLOW: &str = "slower than the minimum speed";
 /// [`FailureClass::TooLarge`]; img2dataset reads on.
@@ -74,20 +93,89 @@ pub const NO_BODY: &str = "answer without a body";
 /// [`FailureClass::ShortBody`]: fewer bytes than promised. img2dataset has the two counts here.
 pub const INCOMPLETE_READ: &str = "IncompleteRead";
 
-/// Characters of a server's own reason phrase that are kept.
-const MAX_REASON_CHARS: usize = 80;
+/// [`FailureClass::HttpOther`]: a defect of ours ended the fetch of the row.
+pub const FETCH_STOPPED: &str = "internal: the fetch of this row stopped";
 
-/// `HTTP Error 404: Not Found`. urllib repeats the server's `reason`; without one (HTTP/2 has none) this is Python's
-/// phrase for the status.
-pub fn http_error(status: u16, reason: Option<&str>) -> String {
-    let reason = match reason {
-        Some(text) if !text.trim().is_empty() => {
-            text.trim().chars().filter(|c| !c.is_control()).take(MAX_REASON_CHARS).collect()
-        }
-        _ => reason_phrase(status).to_owned(),
-    };
-    format!("HTTP Error {status}: {reason}")
+/// `HTTP Error 404: Not Found`, with Python's phrase for the status. urllib repeats the phrase that the server sent;
+/// nearly all send this one, and any other is data.
+pub fn http_error(status: u16) -> String {
+    format!("HTTP Error {status}: {}", reason_phrase(status))
 }
+
+/// Every message of `class`, HTTP's with a status aside.
+fn texts(class: FailureClass) -> &'static [&'static str] {
+    use FailureClass as C;
+    match class {
+        C::BadUrl => &[NO_URL, UNKNOWN_URL_TYPE, INVALID_URL],
+        C::Dns => &[NAME_NOT_KNOWN, NAME_RESOLUTION_FAILED, NAME_WITHOUT_ADDRESS],
+        C::Connect => &[
+            CONNECTION_REFUSED,
+            NO_ROUTE_TO_HOST,
+            NETWORK_UNREACHABLE,
+            CONNECTION_RESET_CONNECTING,
+            CONNECTION_RESET_READING,
+            CONNECTION_CLOSED,
+            CONNECTION_FAILED,
+            BAD_STATUS_LINE,
+        ],
+        C::Tls => &[CERTIFICATE_VERIFY_FAILED, NO_COMMON_CIPHER, NAME_NOT_FOR_TLS, HANDSHAKE_FAILED],
+        C::Timeout => &[TIMED_OUT_CONNECTING, TIMED_OUT_READING],
+        C::TooSlow => &[TOO_SLOW],
+        C::TooLarge => &[TOO_LARGE],
+        C::Http4xx => &["HTTP Error 4xx"],
+        C::Http429 => &[],
+        C::Http5xx => &["HTTP Error 5xx"],
+        C::HttpOther => &[NO_BODY, FETCH_STOPPED],
+        C::Redirect => &[REDIRECT_LOOP, REDIRECT_NOT_ALLOWED, REMOVED_IMAGE],
+        C::PrivateAddress => &[PRIVATE_ADDRESS],
+        C::OptOut => &[OPT_OUT],
+        C::HashMismatch => &[HASH_MISMATCH],
+        C::HostDown => &[HOST_DOWN],
+        C::ShortBody => &[INCOMPLETE_READ],
+        C::NotAnImage | C::Truncated | C::Unsupported | C::Bomb => &[IMAGE_DECODING_ERROR],
+        C::Corrupt => &[IMAGE_DECODING_ERROR, DECODER_PANICKED],
+        C::TooSmall => &[IMAGE_TOO_SMALL],
+        C::TooBig => &[IMAGE_AREA_TOO_LARGE],
+        C::Aspect => &[ASPECT_RATIO_TOO_LARGE],
+        C::Encode => &[ENCODE_FAILED],
+    }
+}
+
+/// Whether `text` is one of FORMAT.md §4's messages for `class`, to the letter.
+pub fn is_listed(class: FailureClass, text: &str) -> bool {
+    let of_status = |status: u16| http_class(status) == class && http_error(status) == text;
+    texts(class).contains(&text) || status_of(text).is_some_and(of_status)
+}
+
+/// The status in `HTTP Error 404…`.
+fn status_of(text: &str) -> Option<u16> {
+    let digits = text.strip_prefix("HTTP Error ")?.as_bytes().get(..3)?;
+    std::str::from_utf8(digits).ok()?.parse().ok()
+}
+
+/// `text` as it may be written: at most [`MAX_MESSAGE_BYTES`], control characters escaped. Ours pass unchanged.
+pub fn bounded(text: &str) -> Cow<'_, str> {
+    if text.len() <= MAX_MESSAGE_BYTES && !text.contains(char::is_control) {
+        return Cow::Borrowed(text);
+    }
+    let mut kept = String::with_capacity(MAX_MESSAGE_BYTES);
+    for c in text.chars() {
+        let before = kept.len();
+        match c.is_control() {
+            true => kept.extend(c.escape_default()),
+            false => kept.push(c),
+        }
+        if kept.len() > MAX_MESSAGE_BYTES - ELLIPSIS.len() {
+            kept.truncate(before);
+            kept.push_str(ELLIPSIS);
+            break;
+        }
+    }
+    Cow::Owned(kept)
+}
+
+/// Ends a message that was cut.
+const ELLIPSIS: &str = "…";
 
 /// The class of an HTTP answer that is no success.
 pub fn http_class(status: u16) -> FailureClass {
@@ -143,16 +231,9 @@ pub fn classify_message(status: Status, message: Option<&str>) -> Option<Failure
 
 fn classify_download(text: &str) -> FailureClass {
     use FailureClass as C;
-    match text {
-        OPT_OUT => return C::OptOut,
-        HASH_MISMATCH => return C::HashMismatch,
-        TOO_SLOW => return C::TooSlow,
-        TOO_LARGE => return C::TooLarge,
-        PRIVATE_ADDRESS => return C::PrivateAddress,
-        HOST_DOWN => return C::HostDown,
-        NO_URL => return C::BadUrl,
-        NO_BODY => return C::HttpOther,
-        _ => {}
+    let is_ours = |class: &C| class.status() == Status::FailedToDownload && texts(*class).contains(&text);
+    if let Some(class) = C::ALL.iter().copied().find(is_ours) {
+        return class;
     }
     let lower = text.to_ascii_lowercase();
     let has = |needles: &[&str]| needles.iter().any(|n| lower.contains(n));
@@ -297,23 +378,48 @@ mod tests {
                 [C::NotAnImage, C::Truncated, C::Unsupported, C::Corrupt, C::Bomb].contains(&class);
             assert_eq!(back, Some(if undecodable { C::NotAnImage } else { class }), "{class}");
         }
-        for (message, class) in [
-            (TIMED_OUT_READING, C::Timeout),
-            (NAME_RESOLUTION_FAILED, C::Dns),
-            (NAME_WITHOUT_ADDRESS, C::Dns),
-            (CONNECTION_REFUSED, C::Connect),
-            (CONNECTION_RESET_CONNECTING, C::Connect),
-            (CONNECTION_RESET_READING, C::Connect),
-            (NO_ROUTE_TO_HOST, C::Connect),
-            (NETWORK_UNREACHABLE, C::Connect),
-            (BAD_STATUS_LINE, C::Connect),
-            (CERTIFICATE_VERIFY_FAILED, C::Tls),
-            (NO_URL, C::BadUrl),
-            (REDIRECT_NOT_ALLOWED, C::Redirect),
-            (INCOMPLETE_READ, C::ShortBody),
-        ] {
-            assert_eq!(classify_message(Status::FailedToDownload, Some(message)), Some(class), "{message}");
+        for class in C::ALL.iter().filter(|class| class.status() == Status::FailedToDownload) {
+            for text in texts(*class) {
+                assert_eq!(classify_message(Status::FailedToDownload, Some(text)), Some(*class), "{text}");
+            }
         }
+        assert_eq!(classify_message(Status::FailedToResize, Some(DECODER_PANICKED)), Some(C::Corrupt));
+    }
+
+    #[test]
+    fn f03_messages_are_a_short_fixed_list() {
+        for &class in FailureClass::ALL {
+            assert!(is_listed(class, default_message(class)), "{class}");
+            for text in texts(class) {
+                assert!(is_listed(class, text) && text.len() <= MAX_MESSAGE_BYTES, "{text}");
+                assert!(!text.contains("://") && !text.contains(char::is_control), "{text}");
+                assert_eq!(bounded(text), *text);
+            }
+        }
+        assert!(is_listed(FailureClass::Http4xx, "HTTP Error 404: Not Found"));
+        assert!(is_listed(FailureClass::HttpOther, "HTTP Error 999: "));
+        for other in [
+            "HTTP Error 404: Gone Fishing",
+            "HTTP Error 404: Not Found at http://a.test/secret",
+            "HTTP Error 404",
+            "HTTP Error 4é",
+            "unknown url type: 'a.jpg'",
+            "",
+        ] {
+            assert!(!FailureClass::ALL.iter().any(|class| is_listed(*class, other)), "{other}");
+        }
+        assert!(!is_listed(FailureClass::Http5xx, "HTTP Error 404: Not Found"), "of another class");
+    }
+
+    #[test]
+    fn f03_a_message_from_elsewhere_is_cut_and_escaped() {
+        let long = format!("Redirection to url 'ftp://{}'", "x".repeat(300_000));
+        let cut = bounded(&long);
+        assert!(cut.len() <= MAX_MESSAGE_BYTES && cut.starts_with("Redirection") && cut.ends_with('…'));
+        assert_eq!(bounded("two\nlines \u{1b}[31m\u{9b}"), "two\\nlines \\u{1b}[31m\\u{9b}");
+        let wide = "é".repeat(200);
+        assert!(bounded(&wide).len() <= MAX_MESSAGE_BYTES);
+        assert_eq!(bounded(&bounded(&long)), bounded(&long), "what is bounded stays as it is");
     }
 
     #[test]
@@ -353,9 +459,9 @@ mod tests {
 
     #[test]
     fn http_errors_read_as_urllib_prints_them() {
-        assert_eq!(http_error(404, None), "HTTP Error 404: Not Found");
-        assert_eq!(http_error(418, None), "HTTP Error 418: I'm a Teapot");
-        assert_eq!(http_error(503, Some("Busy\u{7}")), "HTTP Error 503: Busy");
-        assert_eq!(http_error(799, None), "HTTP Error 799: ");
+        assert_eq!(http_error(404), "HTTP Error 404: Not Found");
+        assert_eq!(http_error(418), "HTTP Error 418: I'm a Teapot");
+        assert_eq!(http_error(503), "HTTP Error 503: Service Unavailable");
+        assert_eq!(http_error(799), "HTTP Error 799: ");
     }
 }

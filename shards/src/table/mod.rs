@@ -2,12 +2,15 @@
 //! image shard, which is the same table with the image bytes in its last column (FORMAT.md §4, §7).
 //!
 //! `schema` says which columns, `writer` writes them in input order with bytes that depend on the rows alone,
-//! `reader` reads ours and img2dataset's, `message` holds img2dataset's wordings.
+//! `reader` reads ours and img2dataset's, `message` holds the wordings of failures, `final_url` says what of an address
+//! may be written.
 
+pub mod final_url;
 pub mod message;
 mod reader;
 mod row;
 mod schema;
+mod version;
 mod writer;
 
 pub use message::classify_message;
@@ -16,12 +19,23 @@ pub use row::{ImageSize, RowOutcome, sample_json};
 pub use schema::{HashKind, RESERVED_COLUMNS, SidecarOptions, SidecarSchema};
 #[cfg(feature = "cli")]
 pub(crate) use schema::{image_metadata, image_struct_fields};
+#[cfg(feature = "storage")]
+pub(crate) use version::{FOOTER_END_BYTES, check_version_in, footer_bytes};
+pub use version::{VERSION_KEY, check_version, check_version_beside, check_version_of};
 pub(crate) use writer::shard_properties;
 pub use writer::{IMAGE_ROW_GROUP_ROWS, SIDECAR_ROW_GROUP_ROWS, SidecarWriter};
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use crate::atomic::FileError;
+use crate::FORMAT_VERSION;
+use crate::atomic::{FileAction, FileError};
+use crate::lookalike::Lookalike;
+use crate::parquet_file::ParquetFault;
+use crate::printable::excerpt;
+
+/// Key of the file metadata that marks a table made from a tar that had none: its `json` and captions are members as
+/// they stood.
+pub const MEMBERS_KEY: &str = "pairmill.members";
 
 /// Names of the columns Pairmill and img2dataset add to a reader's.
 pub mod column {
@@ -76,12 +90,20 @@ pub enum TableError {
         reason: String,
     },
     /// Another kind of file under the name of a table.
-    #[error("{}: not a Parquet file, but {what}", path.display())]
-    Foreign {
+    #[error("{}: {what}", path.display())]
+    Lookalike {
         /// The file.
         path: PathBuf,
-        /// What it is, and what to do.
-        what: &'static str,
+        /// What it is.
+        what: Lookalike,
+    },
+    /// Written by a newer Pairmill.
+    #[error("{}: written in format version `{}`, and this program reads up to {FORMAT_VERSION}; read it with the Pairmill that wrote it, or a newer one", path.display(), excerpt(found, 20))]
+    Version {
+        /// The table.
+        path: PathBuf,
+        /// The version it names.
+        found: String,
     },
     /// A column holds something else than it must.
     #[error("{}: column `{column}` is {found}, not {expected}; was the table made by another tool?", path.display())]
@@ -130,4 +152,14 @@ pub enum TableError {
     /// Arrow refused to assemble the columns.
     #[error("cannot assemble the table: {0}")]
     Arrow(#[from] arrow::error::ArrowError),
+}
+
+impl TableError {
+    pub(crate) fn of_fault(path: &Path, fault: ParquetFault) -> Self {
+        match fault {
+            ParquetFault::Read(error) => FileError::new(path, FileAction::Read, error).into(),
+            ParquetFault::Lookalike(what) => Self::Lookalike { path: path.to_owned(), what },
+            fault => Self::Corrupt { path: path.to_owned(), reason: fault.to_string() },
+        }
+    }
 }

@@ -1,24 +1,15 @@
 //! Reads sidecars and Parquet image shards: ours, and img2dataset's, which have no `failure_class`, `attempts`,
 //! `final_url` or `retry_of`. The bytes are not trusted: whatever they hold ends in a row or a [`TableError`].
 
-use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, StringArray};
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, Int32Type, SchemaRef};
-use bytes::Bytes;
-use parquet::arrow::ProjectionMask;
-use parquet::arrow::arrow_reader::{
-    ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder,
-};
-use parquet::errors::ParquetError;
-use parquet::file::reader::{ChunkReader, Length};
 
-use super::{TableError, classify_message, column};
+use super::{MEMBERS_KEY, TableError, classify_message, column, final_url};
 use crate::atomic::{FileAction, FileError};
-use crate::foreign;
-use crate::guard;
+use crate::parquet_file::{ParquetFile, ParquetInput, PlainBatches, ReadPlan};
 use crate::status::{FailureClass, Status};
 
 /// Rows decoded at a time.
@@ -68,85 +59,28 @@ pub struct SidecarRow {
 #[derive(Debug)]
 pub struct SidecarReader {
     path: PathBuf,
-    source: Source,
-    metadata: ArrowReaderMetadata,
-}
-
-#[derive(Debug)]
-enum Source {
-    File(File),
-    Memory(Bytes),
-}
-
-impl Source {
-    fn try_clone(&self) -> std::io::Result<Self> {
-        match self {
-            Self::File(file) => file.try_clone().map(Self::File),
-            Self::Memory(bytes) => Ok(Self::Memory(bytes.clone())),
-        }
-    }
-}
-
-impl Source {
-    /// What it is instead of Parquet, as far as its first bytes say.
-    fn foreign(&self) -> Option<&'static str> {
-        let length = usize::try_from(self.len()).unwrap_or(usize::MAX).min(foreign::HEAD_BYTES);
-        let head = self.get_bytes(0, length).ok()?;
-        foreign::recognise(&head).filter(|_| !head.starts_with(b"PAR1"))
-    }
-}
-
-impl Length for Source {
-    fn len(&self) -> u64 {
-        match self {
-            Self::File(file) => file.len(),
-            Self::Memory(bytes) => Length::len(bytes),
-        }
-    }
-}
-
-impl ChunkReader for Source {
-    type T = Box<dyn std::io::Read>;
-
-    fn get_read(&self, start: u64) -> Result<Self::T, ParquetError> {
-        match self {
-            Self::File(file) => file.get_read(start).map(|r| Box::new(r) as Self::T),
-            Self::Memory(bytes) => bytes.get_read(start).map(|r| Box::new(r) as Self::T),
-        }
-    }
-
-    fn get_bytes(&self, start: u64, length: usize) -> Result<Bytes, ParquetError> {
-        // A hostile footer may promise more than there is; never allocate for it.
-        let end = start.checked_add(length as u64);
-        if end.is_none_or(|end| end > self.len()) {
-            return Err(ParquetError::EOF(format!(
-                "{length} bytes at {start} lie beyond the end of the file"
-            )));
-        }
-        match self {
-            Self::File(file) => file.get_bytes(start, length),
-            Self::Memory(bytes) => bytes.get_bytes(start, length),
-        }
-    }
+    file: ParquetFile,
 }
 
 impl SidecarReader {
     /// Opens the table at `path`.
     ///
     /// # Errors
-    /// When it cannot be opened, is no Parquet, or lacks the columns `key` and `status`.
+    /// When it cannot be opened, is no Parquet, is of a newer format version, or lacks the columns `key` and `status`.
     pub fn open(path: &Path) -> Result<Self, TableError> {
-        let file = File::open(path).map_err(|source| FileError::new(path, FileAction::Read, source))?;
-        Self::from_source(path, Source::File(file))?.checked()
+        let input =
+            ParquetInput::open(path).map_err(|source| FileError::new(path, FileAction::Read, source))?;
+        Self::from_input(path, input)?.checked()
     }
 
     /// Opens a Parquet image shard of anyone's, which need not have a sidecar's columns.
     ///
     /// # Errors
-    /// When it cannot be opened or is no Parquet.
+    /// When it cannot be opened, is no Parquet, or is of a newer format version.
     pub fn open_any(path: &Path) -> Result<Self, TableError> {
-        let file = File::open(path).map_err(|source| FileError::new(path, FileAction::Read, source))?;
-        Self::from_source(path, Source::File(file))
+        let input =
+            ParquetInput::open(path).map_err(|source| FileError::new(path, FileAction::Read, source))?;
+        Self::from_input(path, input)
     }
 
     /// A table held in memory; `path` is for messages.
@@ -154,17 +88,13 @@ impl SidecarReader {
     /// # Errors
     /// As [`SidecarReader::open`].
     pub fn from_bytes(path: &Path, bytes: Vec<u8>) -> Result<Self, TableError> {
-        Self::from_source(path, Source::Memory(Bytes::from(bytes)))?.checked()
+        Self::from_input(path, ParquetInput::memory(bytes))?.checked()
     }
 
-    fn from_source(path: &Path, source: Source) -> Result<Self, TableError> {
-        let metadata = guarded(path, || ArrowReaderMetadata::load(&source, ArrowReaderOptions::new()));
-        match metadata {
-            Ok(metadata) => Ok(Self { path: path.to_owned(), source, metadata }),
-            Err(error) => Err(source
-                .foreign()
-                .map_or(error, |what| TableError::Foreign { path: path.to_owned(), what })),
-        }
+    fn from_input(path: &Path, input: ParquetInput) -> Result<Self, TableError> {
+        let file = ParquetFile::open(input).map_err(|fault| TableError::of_fault(path, fault))?;
+        super::check_version(path, file.metadata().file_metadata().key_value_metadata())?;
+        Ok(Self { path: path.to_owned(), file })
     }
 
     fn checked(self) -> Result<Self, TableError> {
@@ -181,7 +111,7 @@ impl SidecarReader {
 
     /// All columns.
     pub fn schema(&self) -> &SchemaRef {
-        self.metadata.schema()
+        self.file.schema()
     }
 
     /// Whether there is a column `name`.
@@ -189,20 +119,32 @@ impl SidecarReader {
         self.schema().field_with_name(name).is_ok()
     }
 
-    /// Rows the footer promises.
+    /// Whether `final_url` holds whole addresses, with user names, passwords and queries.
+    pub fn has_whole_final_urls(&self) -> bool {
+        let field = self.schema().field_with_name(column::FINAL_URL);
+        field.is_ok_and(|f| f.metadata().get(final_url::WHOLE_KEY).is_some_and(|v| v == final_url::WHOLE))
+    }
+
+    /// Rows of the table, on which footer and row groups agree.
     pub fn num_rows(&self) -> u64 {
-        u64::try_from(self.metadata.metadata().file_metadata().num_rows()).unwrap_or(0)
+        self.file.num_rows()
     }
 
     /// Rows of the largest row group, which is what one has to hold to read it.
     pub fn max_group_rows(&self) -> u64 {
-        let groups = self.metadata.metadata().row_groups().iter();
+        let groups = self.file.metadata().row_groups().iter();
         groups.map(|g| u64::try_from(g.num_rows()).unwrap_or(0)).max().unwrap_or(0)
+    }
+
+    /// Whether the table was made from a tar that had none ([`MEMBERS_KEY`]): it has no statistics and only the columns
+    /// that its members gave.
+    pub fn is_of_members(&self) -> bool {
+        self.key_value(MEMBERS_KEY).is_some()
     }
 
     /// Value of a key in the file's metadata, such as `pairmill.format_version`.
     pub fn key_value(&self, key: &str) -> Option<&str> {
-        let entries = self.metadata.metadata().file_metadata().key_value_metadata()?;
+        let entries = self.file.metadata().file_metadata().key_value_metadata()?;
         entries.iter().find(|e| e.key == key)?.value.as_deref()
     }
 
@@ -220,19 +162,12 @@ impl SidecarReader {
     /// # Errors
     /// As [`SidecarReader::batches`].
     pub fn batches_of(&self, columns: Option<&[&str]>, batch_rows: usize) -> Result<Batches, TableError> {
-        let source = self.source.try_clone().map_err(|e| FileError::new(&self.path, FileAction::Read, e))?;
-        let inner = guarded(&self.path, || {
-            let builder = ParquetRecordBatchReaderBuilder::new_with_metadata(source, self.metadata.clone());
-            let mask = match columns {
-                None => ProjectionMask::all(),
-                Some(names) => {
-                    let fields = self.schema().fields().iter().enumerate();
-                    let roots = fields.filter(|(_, f)| names.contains(&f.name().as_str())).map(|(i, _)| i);
-                    ProjectionMask::roots(self.metadata.parquet_schema(), roots)
-                }
-            };
-            builder.with_projection(mask).with_batch_size(batch_rows.max(1)).build()
-        })?;
+        let columns = columns.map(|names| {
+            let fields = self.schema().fields().iter().enumerate();
+            fields.filter(|(_, f)| names.contains(&f.name().as_str())).map(|(place, _)| place).collect()
+        });
+        let plan = ReadPlan { columns, batch_rows, ..ReadPlan::default() };
+        let inner = self.file.batches(&plan).map_err(|fault| TableError::of_fault(&self.path, fault))?;
         Ok(Batches { path: self.path.clone(), inner: Some(inner) })
     }
 
@@ -264,7 +199,7 @@ impl SidecarReader {
 #[derive(Debug)]
 pub struct Batches {
     path: PathBuf,
-    inner: Option<ParquetRecordBatchReader>,
+    inner: Option<PlainBatches>,
 }
 
 impl Iterator for Batches {
@@ -272,11 +207,11 @@ impl Iterator for Batches {
 
     fn next(&mut self) -> Option<Self::Item> {
         let inner = self.inner.as_mut()?;
-        let next = guarded(&self.path, || inner.next().transpose());
-        if !matches!(next, Ok(Some(_))) {
+        let next = inner.next();
+        if !matches!(next, Some(Ok(_))) {
             self.inner = None;
         }
-        next.transpose()
+        next.map(|batch| batch.map_err(|fault| TableError::of_fault(&self.path, fault)))
     }
 }
 
@@ -418,18 +353,4 @@ fn column_as(
         expected,
         found: array.data_type().to_string(),
     })
-}
-
-/// Runs a step of the Parquet reader on untrusted bytes: errors and panics (one in a thousand random mutations of a
-/// table gets to one) alike become a [`TableError`], so that data never stops the program.
-fn guarded<T, E: std::fmt::Display>(
-    path: &Path,
-    step: impl FnOnce() -> Result<T, E>,
-) -> Result<T, TableError> {
-    let corrupt = |reason: String| TableError::Corrupt { path: path.to_owned(), reason };
-    match guard::guarded(step) {
-        Ok(Ok(value)) => Ok(value),
-        Ok(Err(error)) => Err(corrupt(error.to_string())),
-        Err(panic) => Err(corrupt(format!("its pages contradict each other ({panic})"))),
-    }
 }

@@ -9,7 +9,7 @@ use arrow::datatypes::{DataType, Field, FieldRef, Fields, Schema, SchemaRef};
 use serde::{Deserialize, Serialize};
 use sha2::Digest;
 
-use super::{TableError, column};
+use super::{TableError, column, final_url};
 use crate::json;
 use crate::status::UnknownWord;
 
@@ -92,6 +92,8 @@ pub struct SidecarOptions {
     pub image_as_struct: bool,
     /// A column `retry_of`: the shard is made by `retry`.
     pub retry: bool,
+    /// The column `final_url` holds whole addresses, with user names, passwords and queries.
+    pub whole_final_url: bool,
 }
 
 /// The columns of one dataset's sidecars.
@@ -147,7 +149,13 @@ impl SidecarSchema {
         }
         fields.push(nullable(column::FAILURE_CLASS, DataType::Utf8));
         fields.push(nullable(column::ATTEMPTS, DataType::Int32));
-        fields.push(nullable(column::FINAL_URL, DataType::Utf8));
+        let final_url = Field::new(column::FINAL_URL, DataType::Utf8, true);
+        // On the field, so that it goes where the column goes.
+        let whole = || HashMap::from([(final_url::WHOLE_KEY.to_owned(), final_url::WHOLE.to_owned())]);
+        fields.push(Arc::new(match options.whole_final_url {
+            true => final_url.with_metadata(whole()),
+            false => final_url,
+        }));
         if options.retry {
             fields.push(nullable(column::RETRY_OF, DataType::Utf8));
         }

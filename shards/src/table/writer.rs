@@ -14,7 +14,7 @@ use parquet::file::properties::{EnabledStatistics, WriterProperties};
 use parquet::schema::types::ColumnPath;
 
 use super::schema::image_struct_fields;
-use super::{RowOutcome, SidecarSchema, TableError, column};
+use super::{RowOutcome, SidecarSchema, TableError, column, final_url, message};
 use crate::FORMAT_VERSION;
 
 /// Rows of a row group in a sidecar. img2dataset writes 100. Measured on 10,000 rows of LAION captions and URLs
@@ -153,7 +153,8 @@ impl<W: Write + Send> SidecarWriter<W> {
         }
         columns.push(strings(outcomes, |o| Some(o.key.as_str())));
         columns.push(strings(outcomes, |o| Some(o.status().as_str())));
-        columns.push(strings(outcomes, RowOutcome::error_message));
+        let messages = outcomes.iter().map(|o| o.error_message().map(message::bounded));
+        columns.push(Arc::new(messages.collect::<StringArray>()));
         columns.push(pixels(outcomes, |o| o.size().width));
         columns.push(pixels(outcomes, |o| o.size().height));
         columns.push(pixels(outcomes, |o| o.size().original_width));
@@ -167,7 +168,7 @@ impl<W: Write + Send> SidecarWriter<W> {
         }
         columns.push(strings(outcomes, |o| o.failure_class().map(crate::status::FailureClass::as_str)));
         columns.push(pixels(outcomes, |o| Some(o.attempts)));
-        columns.push(strings(outcomes, |o| o.final_url.as_deref()));
+        columns.push(strings(outcomes, |o| o.final_url.as_deref().map(final_url::bounded)));
         if options.retry {
             columns.push(strings(outcomes, |o| o.retry_of.as_deref()));
         }
@@ -193,7 +194,7 @@ pub(crate) fn shard_properties(
     images: Option<ColumnPath>,
     group_rows: usize,
 ) -> WriterProperties {
-    let mut metadata = vec![KeyValue::new("pairmill.format_version".to_owned(), FORMAT_VERSION.to_string())];
+    let mut metadata = vec![KeyValue::new(super::VERSION_KEY.to_owned(), FORMAT_VERSION.to_string())];
     metadata.extend(schema.metadata().iter().map(|(k, v)| KeyValue::new(k.clone(), v.clone())));
     metadata.sort_by(|a, b| a.key.cmp(&b.key));
     let mut properties = WriterProperties::builder()

@@ -6,12 +6,11 @@ use std::fmt::Write as _;
 use std::io::{self, Read};
 
 use super::error::TarRule;
-use super::header::{BLOCK, Block, Header, Kind};
+use super::header::{BLOCK, Block, Header, Kind, other_format};
 use super::links::Link;
 use super::pax::{self, Overrides};
 use super::skipped::Skipped;
 use super::{BLOCK_BYTES, EndMarker, MAX_EXTENSION_BYTES, MAX_MEMBER_BYTES, MAX_NAME_BYTES, padded};
-use crate::foreign;
 
 /// Where the bytes come from. Both operations stop short only at the end of the file.
 pub(super) trait Input {
@@ -147,7 +146,7 @@ impl<I: Input> Entries<I> {
                 BLOCK => block == [0; BLOCK],
                 // A pointer or page that is shorter than a header.
                 _ => {
-                    let foreign = foreign::recognise(&block[..found]).filter(|_| at == 0);
+                    let foreign = other_format(&block[..found]).filter(|_| at == 0);
                     let cut = || TarRule::TruncatedHeader { found };
                     return Err(broken(foreign.map_or_else(cut, TarRule::NotATar)));
                 }

@@ -27,8 +27,8 @@ pub struct TarError {
 #[non_exhaustive]
 pub enum TarRule {
     /// The first block is another format's.
-    #[error("this is {0}")]
-    NotATar(&'static str),
+    #[error("{0}")]
+    NotATar(String),
     /// A header's checksum is wrong.
     #[error("bad header checksum (stored {stored}, computed {computed}); the file is damaged here")]
     Checksum {

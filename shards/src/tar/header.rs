@@ -2,7 +2,7 @@
 //! of POSIX.1-1988 `ustar`; old v7 and GNU headers share them up to the magic at byte 257.
 
 use super::error::TarRule;
-use crate::foreign;
+use crate::lookalike::Lookalike;
 
 pub(super) const BLOCK: usize = super::BLOCK_BYTES as usize;
 pub(super) type Block = [u8; BLOCK];
@@ -61,7 +61,7 @@ impl<'a> Header<'a> {
     /// `at_start` is true for the file's first block, where another file format is told apart from damage.
     pub fn parse(block: &'a Block, at_start: bool) -> Result<Self, TarRule> {
         if let Err(rule) = check_sum(block) {
-            return Err(match foreign::recognise(block) {
+            return Err(match other_format(block) {
                 Some(format) if at_start => TarRule::NotATar(format),
                 _ => rule,
             });
@@ -146,6 +146,24 @@ fn check_sum(block: &Block) -> Result<(), TarRule> {
         Some(stored) if stored == unsigned || i64::try_from(stored) == Ok(signed) => Ok(()),
         Some(stored) => Err(TarRule::Checksum { stored, computed: unsigned }),
         None => Err(TarRule::Number { field: "checksum" }),
+    }
+}
+
+/// What a file is that should have been a tar, and what to do, by its first bytes.
+pub(super) fn other_format(head: &[u8]) -> Option<String> {
+    const FORMATS: [(&[u8], &str); 8] = [
+        (b"\x1f\x8b", "compressed by gzip; unpack it first"),
+        (b"\x28\xb5\x2f\xfd", "compressed by zstd; unpack it first"),
+        (b"\xfd7zXZ\0", "compressed by xz; unpack it first (`xz -d`)"),
+        (b"BZh", "compressed by bzip2; unpack it first"),
+        (b"\x04\x22\x4d\x18", "compressed by lz4; unpack it first (`lz4 -d`)"),
+        (b"PK\x03\x04", "a ZIP archive; unpack it first"),
+        (b"7z\xbc\xaf\x27\x1c", "a 7z archive; unpack it first"),
+        (b"PAR1", "a Parquet file; name it .parquet"),
+    ];
+    match FORMATS.iter().find(|(magic, _)| head.starts_with(magic)) {
+        Some((_, what)) => Some(format!("this is {what}")),
+        None => Lookalike::of(head).map(|what| what.to_string()),
     }
 }
 

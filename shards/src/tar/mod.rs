@@ -74,15 +74,7 @@ fn is_meta(name: &str) -> bool {
 
 /// A name out of a tar for a message: bounded, and nothing in it that steers a terminal.
 pub(crate) fn shown(name: &str) -> String {
-    const MAX_CHARS: usize = 120;
-    let mut text = String::new();
-    for c in name.chars().take(MAX_CHARS) {
-        if c.is_control() { text.extend(c.escape_default()) } else { text.push(c) }
-    }
-    if name.chars().nth(MAX_CHARS).is_some() {
-        text.push('…');
-    }
-    text
+    crate::printable::excerpt(name, 120)
 }
 
 /// The key and extension a member's name gives, or `None` for a name that belongs to no sample.

@@ -15,7 +15,7 @@ use pairmill_train::trainer::device;
 use pairmill_train::transfer::args::RunningArgs;
 use pairmill_train::transfer::sweep::estimate::{Estimate, estimate};
 use pairmill_train::transfer::sweep::progress::{Progress, name};
-use pairmill_train::transfer::sweep::{Part, Plan, SweepConfig, run, summary};
+use pairmill_train::transfer::sweep::{Part, Plan, SweepConfig, datasets, run, summary};
 
 use crate::{FAILED, INTERRUPTED, say, stop_on_signal};
 
@@ -47,6 +47,7 @@ pub fn sweep(config: &SweepConfig, args: &RunningArgs, part: Option<Part>) -> an
         return Ok(ExitCode::SUCCESS);
     }
     fs::create_dir_all(&args.out).with_context(|| format!("{}: cannot be made", args.out.display()))?;
+    let untold = datasets::claim(&plan, &args.out)?;
     write_atomic(args.out.join(GRID), config.to_toml().as_bytes())?;
     let target = if args.quiet { Target::Quiet } else { Target::stderr() };
     let total = todo.iter().flat_map(|todo| &todo.left).map(|&i| plan.cost_of(&plan.points[i])).sum();
@@ -54,6 +55,9 @@ pub fn sweep(config: &SweepConfig, args: &RunningArgs, part: Option<Part>) -> an
     progress.skip(runs - left);
     for line in told.lines() {
         progress.note(line);
+    }
+    if let Some(untold) = untold {
+        progress.note(&format!("warning: {untold}"));
     }
     let stop = stop_on_signal("what was kept stays")?;
     let outcome = run::run(&plan, todo, &args.out, &config.runtime, device, &mut progress, &stop);
@@ -118,5 +122,6 @@ fn finish(out: &Path) -> anyhow::Result<()> {
 
 fn eprint_line(text: &str) -> anyhow::Result<()> {
     use std::io::Write as _;
-    writeln!(std::io::stderr(), "{text}").context("standard error")
+    writeln!(std::io::stderr(), "{}", pairmill_shards::printable::printable_lines(text))
+        .context("standard error")
 }

@@ -3,6 +3,8 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use pairmill_shards::printable::{excerpt, printable};
+
 /// Why a dataset cannot be used. Every message is one line.
 #[derive(Debug, thiserror::Error)]
 pub enum DatasetError {
@@ -64,15 +66,10 @@ impl DatasetError {
 
 /// A path in one line, whole: what it ends in is the file that is meant.
 pub(super) fn shown_path(path: &Path) -> String {
-    path.to_string_lossy().chars().map(plain).collect()
-}
-
-fn plain(letter: char) -> char {
-    if letter.is_control() { '?' } else { letter }
+    printable(&path.to_string_lossy()).into_owned()
 }
 
 /// Text from outside, fit for one line of a message.
 pub(super) fn shown(text: &str) -> String {
-    let line: String = text.chars().map(plain).take(120).collect();
-    if line.len() < text.len() && text.chars().count() > 120 { format!("{line}…") } else { line }
+    excerpt(text, 120)
 }

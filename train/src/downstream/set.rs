@@ -1,7 +1,8 @@
 //! A labelled dataset in memory, without its pictures, and the pass that hands those out.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
+use pairmill_shards::stamp::{Depth, Parts, Stamp};
 use pairmill_shards::tar::MappedTar;
 
 use super::config::{Counts, DatasetConfig, DatasetKind};
@@ -155,6 +156,41 @@ impl LabelledSet {
             Part::Val => self.val.as_deref().unwrap_or_default(),
             Part::Test => &self.test,
         }
+    }
+
+    /// What the pictures are, without reading them all: archives, files of records and shards by blocks, the files of a
+    /// folder by their sizes and ends. The same pictures in a folder and in an archive have stamps that cannot be
+    /// compared.
+    ///
+    /// # Errors
+    /// When a file cannot be read.
+    pub fn stamp(&self) -> Result<Stamp, DatasetError> {
+        let is_folder = self.stores.trees.iter().any(Tree::is_folder);
+        let mut parts = Parts::new(if is_folder { "folder" } else { "archive" });
+        let mut add = |path: &Path, depth| {
+            let stamp = Stamp::of(path, depth).map_err(DatasetError::read(path))?;
+            parts.add("", &stamp.to_string());
+            Ok::<_, DatasetError>(())
+        };
+        for tree in self.stores.trees.iter().filter(|tree| !tree.is_folder()) {
+            add(tree.path(), Depth::SAMPLED)?;
+        }
+        for file in &self.stores.records {
+            if let Some(tree) = self.stores.trees.get(file.tree).filter(|tree| tree.is_folder()) {
+                add(&tree.path().join(&file.name), Depth::SAMPLED)?;
+            }
+        }
+        for shard in &self.stores.shards {
+            add(shard, Depth::SAMPLED)?;
+        }
+        for example in Part::ALL.into_iter().flat_map(|part| self.part(part)) {
+            if let Place::File { tree, name } = &example.place
+                && let Some(tree) = self.stores.trees.get(*tree as usize).filter(|tree| tree.is_folder())
+            {
+                add(&tree.path().join(&**name), Depth::Ends)?;
+            }
+        }
+        Ok(parts.finish())
     }
 
     /// Where an example's picture lies, for messages: archive and member.

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use indicatif::{
     DecimalBytes, FormattedDuration, HumanCount, ProgressBar, ProgressDrawTarget, ProgressStyle,
 };
+use pairmill_shards::printable::printable;
 
 use super::metrics::{EvalLine, StepLine};
 
@@ -117,8 +118,9 @@ impl Progress {
 
     /// Shows a line that stays.
     pub fn note(&mut self, text: &str) {
+        let text = printable(text);
         match &mut self.shown {
-            Shown::Live(bar) => bar.println(text),
+            Shown::Live(bar) => bar.println(&text),
             Shown::Lines { to, .. } => {
                 let _ = writeln!(to, "{text}");
             }

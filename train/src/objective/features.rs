@@ -9,9 +9,9 @@
 //! *parameters'* gradients over ranks (as data parallel training does) gives the gradient of the mean loss over the
 //! whole batch; the gradient of a parameter inside the loss (the logit scale) needs nothing else.
 
-use tch::{Kind, Tensor};
+use tch::Tensor;
 
-use super::{FeatureLoss, Views};
+use super::{FeatureLoss, Views, at_least_f32};
 use crate::torch::TorchError;
 use crate::torch::gradients;
 use crate::torch::group::{Group, Reduce};
@@ -98,7 +98,7 @@ impl FeatureCache {
         if first.dim() != 2 || first.size() != second.size() {
             return Err(TorchError(format!("features of shapes {:?} and {:?}", first.size(), second.size())));
         }
-        let kept = |view: &Tensor| view.f_detach()?.f_to_kind(Kind::Float);
+        let kept = |view: &Tensor| at_least_f32(&view.f_detach()?);
         self.micro_batches.push([kept(first)?, kept(second)?]);
         Ok(())
     }

@@ -42,16 +42,23 @@ pub struct Outcome {
     pub accuracy: [Tensor; 2],
 }
 
-/// Rows divided by their L2 norm, in f32 (`F.normalize`): x / max(‖x‖, 1e-12).
+/// Values of half precision as f32; f32 and f64 stay as they are.
 ///
 /// # Errors
-/// When `features` is no matrix or memory runs out.
+/// When memory runs out.
+fn at_least_f32(values: &Tensor) -> Result<Tensor, TorchError> {
+    match values.kind() {
+        Kind::Half | Kind::BFloat16 => Ok(values.f_to_kind(Kind::Float)?),
+        _ => Ok(values.shallow_clone()),
+    }
+}
+
+/// Rows divided by their L2 norm (`F.normalize`): x / max(‖x‖, 1e-12). In f32 at least: half precision is widened.
+///
+/// # Errors
+/// When `features` is not a matrix or memory runs out.
 pub fn normalise(features: &Tensor) -> Result<Tensor, TorchError> {
-    let x = if features.kind() == Kind::Float {
-        features.shallow_clone()
-    } else {
-        features.f_to_kind(Kind::Float)?
-    };
+    let x = at_least_f32(features)?;
     let norm = x.f_norm_scalaropt_dim(2, 1, true)?.f_clamp_min(1e-12)?;
     Ok(x.f_div(&norm)?)
 }

@@ -12,7 +12,7 @@ from open_clip_train.scheduler import cosine_lr
 from reference import pixels, weight
 from safetensors.numpy import save_file
 
-# As in transfer.rs. The rate is one of the study's; at 1e-3 rounding flips a ReLU of rn_micro near step 28.
+# As in transfer.rs. The rate is one of the study's.
 CLASSES = ["red circle", "green_square", "a Very Long-Haired cat", "SeaLake", "naïve café"]
 TEMPLATES = ["a photo of a {}.", "itap of the {}.", "a bad sketch of {}"]
 PICTURES = 320
@@ -89,12 +89,14 @@ class ImageClassifier(torch.nn.Module):
 
 
 def tune(name: str, embed_dim: int) -> dict[str, np.ndarray]:
-    """Losses of fifty steps, batches of the formula's pictures in turn, and the scores after them."""
+    """Losses of fifty steps, batches of the formula's pictures in turn, and the scores after them.
+
+    In float64, as the hundred steps of dump.py."""
     clip = from_file(HERE / f"{name}.toml")
     fill(clip)
     side = image_size(clip)
-    model = ImageClassifier(clip, embed_dim)
-    images = torch.from_numpy(pixels(BATCH * BATCHES, side))
+    model = ImageClassifier(clip, embed_dim).double()
+    images = torch.from_numpy(pixels(BATCH * BATCHES, side)).double()
     labels = torch.arange(BATCH * BATCHES) % NUM_CLASSES
     optimiser = torch.optim.AdamW(model.parameters(), lr=LR, weight_decay=DECAY)
     schedule = cosine_lr(optimiser, LR, WARMUP, STEPS)

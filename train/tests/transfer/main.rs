@@ -9,6 +9,7 @@
 
 mod as_published;
 mod bad_input;
+mod content;
 mod grid;
 mod harness;
 mod real_folder;

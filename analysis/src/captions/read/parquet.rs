@@ -1,20 +1,17 @@
 //! Captions of a Parquet file: one column is decoded, as views of the decoded pages, so no caption is copied. A
 //! table with the sidecar's columns counts only rows that succeeded, so that it says what the tar says.
 
-use std::fs::File;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use arrow::array::{Array, BooleanArray, RecordBatch, StringArray, StringViewArray};
+use arrow::array::{Array, BooleanArray, RecordBatch, StringViewArray};
 use arrow::compute::{cast, filter};
-use arrow::datatypes::{DataType, Field, Schema};
+use arrow::datatypes::DataType;
 use pairmill_shards::atomic::{FileAction, FileError};
-use pairmill_shards::table::column;
-use parquet::arrow::ProjectionMask;
-use parquet::arrow::arrow_reader::{
-    ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder,
-};
+use pairmill_shards::guard::guarded;
+use pairmill_shards::parquet_file::{Batches, ParquetFault, ParquetFile, ParquetInput, ReadPlan};
+use pairmill_shards::table::{check_version, column};
 
 use super::{BATCH_ROWS, Batch, CaptionColumn};
 use crate::captions::error::CaptionsError;
@@ -25,17 +22,25 @@ fn table_error(path: &Path, problem: impl ToString) -> CaptionsError {
     CaptionsError::Table { path: path.to_owned(), problem: problem.to_string() }
 }
 
-fn load(path: &Path) -> Result<(File, ArrowReaderMetadata), CaptionsError> {
-    let file = File::open(path).map_err(|e| FileError::new(path, FileAction::Read, e))?;
-    let metadata = ArrowReaderMetadata::load(&file, ArrowReaderOptions::new())
-        .map_err(|e| table_error(path, format!("not a readable Parquet file: {e}")))?;
-    Ok((file, metadata))
+fn of_fault(path: &Path, fault: ParquetFault) -> CaptionsError {
+    match fault {
+        ParquetFault::Read(error) => FileError::new(path, FileAction::Read, error).into(),
+        ParquetFault::Damaged(reason) => table_error(path, format!("not a readable Parquet file: {reason}")),
+        fault => table_error(path, fault),
+    }
+}
+
+fn load(path: &Path) -> Result<ParquetFile, CaptionsError> {
+    let input = ParquetInput::open(path).map_err(|e| FileError::new(path, FileAction::Read, e))?;
+    let file = ParquetFile::open(input).map_err(|fault| of_fault(path, fault))?;
+    check_version(path, file.metadata().file_metadata().key_value_metadata())?;
+    Ok(file)
 }
 
 /// The column of captions and the number of row groups.
 pub(super) fn inspect(path: &Path, wanted: Option<&str>) -> Result<(CaptionColumn, usize), CaptionsError> {
-    let (_, metadata) = load(path)?;
-    let schema = metadata.schema();
+    let file = load(path)?;
+    let schema = file.schema();
     let names: Vec<&str> = schema.fields().iter().map(|f| f.name().as_str()).collect();
     let found = CaptionColumn::find(path, &names, wanted)?;
     let held = schema.field(found.index).data_type();
@@ -51,7 +56,7 @@ pub(super) fn inspect(path: &Path, wanted: Option<&str>) -> Result<(CaptionColum
             found: found_type,
         });
     }
-    Ok((found, metadata.metadata().num_row_groups()))
+    Ok((found, file.metadata().num_row_groups()))
 }
 
 /// A column of nothing but nulls is written as Null by some tools.
@@ -62,7 +67,7 @@ fn is_text(data_type: &DataType) -> bool {
 /// Reads one column.
 pub struct ParquetReader {
     path: PathBuf,
-    batches: ParquetRecordBatchReader,
+    batches: Batches,
     name: String,
     has_status: bool,
 }
@@ -77,42 +82,32 @@ impl ParquetReader {
         caption: &CaptionColumn,
         row_groups: Option<Range<usize>>,
     ) -> Result<Self, CaptionsError> {
-        let (file, metadata) = load(path)?;
-        let schema = metadata.schema();
-        let as_views = |field: &Arc<Field>| match field.data_type() {
-            DataType::Utf8 | DataType::LargeUtf8 if field.name() == &caption.name => {
-                Arc::new(field.as_ref().clone().with_data_type(DataType::Utf8View))
-            }
-            _ => Arc::clone(field),
-        };
-        let views = Schema::new(schema.fields().iter().map(as_views).collect::<Vec<_>>());
+        let file = load(path)?;
+        let schema = file.schema();
         let has = |name: &str| schema.column_with_name(name).is_some();
         let has_status = has(column::KEY) && has(column::STATUS) && caption.name != column::STATUS;
-        let mut roots = vec![caption.index];
-        roots.extend(schema.index_of(column::STATUS).ok().filter(|_| has_status));
-        let mask = ProjectionMask::roots(metadata.parquet_schema(), roots);
-        let options = ArrowReaderOptions::new().with_schema(Arc::new(views));
-        let failed = |e: parquet::errors::ParquetError| table_error(path, e);
-        let metadata =
-            ArrowReaderMetadata::try_new(Arc::clone(metadata.metadata()), options).map_err(failed)?;
-        let mut builder = ParquetRecordBatchReaderBuilder::new_with_metadata(file, metadata)
-            .with_projection(mask)
-            .with_batch_size(BATCH_ROWS);
-        if let Some(groups) = row_groups {
-            builder = builder.with_row_groups(groups.collect());
-        }
-        let batches = builder.build().map_err(failed)?;
+        let mut columns = vec![caption.index];
+        columns.extend(schema.index_of(column::STATUS).ok().filter(|_| has_status));
+        let plan =
+            ReadPlan { columns: Some(columns), row_groups, batch_rows: BATCH_ROWS, ..ReadPlan::default() };
+        let batches = file.views(&plan).map_err(|fault| of_fault(path, fault))?;
         Ok(Self { path: path.to_owned(), batches, name: caption.name.clone(), has_status })
     }
 
     pub(super) fn next_batch(&mut self) -> Result<Option<Batch>, CaptionsError> {
         let Some(batch) = self.batches.next() else { return Ok(None) };
+        let batch = batch.map_err(|fault| of_fault(&self.path, fault))?;
+        guarded(|| self.captions(&batch))
+            .map_err(|panic| of_fault(&self.path, ParquetFault::Panic(panic)))?
+            .map(Some)
+    }
+
+    fn captions(&self, batch: &RecordBatch) -> Result<Batch, CaptionsError> {
         let path = &self.path;
-        let batch = batch.map_err(|e| table_error(path, e))?;
         let column =
             batch.column_by_name(&self.name).ok_or_else(|| table_error(path, "the column is gone"))?;
         let succeeded =
-            self.has_status.then(|| succeeded(&batch)).transpose().map_err(|e| table_error(path, e))?;
+            self.has_status.then(|| succeeded(batch)).transpose().map_err(|e| table_error(path, e))?;
         let (column, num_failed) = match &succeeded {
             Some(mask) if mask.true_count() < mask.len() => {
                 let kept = filter(column, mask).map_err(|e| table_error(path, e))?;
@@ -126,7 +121,7 @@ impl ParquetReader {
         };
         let captions = column.as_any().downcast_ref::<StringViewArray>().cloned();
         let captions = captions.ok_or_else(|| table_error(path, "the column is not text"))?;
-        Ok(Some(Batch { captions, num_failed, num_not_utf8: 0 }))
+        Ok(Batch { captions, num_failed, num_not_utf8: 0 })
     }
 }
 
@@ -134,7 +129,7 @@ fn succeeded(batch: &RecordBatch) -> Result<BooleanArray, arrow::error::ArrowErr
     let Some(status) = batch.column_by_name(column::STATUS) else {
         return Ok(BooleanArray::from(vec![true; batch.num_rows()]));
     };
-    let status = cast(status, &DataType::Utf8)?;
-    let status = status.as_any().downcast_ref::<StringArray>();
+    let status = cast(status, &DataType::Utf8View)?;
+    let status = status.as_any().downcast_ref::<StringViewArray>();
     Ok(status.into_iter().flatten().map(|s| Some(s == Some(SUCCESS))).collect())
 }

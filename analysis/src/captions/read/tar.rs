@@ -4,6 +4,7 @@
 use std::path::Path;
 
 use arrow::array::StringViewBuilder;
+use pairmill_shards::table::check_version_beside;
 use pairmill_shards::tar::{BadSamples, EndMarker, TarOptions, TarSamples};
 
 use super::{BATCH_ROWS, Batch, CaptionColumn};
@@ -21,6 +22,7 @@ impl CaptionTar {
     /// # Errors
     /// When that fails.
     pub fn open(path: &Path, column: &CaptionColumn) -> Result<Self, CaptionsError> {
+        check_version_beside(path)?;
         let end_marker = EndMarker::Optional;
         let options = TarOptions { end_marker, bad_samples: BadSamples::Keep, ..TarOptions::default() };
         Ok(Self { samples: TarSamples::open(path, options)?, field: column.name.clone() })

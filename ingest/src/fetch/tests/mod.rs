@@ -1,10 +1,12 @@
 //! The whole stage against small servers on 127.0.0.0/8, one behaviour each.
 
 mod answers;
+mod crooked;
 mod dns_stub;
 mod limits;
 mod names;
 mod politeness;
+mod secrets;
 mod server;
 mod tls;
 

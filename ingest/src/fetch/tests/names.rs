@@ -8,6 +8,7 @@ use std::time::Duration;
 use super::dns_stub::{DnsStub, Say};
 use super::server::{Server, closed_address, ok, reply};
 use super::*;
+use pairmill_shards::table::message;
 
 const HERE: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 1);
 const ELSEWHERE: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 2);
@@ -105,6 +106,35 @@ fn absent_names_are_remembered_and_not_tried_again() {
         assert_eq!((class(row), message(row), row.attempts), (Some(FailureClass::Dns), *message_, 1));
     }
     assert_eq!((stub.asked("gone.test"), stub.asked("bare.test")), (1, 1));
+}
+
+#[test]
+fn f07_names_that_no_registrar_sells_are_asked_for_and_fetched() {
+    let server = Server::start(|_, stream| ok(stream, b"pixels"));
+    let names =
+        ["a_b.test", "-dash.test", "dash-.test", "_.test", "a--b.test", "x.-_-.test", "s!'()*+,;=$&~.test"];
+    let says = [Say::Addresses(300, vec![HERE])];
+    let script: Vec<(&str, &[Say])> = names.iter().map(|name| (*name, says.as_slice())).collect();
+    let stub = DnsStub::start(&script);
+    let all = fetch_all(asking(&stub), &names.map(|name| url(name, &server)));
+    for (row, name) in all.iter().zip(names) {
+        assert_eq!((message(row), stub.asked(name)), ("success", 1), "{name}");
+    }
+    // What the DNS cannot hold is not there, and no question is sent.
+    let long = format!("{}.test", "x".repeat(64));
+    let names = [long.as_str(), "a..test"];
+    for row in fetch_all(asking(&stub), &names.map(|name| url(name, &server))) {
+        assert_eq!(message(&row), "<urlopen error [Errno -2] Name or service not known>");
+    }
+    assert_eq!((stub.asked(&long), stub.asked("a..test")), (0, 0));
+}
+
+#[test]
+fn f07_a_name_that_tls_cannot_carry_is_said_to_be_one() {
+    let stub = DnsStub::start(&[("-dash.test", &[Say::Addresses(300, vec![HERE])])]);
+    let server = Server::start(|_, stream| ok(stream, b"pixels"));
+    let row = fetch_one(asking(&stub), format!("https://-dash.test:{}/", server.address.port()));
+    assert_eq!((class(&row), message(&row)), (Some(FailureClass::Tls), message::NAME_NOT_FOR_TLS));
 }
 
 #[test]

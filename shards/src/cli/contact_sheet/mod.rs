@@ -37,7 +37,7 @@ pub struct ContactSheetArgs {
     #[arg(long, value_name = "N", default_value_t = 0)]
     seed: u64,
     /// Pictures in a row (png)
-    #[arg(long, value_name = "N", default_value_t = 6)]
+    #[arg(long, value_name = "N", default_value_t = 6, value_parser = clap::value_parser!(u32).range(1..=100))]
     columns: u32,
     #[command(flatten)]
     tar: TarArgs,

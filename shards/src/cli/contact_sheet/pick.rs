@@ -9,7 +9,7 @@ use crate::folder::{ShardFile, beside};
 use crate::random::SplitMix64;
 use crate::stats::ShardStats;
 use crate::status::Status;
-use crate::table::{SidecarReader, column, text_column};
+use crate::table::{SidecarReader, check_version_beside, column, text_column};
 use crate::tar::{MappedTar, Skipped, TarOptions};
 
 /// One drawn sample.
@@ -62,6 +62,7 @@ fn count(path: &Path, options: &TarOptions, skipped: &mut Skipped) -> anyhow::Re
         return Ok(ShardStats::read(&stats)?.successes);
     }
     if !is_parquet(path) {
+        check_version_beside(path)?;
         let tar = MappedTar::open_with(path, options)?;
         *skipped = tar.skipped().clone();
         return Ok(tar.len() as u64);
@@ -97,6 +98,7 @@ fn drawn(
         found.extend(image.map(|image| Picked { key: key.to_owned(), caption, image: image.to_vec() }));
     };
     if !is_parquet(path) {
+        check_version_beside(path)?;
         let tar = MappedTar::open_with(path, options)?;
         *skipped = tar.skipped().clone();
         for sample in numbers.iter().filter_map(|n| tar.sample(usize::try_from(*n).ok()?)) {

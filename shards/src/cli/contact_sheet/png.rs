@@ -4,7 +4,7 @@ use ab_glyph::{Font, FontRef, PxScale, ScaleFont, point};
 use anyhow::Context;
 use image::codecs::png::PngEncoder;
 use image::{ExtendedColorType, ImageEncoder};
-use pairmill_pixels::{Limits, Rgb8, SheetConfig, decode_rgb, sheet};
+use pairmill_pixels::{Limits, Rgb8, SheetConfig, sheet, thumbnail};
 
 use super::Heading;
 use super::pick::Picked;
@@ -25,10 +25,11 @@ pub fn render(heading: &Heading, samples: &[Picked], columns: u32) -> anyhow::Re
     let font = FontRef::try_from_slice(epaint_default_fonts::UBUNTU_LIGHT).context("the built-in font")?;
     let limits = Limits::default();
     // A picture that does not decode leaves its cell blank, and its caption says so.
-    let pictures: Vec<Rgb8> = samples
-        .iter()
-        .map(|s| decode_rgb(&s.image, &limits).unwrap_or_else(|_| Rgb8::filled(1, 1, PAPER)))
-        .collect();
+    let decoded: Vec<Option<Rgb8>> =
+        samples.iter().map(|sample| thumbnail(&sample.image, &limits, CELL_PX).ok()).collect();
+    let is_decoded: Vec<bool> = decoded.iter().map(Option::is_some).collect();
+    let blank = || Rgb8::filled(1, 1, PAPER);
+    let pictures: Vec<Rgb8> = decoded.into_iter().map(|picture| picture.unwrap_or_else(blank)).collect();
     let config = SheetConfig {
         columns,
         cell_size: CELL_PX,
@@ -44,10 +45,10 @@ pub fn render(heading: &Heading, samples: &[Picked], columns: u32) -> anyhow::Re
     let title = text.wrap(&heading.title, TITLE_PX, width, 1);
     text.line(title.first().map_or("", String::as_str), margin, margin + 2.0, TITLE_PX, INK);
     text.line(&heading.note, margin, margin + 28.0, TEXT_PX, SOFT);
-    for (index, (sample, picture)) in samples.iter().zip(&pictures).enumerate() {
+    for (index, (sample, is_decoded)) in samples.iter().zip(is_decoded).enumerate() {
         let (left, top) = config.cell(index, samples.len());
-        let (caption, colour) = match (picture.width, sample.caption.trim()) {
-            (1, _) => ("not decodable", SOFT),
+        let (caption, colour) = match (is_decoded, sample.caption.trim()) {
+            (false, _) => ("not decodable", SOFT),
             (_, "") => ("no caption", SOFT),
             (_, caption) => (caption, INK),
         };

@@ -24,17 +24,14 @@ use super::image_table::{each_sample, is_parquet};
 use super::output::{Output, after};
 use super::place::{self, Shard};
 use super::staging::Staging;
-use crate::atomic::{AtomicFile, FileAction, FileError, write_atomic};
-use crate::folder::ShardFile;
+use crate::atomic::{AtomicFile, FileAction, FileError, remove_stale_temps, write_atomic};
+use crate::folder::{ShardFile, is_dataset_file};
 use crate::sample::IMAGE_EXTS;
 use crate::spec::ShardSpec;
 use crate::storage::Location;
 use crate::table::shard_properties;
 use crate::tar::{Skipped, TarOptions, is_tar_name, shard_stem};
 use crate::words::grouped;
-
-/// Marks a table made from a tar that had no sidecar: its `json` and captions are members as they stood.
-pub(super) const MEMBERS_KEY: &str = "pairmill.members";
 
 /// Arguments of `convert`.
 #[derive(Debug, Args)]
@@ -75,6 +72,7 @@ pub fn convert(args: &ConvertArgs, out: &mut Output) -> anyhow::Result<()> {
     let (folder, staging) = match to {
         Location::Local(folder) => {
             fs::create_dir_all(&folder).map_err(|e| FileError::new(&folder, FileAction::Create, e))?;
+            remove_stale_temps(&folder, is_dataset_file)?;
             (folder, None)
         }
         Location::Bucket(url) => {

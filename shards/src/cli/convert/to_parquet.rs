@@ -11,11 +11,13 @@ use arrow::compute::cast;
 use arrow::datatypes::{DataType, Field, FieldRef, Schema};
 use parquet::schema::types::ColumnPath;
 
-use super::{Converted, MEMBERS_KEY, SetFormat, TableOutput, Target};
+use super::{Converted, SetFormat, TableOutput, Target};
 use crate::folder::{ShardFile, beside};
 use crate::sample::{CAPTION_EXT, IMAGE_EXTS, METADATA_EXT};
 use crate::status::Status;
-use crate::table::{IMAGE_ROW_GROUP_ROWS, SidecarReader, column, image_metadata, image_struct_fields};
+use crate::table::{
+    IMAGE_ROW_GROUP_ROWS, MEMBERS_KEY, SidecarReader, column, image_metadata, image_struct_fields,
+};
 use crate::tar::{BadSamples, MappedSample, MappedTar, Skipped, shown};
 
 /// Converts `input`, one shard of `set`.

@@ -86,6 +86,48 @@ rules! {
     Version = 25, "read it with the Pairmill that wrote it, or a newer one";
     /// Tars of ours are plain ustar with fixed headers.
     PlainTar = 26, "harmless to readers, but the bytes are not reproducible; convert the shard to have it rewritten";
+    /// A finished run has all its shards.
+    Missing = 27, "fetch the missing files, or run the same ingest again to make them";
+    /// Messages are of the list, and `final_url` tells no secret.
+    Discreet = 28, "do not pass the table on; delete the shard's files and run the ingest again";
+}
+
+/// Who made the shards, and so what mends them.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Origin {
+    /// `pairmill-ingest` or img2dataset: there are tables and stats.
+    #[default]
+    Ingest,
+    /// `subset` or `reshard`: there is their record.
+    Rewritten,
+    /// `convert`, from tars that had no tables.
+    Converted,
+    /// Any other tool: tars alone.
+    Foreign,
+}
+
+impl Origin {
+    /// A rule's advice in this origin's words.
+    fn fix(self, rule: Rule) -> &'static str {
+        let fix = rule.fix();
+        if self == Self::Ingest
+            || !["ingest", "refetch", "fetch the shard"].iter().any(|word| fix.contains(word))
+        {
+            return fix;
+        }
+        match (self, rule) {
+            (_, Rule::Image) => "leave the sample out, or put a whole image in its place",
+            (_, Rule::Hash) => "leave the sample out, or put the image of that hash in its place",
+            (Self::Rewritten, Rule::Finished | Rule::Missing) => {
+                "give the same subset or reshard again to finish it"
+            }
+            (Self::Rewritten, _) => "delete the shard's files and give the same subset or reshard again",
+            (Self::Converted, _) => "convert the shard again from the tar it was made of",
+            (Self::Foreign | Self::Ingest, _) => {
+                "make the shard again with the tool that made it, or fetch it again"
+            }
+        }
+    }
 }
 
 /// Where in a file.
@@ -121,13 +163,37 @@ pub struct Findings {
     lines: Vec<String>,
     counts: BTreeMap<(PathBuf, String), u64>,
     total: u64,
+    origin: Origin,
 }
 
 impl Findings {
+    /// Says who made the shards that come next.
+    pub fn set_origin(&mut self, origin: Origin) {
+        self.origin = origin;
+    }
+
     /// A broken rule.
     pub fn add(&mut self, rule: Rule, path: &Path, place: Place, problem: impl fmt::Display) {
         let name = rule.id();
-        self.push(path, &name, format_args!("{place}{name}: {problem}; {}", rule.fix()));
+        self.push(path, &name, format_args!("{place}{name}: {problem}; {}", self.origin.fix(rule)));
+    }
+
+    /// A broken rule that an error tells of. Errors name the file themselves, and most say what to do: neither is said
+    /// twice.
+    pub fn add_error(&mut self, rule: Rule, path: &Path, place: Place, error: impl fmt::Display) {
+        let name = rule.id();
+        let text = error.to_string();
+        let shown = path.display().to_string();
+        // `x.tar: problem`, or `cannot read x.tar: problem`.
+        let text = match text.strip_prefix(&format!("{shown}: ")) {
+            Some(rest) => rest.to_owned(),
+            None => text.replacen(&shown, "it", 1),
+        };
+        let fix = self.origin.fix(rule);
+        match text.contains("; ") {
+            true => self.push(path, &name, format_args!("{place}{name}: {text}")),
+            false => self.push(path, &name, format_args!("{place}{name}: {text}; {fix}")),
+        }
     }
 
     /// Something a reader chokes on.

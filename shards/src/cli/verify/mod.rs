@@ -23,13 +23,16 @@ use anyhow::bail;
 use clap::Args;
 
 pub use self::against::Reader;
-use self::finding::{Findings, Place, Rule};
-use super::output::{Output, printable};
+use self::finding::{Findings, Origin, Place, Rule};
+use super::output::Output;
 use super::place::{self, Copy, Shard};
-use crate::folder::{DatasetFolder, SIZES_FILE, ShardFile};
+use crate::atomic::is_being_written;
+use crate::folder::{DatasetFolder, PAIRMILL_FOLDER, SIZES_FILE, ShardFile};
 use crate::index::sizes;
+use crate::printable::printable;
+use crate::rewrite::RECORD_FILE;
 use crate::spec::ShardSpec;
-use crate::table::column;
+use crate::table::{SidecarReader, column};
 use crate::words::grouped;
 
 /// Arguments of `verify`.
@@ -110,9 +113,9 @@ fn check(
         match folder {
             Some(dir) => num_shards += checker.folder(dir, depth)?,
             None => {
-                for tar in place::shards(spec, &["tar"])? {
+                for shard in place::shards(spec, &["tar"])? {
                     num_shards += 1;
-                    checker.bare_tar(tar, depth)?;
+                    checker.bare_shard(shard, depth)?;
                 }
             }
         }
@@ -145,8 +148,10 @@ impl Checker<'_> {
         Ok(())
     }
 
-    /// A tar without table and stats.
-    fn bare_tar(&mut self, shard: Shard, depth: Depth) -> anyhow::Result<()> {
+    /// A tar without table and stats, or a Parquet shard that was made of one.
+    fn bare_shard(&mut self, shard: Shard, depth: Depth) -> anyhow::Result<()> {
+        let is_parquet = shard.is_parquet();
+        let shown = shard.shown();
         let (tar, copy) = match shard {
             Shard::File(path) => (path, None),
             Shard::Object { bucket, name, .. } => {
@@ -158,6 +163,15 @@ impl Checker<'_> {
         if let Some(copy) = &copy {
             copy.bring(&tar)?;
         }
+        if is_parquet {
+            if !is_of_members(&tar) {
+                bail!("{shown}: a table belongs to its shard's other files; give the folder of all of them");
+            }
+            self.findings.set_origin(Origin::Converted);
+            shard::check_members(&tar, depth, &mut self.findings, &mut self.keys);
+            return Ok(self.flush()?);
+        }
+        self.findings.set_origin(Origin::Foreign);
         shard::check_bare_tar(&tar, depth, &mut self.findings, &mut self.keys);
         self.flush()?;
         self.put_by(tar, copy.as_deref());
@@ -179,6 +193,7 @@ impl Checker<'_> {
     fn prefix(&mut self, copy: Copy, depth: Depth) -> anyhow::Result<u64> {
         let copy = Rc::new(copy);
         self.copies.push(copy.clone());
+        copy.bring_notes()?;
         let folder = copy.folder();
         let shown = copy.renamed(&folder.dir.to_string_lossy());
         self.dataset(&folder, &shown, Some(&copy), depth).map_err(|error| copy.rename(error))
@@ -194,18 +209,32 @@ impl Checker<'_> {
         if folder.is_empty() {
             bail!("{shown}: no shards here; give the output folder of a run, or tars");
         }
+        // A folder of numbered tars without any table or stats is no img2dataset folder.
+        let is_dataset = folder.shards.values().any(|s| s.is_done() || s.get(ShardFile::Table).is_some());
+        let is_rewritten = folder.dir.join(PAIRMILL_FOLDER).join(RECORD_FILE).is_file();
+        let origin = match is_dataset {
+            _ if is_rewritten => Origin::Rewritten,
+            true => Origin::Ingest,
+            false => Origin::Foreign,
+        };
+        self.findings.set_origin(origin);
         self.folder_files(folder);
+        self.missing_shards(folder);
         self.flush()?;
         let mut sizes = std::collections::BTreeMap::new();
         let mut retries = Retries::default();
-        // A folder of numbered tars without any table or stats is no img2dataset folder.
-        let is_dataset = folder.shards.values().any(|s| s.is_done() || s.get(ShardFile::Table).is_some());
         for files in folder.shards.values() {
             let tar = files.get(ShardFile::Tar);
-            if let Some(copy) = copy.filter(|_| files.is_done() || !is_dataset) {
+            let table = files.get(ShardFile::Table).filter(|_| !files.is_done());
+            if let Some(copy) = copy.filter(|_| files.is_done() || table.is_some() || !is_dataset) {
                 files.files().try_for_each(|(_, path)| copy.bring(path))?;
             }
-            let num_samples = if !is_dataset {
+            let num_samples = if let Some(table) = table.filter(|table| is_of_members(table)) {
+                self.findings.set_origin(Origin::Converted);
+                shard::check_members(table, depth, &mut self.findings, &mut self.keys);
+                self.findings.set_origin(origin);
+                None
+            } else if !is_dataset {
                 tar.and_then(|tar| shard::check_bare_tar(tar, depth, &mut self.findings, &mut self.keys))
             } else if files.is_done() {
                 shard::check_shard(files, depth, &mut self.findings, &mut self.keys, &mut retries)
@@ -256,7 +285,14 @@ impl Checker<'_> {
             self.findings.add(Rule::ShardName, path, Place::File, problem);
         }
         for path in &folder.stale {
-            self.findings.add(Rule::Stale, path, Place::File, "left behind by a writer that was stopped");
+            // Says itself what to do, where the rule's advice would be wrong.
+            let problem = match is_being_written(path) {
+                true => {
+                    "a process is writing it, or another machine's was stopped within the hour; wait until it is done"
+                }
+                false => "left behind by a writer that was stopped",
+            };
+            self.findings.add_error(Rule::Stale, path, Place::File, problem);
         }
         if let Some(path) = &folder.scratch {
             let problem = "img2dataset's scratch folder: it is still running here, or was stopped";
@@ -274,6 +310,28 @@ impl Checker<'_> {
         }
     }
 
+    /// Shards that a finished run made, and of which nothing is left.
+    fn missing_shards(&mut self, folder: &DatasetFolder) {
+        let runs = match folder.runs() {
+            Ok(runs) => runs,
+            Err(error) => return self.findings.add_error(Rule::Missing, &error.path, Place::File, &error),
+        };
+        let width = folder.shards.values().map(|shard| shard.name.len()).min().unwrap_or(0);
+        for run in runs {
+            let made = run.shards.unwrap_or(0);
+            for (first, last) in folder.missing(&run).0 {
+                let which = match first == last {
+                    true => format!("shard {first:0width$} is"),
+                    false => format!("shards {first:0width$} to {last:0width$} are"),
+                };
+                let begun = run.first_shard;
+                let problem =
+                    format!("{which} missing: the run from shard {begun:0width$} made {}", grouped(made));
+                self.findings.add(Rule::Missing, &folder.dir, Place::File, problem);
+            }
+        }
+    }
+
     fn sizes(
         &mut self,
         folder: &DatasetFolder,
@@ -287,7 +345,7 @@ impl Checker<'_> {
         let listed = match sizes::read(path) {
             Ok(listed) => listed,
             Err(error) => {
-                self.findings.add(Rule::Sizes, path, Place::File, error);
+                self.findings.add_error(Rule::Sizes, path, Place::File, error);
                 return Ok(());
             }
         };
@@ -304,10 +362,17 @@ impl Checker<'_> {
             None => folder.dir.join(name).is_file(),
         };
         for name in listed.keys().filter(|name| !is_there(name)) {
-            self.findings.add(Rule::Sizes, path, Place::Key(name.clone()), "no such tar");
+            let problem = "no such tar; fetch it or make it again, or, if it was left out on purpose, run \
+                           `pairmill-shards index --sizes`";
+            self.findings.add_error(Rule::Sizes, path, Place::Key(name.clone()), problem);
         }
         Ok(())
     }
+}
+
+/// Whether the table at `path` is one that `convert` made from a tar that had none.
+fn is_of_members(path: &Path) -> bool {
+    SidecarReader::open(path).is_ok_and(|table| table.is_of_members())
 }
 
 /// Keys seen, for tars whose keys the table does not already prove to be their own. Keys are held as 128-bit

@@ -2,20 +2,23 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fs;
+use std::ops::ControlFlow;
 use std::path::Path;
 
+use super::super::image_table::each_sample;
 use super::finding::{Findings, Place, Rule};
 use super::table::{Expected, TableReport};
 use super::{Depth, KeySet, Retries, images, table};
 use crate::folder::{ShardFile, ShardFiles};
 use crate::index::{dali, energon};
 use crate::json::parse_python_json;
+use crate::printable::causes;
 use crate::sample::IMAGE_EXTS;
 use crate::stats::{MAX_STATUS_MESSAGES, ShardStats};
 use crate::status::Status;
 use crate::tar::{
-    BLOCK_BYTES, BadSamples, MAX_WRITTEN_NAME_BYTES, MappedSample, MappedTar, RECORD_BYTES, SampleSpan,
-    TarOptions, Unsorted,
+    BLOCK_BYTES, BadSamples, MAX_WRITTEN_NAME_BYTES, MappedTar, RECORD_BYTES, SampleSpan, TarOptions,
+    Unsorted,
 };
 
 /// Checks a finished shard; returns the samples in its tar.
@@ -30,7 +33,7 @@ pub(super) fn check_shard(
     let stats = match ShardStats::read(stats_path) {
         Ok(stats) => Some(stats),
         Err(error) => {
-            findings.add(Rule::StatsReadable, stats_path, Place::File, error);
+            findings.add_error(Rule::StatsReadable, stats_path, Place::File, error);
             None
         }
     };
@@ -68,6 +71,30 @@ pub(super) fn check_bare_tar(
     keys: &mut KeySet,
 ) -> Option<u64> {
     check_tar(path, None, depth, findings, keys)
+}
+
+/// Checks a Parquet shard that `convert` made from a tar without a table, which has no stats and no columns but its
+/// members': what a tar alone can show.
+pub(super) fn check_members(path: &Path, depth: Depth, findings: &mut Findings, keys: &mut KeySet) {
+    let number = keys.start(path);
+    let mut seen = HashSet::new();
+    let read = each_sample(path, &TarOptions::default(), |sample| {
+        let mut problems = Vec::new();
+        if !seen.insert(sample.key.clone()) {
+            problems.push((Rule::UniqueKey, "the key comes twice".to_owned()));
+        } else if let Some(other) = keys.insert(&sample.key, number) {
+            problems.push((Rule::UniqueKey, format!("the key is in {} too", other.display())));
+        }
+        let image = sample.image().map(|member| (member.ext.as_str(), member.data.as_slice()));
+        problems.extend(bare_problems(&sample.key, image, sample.metadata(), depth));
+        for (rule, problem) in problems {
+            findings.add(rule, path, Place::Key(sample.key.clone()), problem);
+        }
+        Ok(ControlFlow::Continue(()))
+    });
+    if let Err(error) = read {
+        findings.add_error(Rule::TableReadable, path, Place::File, causes(&*error));
+    }
 }
 
 fn stats_problems(stats: &ShardStats, report: &TableReport) -> Vec<String> {
@@ -144,7 +171,7 @@ fn check_tar(
                 .extend(other.map(|tar| (Rule::UniqueKey, format!("the key is in {} too", tar.display()))));
         }
         if report.is_none() {
-            problems.extend(bare_problems(&sample, depth));
+            problems.extend(bare_problems(sample.key(), sample.image(), sample.metadata(), depth));
         }
         if is_ours {
             problems.extend(header_problem(&tar, &span).map(|p| (Rule::PlainTar, p)));
@@ -256,14 +283,19 @@ fn json_problem(found: &[u8], expected: &str) -> Option<String> {
 }
 
 /// What a sample without a table shows to be wrong by itself: image and `json`.
-fn bare_problems(sample: &MappedSample<'_>, depth: Depth) -> Vec<(Rule, String)> {
+fn bare_problems(
+    key: &str,
+    image: Option<(&str, &[u8])>,
+    json: Option<&[u8]>,
+    depth: Depth,
+) -> Vec<(Rule, String)> {
     let mut problems = Vec::new();
-    if let Some((ext, bytes)) = sample.image().filter(|(_, bytes)| depth.images || bytes.is_empty()) {
+    if let Some((ext, bytes)) = image.filter(|(_, bytes)| depth.images || bytes.is_empty()) {
         problems.extend(images::image_problem(bytes, Some(ext), None).map(|p| (Rule::Image, p)));
     }
-    let Some(json) = sample.metadata() else { return problems };
+    let Some(json) = json else { return problems };
     let parsed = std::str::from_utf8(json).ok().and_then(|text| parse_python_json(text).ok());
-    let base = sample.key().rsplit('/').next().unwrap_or_default();
+    let base = key.rsplit('/').next().unwrap_or_default();
     match parsed.as_ref().map(|value| value.get("key").and_then(|k| k.as_str())) {
         None => problems.push((Rule::Json, "`json` is not JSON".to_owned())),
         Some(Some(said)) if said != base => {
@@ -349,7 +381,10 @@ fn check_indexes(tar_path: &Path, tar: &MappedTar, findings: &mut Findings) {
     let path = dali::path_for(tar_path);
     if path.is_file() {
         let problem = match dali::read(&path) {
-            Err(error) => Some(error.to_string()),
+            Err(error) => {
+                findings.add_error(Rule::DaliIndex, &path, Place::File, error);
+                None
+            }
             Ok(lines) if lines.promised() != tar.len() => {
                 Some(format!("lists {} samples, the tar has {}", lines.promised(), tar.len()))
             }
@@ -378,7 +413,10 @@ fn check_indexes(tar_path: &Path, tar: &MappedTar, findings: &mut Findings) {
     if path.is_file() {
         let wanted = tar.index().iter().map(|s| s.start()).chain([tar.index().end()]);
         let problem = match energon::read(&path) {
-            Err(error) => Some(error.to_string()),
+            Err(error) => {
+                findings.add_error(Rule::EnergonIndex, &path, Place::File, error);
+                None
+            }
             Ok(offsets) if offsets.len() != tar.len() + 1 => {
                 Some(format!("lists {} samples, the tar has {}", offsets.len() - 1, tar.len()))
             }

@@ -8,11 +8,13 @@ use arrow::datatypes::DataType;
 
 use super::finding::{Findings, Place, Rule};
 use super::{Depth, Retries, images};
-use crate::FORMAT_VERSION;
 use crate::folder::ShardFiles;
 use crate::json::{Json, cell_to_json, cell_to_text, dumps_indented};
 use crate::status::{FailureClass, Status};
-use crate::table::{HashKind, RowColumns, Rows, SidecarReader, SidecarRow, TableError, column};
+use crate::table::{
+    HashKind, RowColumns, Rows, SidecarReader, SidecarRow, TableError, VERSION_KEY, column, final_url,
+    message,
+};
 
 /// Rows decoded at a time when images come with them.
 const IMAGE_BATCH_ROWS: usize = 16;
@@ -62,8 +64,11 @@ pub(super) fn check(
     retries: &mut Retries,
 ) -> Option<TableReport> {
     let unreadable = |findings: &mut Findings, error: &TableError| {
+        if let TableError::Version { .. } = error {
+            return findings.add_error(Rule::Version, path, Place::File, error);
+        }
         let place = if let TableError::Cell { row, .. } = error { Place::Row(*row) } else { Place::File };
-        findings.add(Rule::TableReadable, path, place, error);
+        findings.add_error(Rule::TableReadable, path, place, error);
     };
     let reader = match SidecarReader::open(path) {
         Ok(reader) => reader,
@@ -72,11 +77,7 @@ pub(super) fn check(
             return None;
         }
     };
-    let version = reader.key_value("pairmill.format_version");
-    if let Some(newer) = version.filter(|v| v.parse().ok() != Some(FORMAT_VERSION)) {
-        let problem = format!("format version `{newer}`, this program knows {FORMAT_VERSION}");
-        findings.add(Rule::Version, path, Place::File, problem);
-    }
+    let version = reader.key_value(VERSION_KEY);
     for name in [column::ERROR_MESSAGE, column::WIDTH, column::HEIGHT, column::URL] {
         if !reader.has_column(name) {
             findings.add(Rule::TableReadable, path, Place::File, format!("no column `{name}`"));
@@ -89,6 +90,7 @@ pub(super) fn check(
         ..TableReport::default()
     };
     let has_class = reader.has_column(column::FAILURE_CLASS);
+    let whole_urls = reader.has_whole_final_urls();
     let rows = match reader.rows(RowColumns::All) {
         Ok(rows) => rows,
         Err(error) => {
@@ -114,12 +116,19 @@ pub(super) fn check(
         for problem in status_problems(&row, has_class) {
             findings.add(Rule::RowStatus, path, Place::Row(at), problem);
         }
+        // Another tool's table has its own texts.
+        if report.is_ours && has_class {
+            for problem in indiscretions(&row, whole_urls) {
+                findings.add(Rule::Discreet, path, Place::Row(at), problem);
+            }
+        }
         *report.by_status.entry(row.status).or_insert(0) += 1;
         if let Some(class) = row.failure_class {
             *report.by_class.entry(class).or_insert(0) += 1;
         }
         let message = row.error_message.unwrap_or_else(|| row.status.as_str().to_owned());
-        *report.by_message.entry(message).or_insert(0) += 1;
+        // As the stats count it.
+        *report.by_message.entry(message::bounded(&message).into_owned()).or_insert(0) += 1;
         if let Some(superseded) = row.retry_of {
             retries.claims.push((superseded, path.to_owned(), at));
         }
@@ -199,6 +208,20 @@ fn status_problems(row: &SidecarRow, has_class: bool) -> Vec<String> {
     problems
 }
 
+/// What of the network a row tells that no table should.
+fn indiscretions(row: &SidecarRow, whole_urls: bool) -> Vec<String> {
+    let mut problems = Vec::new();
+    if let (Some(class), Some(text)) = (row.failure_class, &row.error_message)
+        && !message::is_listed(class, text)
+    {
+        problems.push(format!("`{}` is not a message of {class}", message::bounded(text)));
+    }
+    // The address itself is what must not be repeated.
+    let problem = row.final_url.as_deref().and_then(|url| final_url::problem(url, whole_urls));
+    problems.extend(problem.map(|problem| format!("`final_url` is {problem}")));
+    problems
+}
+
 /// Reads all columns: collects what the members must be, and checks images in the table.
 fn check_cells(
     path: &Path,
@@ -214,13 +237,13 @@ fn check_cells(
     // A damage that the typed rows did not meet is in another column.
     let batches = match reader.batches_of(None, batch_rows) {
         Ok(batches) => batches,
-        Err(error) => return findings.add(Rule::TableReadable, path, Place::File, error),
+        Err(error) => return findings.add_error(Rule::TableReadable, path, Place::File, error),
     };
     let mut row = 0u64;
     for batch in batches {
         let batch = match batch {
             Ok(batch) => batch,
-            Err(error) => return findings.add(Rule::TableReadable, path, Place::File, error),
+            Err(error) => return findings.add_error(Rule::TableReadable, path, Place::File, error),
         };
         let layout = CellLayout::new(&batch, report.has_caption);
         for at in 0..batch.num_rows() {

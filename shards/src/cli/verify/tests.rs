@@ -64,7 +64,7 @@ impl Build {
         let outcome = |i: u64| RowOutcome {
             key: layout.key(ShardId(id), i),
             result: match i {
-                1 => Err(Failure::new(FailureClass::Http4xx, message::http_error(404, None))),
+                1 => Err(Failure::new(FailureClass::Http4xx, message::http_error(404))),
                 3 => Err(Failure::new(FailureClass::TooSmall, message::IMAGE_TOO_SMALL)),
                 _ => Ok(size),
             },
@@ -457,6 +457,31 @@ fn r24_hashes_of_images_kept_as_they_came() {
     };
     expect(&[], |dir| kept(dir, jpeg()));
     expect(&["R24"], |dir| kept(dir, [jpeg(), b"!".to_vec()].concat()));
+}
+
+#[test]
+fn r27_f03_messages_and_final_urls_that_tell_of_the_network() {
+    let bend = |message: &str, final_url: &str, whole: bool| {
+        let (message, final_url) = (message.to_owned(), final_url.to_owned());
+        move |dir: &Path| {
+            let mut build = Build::new(0);
+            build.options.whole_final_url = whole;
+            build.outcomes[1].result = Err(Failure::new(FailureClass::Http4xx, message));
+            build.outcomes[2].final_url = Some(final_url);
+            build.write(dir);
+        }
+    };
+    let plain = "https://h.test/a.jpg";
+    let secret = "https://user:PASSWORD@h.test/a.jpg?sig=SIGNATURE";
+    expect(&[], bend("HTTP Error 404: Not Found", plain, false));
+    expect(&[], bend("HTTP Error 404: Not Found", secret, true));
+    expect(&["R28"], bend("HTTP Error 404: Not Found", secret, false));
+    expect(&["R28"], bend("HTTP Error 404: see http://h.test/?sig=SIGNATURE", plain, false));
+    expect(&["R28"], bend(&"x".repeat(300_000), plain, false));
+    let dir = dataset();
+    bend("HTTP Error 404: Not Found", secret, false)(dir.path());
+    let lines = lines_of(&[dir.path()], &[]).join("\n");
+    assert!(!lines.contains("PASSWORD") && !lines.contains("SIGNATURE"), "{lines}");
 }
 
 #[test]

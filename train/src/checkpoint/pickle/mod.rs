@@ -22,8 +22,9 @@ use tree::StoredTensor;
 /// Largest pickle read. That of a ViT-H checkpoint with optimiser state is below 1 MiB.
 const MAX_PICKLE_BYTES: u64 = 64 << 20;
 
-/// One line of Python that turns any file torch can load into one we can.
-const CONVERT: &str = "python -c \"import sys,torch,safetensors.torch as s; d=torch.load(sys.argv[1],map_location='cpu'); \
+/// One line of Python that turns a file of tensors that we do not read into one we do. `weights_only`, because who has the
+/// file need not know what its pickle would run: with it torch runs no more of that than we do.
+const CONVERT: &str = "python -c \"import sys,torch,safetensors.torch as s; d=torch.load(sys.argv[1],map_location='cpu',weights_only=True); \
                        s.save_file({k:v.contiguous() for k,v in d.get('state_dict',d).items()},sys.argv[2])\" IN.pt OUT.safetensors";
 
 /// Why a `.pt` file is refused.
@@ -39,7 +40,9 @@ pub enum PickleError {
     #[error("a zip without data.pkl: not from torch.save or TorchScript")]
     NotTorch,
     /// The pickle wants a class we do not know.
-    #[error("its pickle names {0}, which is not read; convert it: {CONVERT}")]
+    #[error(
+        "its pickle names {0}, and what it would run when loaded nobody knows, so it is not read; ask who made it for the weights alone: torch.save(model.state_dict(), 'OUT.pt')"
+    )]
     Class(String),
     /// An instruction outside the subset.
     #[error("pickle instruction 0x{0:02x} is not read; convert it: {CONVERT}")]

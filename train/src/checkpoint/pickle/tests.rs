@@ -79,15 +79,30 @@ fn views_number_formats_and_containers_are_read() {
 }
 
 #[test]
+fn f25_a_hostile_pickle_gets_no_recipe_that_would_run_it() {
+    let message = PickleError::Class("os.system".to_owned()).to_string();
+    assert!(message.contains("os.system") && !message.contains("torch.load"), "{message}");
+    for error in [PickleError::Legacy, PickleError::Opcode(0x80), PickleError::BigEndian] {
+        let message = error.to_string();
+        assert_eq!(
+            message.matches("torch.load(").count(),
+            message.matches("weights_only=True").count(),
+            "{message}"
+        );
+    }
+}
+
+#[test]
 fn what_is_not_read_is_named_with_a_way_round() {
     let message = PickleFile::open(&fixture("module.pt")).unwrap_err().to_string();
     assert!(
-        message.contains("its pickle names __main__.Model") && message.contains("python -c"),
+        message.contains("its pickle names __main__.Model") && message.contains("model.state_dict()"),
         "{message}"
     );
     let message =
         crate::checkpoint::import::WeightsFile::open(&fixture("legacy.pt")).unwrap_err().to_string();
     assert!(message.contains("old format") && message.contains("python -c"), "{message}");
+    assert!(message.contains("weights_only=True"), "{message}");
 }
 
 /// A zip like torch's around a pickle, with one storage of four floats.

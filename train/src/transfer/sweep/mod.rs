@@ -1,7 +1,9 @@
-//! Grids of runs: [`config`] is what the user writes, [`plan`] the runs and what is done together, [`estimate`] what it
+//! Grids of runs: [`config`] is what the user writes, [`plan`] the runs and what is done together, [`datasets`] what they were
+//! made on, [`estimate`] what it
 //! will take, [`run`] does it, [`progress`] shows it, [`summary`] puts the results together.
 
 pub mod config;
+pub mod datasets;
 pub mod estimate;
 mod frozen;
 mod heads;
