@@ -261,7 +261,8 @@ impl AtomicFolder {
             }
             _ => {}
         }
-        fs::rename(&self.temp, &self.target).map_err(|e| FileError::new(&self.target, FileAction::Rename, e))?;
+        fs::rename(&self.temp, &self.target)
+            .map_err(|e| FileError::new(&self.target, FileAction::Rename, e))?;
         self.lock = None;
         sync_folder(&self.target).map_err(|e| FileError::new(&self.target, FileAction::Sync, e))
     }

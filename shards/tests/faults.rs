@@ -239,7 +239,10 @@ fn f25_stat_takes_files_globs_and_several_folders() {
     let bare = tars.path().join("train.tar");
     write_tar(&bare, &[("a", &[("jpg", b"x"), ("txt", b"one")]), ("b", &[("jpg", b"x")])]);
     let (account, _) = run(&["stat", utf8(&bare)], 0);
-    assert!(account.contains("in shards that say nothing of failed rows") && account.contains("samples"), "{account}");
+    assert!(
+        account.contains("in shards that say nothing of failed rows") && account.contains("samples"),
+        "{account}"
+    );
     assert!(run(&["stat", utf8(&tars.path().join("no.tar"))], 2).1.contains("no.tar"));
     assert!(run(&["stat", utf8(tempfile::tempdir().unwrap().path())], 2).1.contains("no shards here"));
 }
