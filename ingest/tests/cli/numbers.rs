@@ -21,7 +21,7 @@ const HANGS_AFTER: Duration = Duration::from_secs(120);
 /// Runs `config` in a thread of its own; a panic or a hang fails the test in its name.
 #[track_caller]
 fn survives(what: &str, config: Config) {
-    let (done, ended) = mpsc::channel();
+    let (done, ended) = mpsc::sync_channel(1);
     let worker = thread::spawn(move || {
         let result = run::run(&config, &AtomicBool::new(false)).map(|report| report.account.outcomes.rows);
         // Nobody listens after a hang.
@@ -135,7 +135,8 @@ fn lay(whole: &mut toml::Table, set: toml::Table, typed: toml::Table) {
 fn f20_the_largest_numbers_that_are_taken_work() {
     let job = Job::new();
     let table = table(&job);
-    let largest: [(&str, fn(&mut Config)); 6] = [
+    type Set = fn(&mut Config);
+    let largest: [(&str, Set); 6] = [
         ("workers", |config| config.runtime.workers = 1_024),
         ("fetch_threads", |config| config.runtime.fetch_threads = 1_024),
         ("concurrency", |config| config.fetch.concurrency = 65_535),
