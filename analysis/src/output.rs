@@ -43,7 +43,7 @@ pub fn write(path: &Path, bytes: &[u8]) -> Result<(), OutputError> {
 /// Writes lines for people to standard output.
 ///
 /// # Errors
-/// As [`write`].
+/// As [`write()`].
 pub fn say(text: &str) -> Result<(), OutputError> {
     put(printable_lines(text).as_bytes())
 }
@@ -51,7 +51,7 @@ pub fn say(text: &str) -> Result<(), OutputError> {
 /// Writes text that is printable but for our own colours to `path`, or to standard output for `-`.
 ///
 /// # Errors
-/// As [`write`].
+/// As [`write()`].
 pub fn write_coloured(path: &Path, text: &str) -> Result<(), OutputError> {
     if path.as_os_str() != "-" {
         return write(path, text.as_bytes());
