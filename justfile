@@ -165,6 +165,7 @@ advisories:
 # Each crate by itself, so that none leans on a feature another one switches on
 [group('check')]
 alone:
+    cargo check --quiet -p pairmill-guard
     cargo check --quiet -p pairmill-pixels
     cargo check --quiet -p pairmill-tokens
     cargo check --quiet -p pairmill-shards --no-default-features
