@@ -249,9 +249,8 @@ fn the_cache_stays_within_its_bytes() {
         "evicted ones are fetched again"
     );
     // A loader that is dropped does not wait for the shard that was on its way.
-    let parts = || -> Vec<String> {
-        cached(&cache).into_iter().filter(|name| name.ends_with(".part")).collect()
-    };
+    let parts =
+        || -> Vec<String> { cached(&cache).into_iter().filter(|name| name.ends_with(".part")).collect() };
     let give_up = Instant::now() + Duration::from_secs(30);
     while parts().len() > 1 && Instant::now() < give_up {
         std::thread::yield_now();
