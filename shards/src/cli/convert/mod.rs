@@ -7,6 +7,7 @@
 mod to_parquet;
 mod to_tar;
 
+use std::collections::HashMap;
 use std::fs;
 use std::io::Write;
 use std::ops::ControlFlow;
@@ -26,6 +27,7 @@ use super::place::{self, Shard};
 use super::staging::Staging;
 use crate::atomic::{AtomicFile, FileAction, FileError, remove_stale_temps, write_atomic};
 use crate::folder::{ShardFile, is_dataset_file};
+use crate::printable::excerpt;
 use crate::sample::IMAGE_EXTS;
 use crate::spec::ShardSpec;
 use crate::storage::Location;
@@ -69,6 +71,8 @@ pub fn convert(args: &ConvertArgs, out: &mut Output) -> anyhow::Result<()> {
     if inputs.iter().any(|input| place::is_same_folder(&input.folder(), &to)) {
         bail!("{}: the output is the input's own folder; give another", args.output);
     }
+    let shown: Vec<String> = inputs.iter().map(Shard::shown).collect();
+    let stems = stems(&shown)?;
     let (folder, staging) = match to {
         Location::Local(folder) => {
             fs::create_dir_all(&folder).map_err(|e| FileError::new(&folder, FileAction::Create, e))?;
@@ -82,12 +86,7 @@ pub fn convert(args: &ConvertArgs, out: &mut Output) -> anyhow::Result<()> {
     };
     let (mut num_samples, mut skipped) = (0, Skipped::default());
     let mut set = SetFormat { inputs: &inputs, options: args.tar.options(args.lenient), known: None };
-    for input in &inputs {
-        let shown = input.shown();
-        let stem = shard_stem(shown.rsplit('/').next().unwrap_or_default());
-        if stem.is_empty() {
-            bail!("{shown}: no file name");
-        }
+    for ((input, shown), stem) in inputs.iter().zip(&shown).zip(stems) {
         let target = Target { folder: &folder, stem, overwrite: args.overwrite };
         let beside = [ShardFile::Table.name(stem), ShardFile::Stats.name(stem)];
         let done = input.read_with(&beside, |path| convert_one(path, args, &target, &mut set));
@@ -100,11 +99,32 @@ pub fn convert(args: &ConvertArgs, out: &mut Output) -> anyhow::Result<()> {
             None => done?,
         };
         num_samples += done.samples;
-        skipped.add_shard(&shown, &done.skipped);
+        skipped.add_shard(shown, &done.skipped);
     }
     let (samples, shards) = (grouped(num_samples), grouped(inputs.len() as u64));
     writeln!(out, "converted {samples} samples in {shards} shards{}", after(&skipped))?;
     Ok(())
+}
+
+/// The names of the new shards. No two inputs may become one, of which only the last would stay.
+fn stems(inputs: &[String]) -> anyhow::Result<Vec<&str>> {
+    let mut taken: HashMap<&str, &str> = HashMap::new();
+    let mut stems = Vec::with_capacity(inputs.len());
+    for input in inputs {
+        let stem = shard_stem(input.rsplit('/').next().unwrap_or_default());
+        if stem.is_empty() {
+            bail!("{input}: no file name");
+        }
+        if let Some(other) = taken.insert(stem, input) {
+            bail!(
+                "{other} and {input} would both become shard `{}`; convert them into two folders, or merge them with \
+                 `pairmill-shards reshard`",
+                excerpt(stem, 60)
+            );
+        }
+        stems.push(stem);
+    }
+    Ok(stems)
 }
 
 /// What became of a shard.
