@@ -80,3 +80,169 @@ fn f10_two_inputs_of_one_name_are_not_converted_into_one_shard() {
     let (said, _) = run(&["convert", "--overwrite", &at("y"), &out], 0);
     assert!(said.contains("converted 2 samples in 2 shards"), "{said}");
 }
+
+fn sheet(dir: &Path) -> String {
+    dir.join("sheet.html").to_str().unwrap().to_owned()
+}
+
+/// What each command says that writes: the same refusal of all of them, and nothing written.
+#[track_caller]
+fn refusals(set: &Path, elsewhere: &Path) -> String {
+    let (set, out) = (utf8(set), elsewhere.join("out"));
+    let index =
+        |name: &str| fs::read_dir(set).unwrap().any(|e| e.unwrap().file_name().to_str() == Some(name));
+    let messages: Vec<String> = [
+        &["reshard", set, "--out", utf8(&out)][..],
+        &["subset", set, "--size", "3", "--out", utf8(&out)],
+        &["convert", set, utf8(&out)],
+        &["index", set],
+    ]
+    .into_iter()
+    .map(refusal)
+    .collect();
+    assert!(messages.iter().all(|message| *message == messages[0]), "{messages:?}");
+    assert!(!out.exists() && !index("sizes.json") && !index("00000.idx"), "{messages:?}");
+    let message = &messages[0];
+    assert!(message.contains(set) && message.contains("--incomplete"), "{message}");
+    // Commands that only look at it say so and go on.
+    let problem = message.strip_prefix("error: ").unwrap().split(';').next().unwrap();
+    for args in [
+        &["head", "-n", "1", set][..],
+        &["cat", set],
+        &["cat", set, "--ext", "txt"],
+        &["contact-sheet", set, "--num", "2", "--out", &sheet(elsewhere)],
+    ] {
+        let (said, warning) = run(args, 0);
+        assert!(!said.is_empty(), "{args:?}");
+        assert_eq!(warning.trim_end().lines().count(), 1, "{args:?}: {warning}");
+        assert!(warning.starts_with("warning: ") && warning.contains(problem), "{args:?}: {warning}");
+    }
+    message.clone()
+}
+
+fn note(set: &Path, name: &str, text: &str) {
+    let runs = set.join("_pairmill/runs");
+    fs::create_dir_all(&runs).unwrap();
+    fs::write(runs.join(name), text).unwrap();
+}
+
+fn json(set: &Path) -> serde_json::Value {
+    serde_json::from_str(&run(&["stat", utf8(set), "--json"], 0).0).unwrap()
+}
+
+#[test]
+fn f13_a_folder_without_a_shard_that_its_run_made_is_not_taken_for_the_whole() {
+    let (set, elsewhere) = (dataset("webdataset"), tempfile::tempdir().unwrap());
+    note(set.path(), "00000.toml", "");
+    note(set.path(), "00000.done", "shards = 4\n");
+    let message = refusals(set.path(), elsewhere.path());
+    for part in ["shard 00002 is missing: the run from shard 00000 made 4", "run the same ingest again"] {
+        assert!(message.contains(part), "{message}");
+    }
+    // An unfinished run promises nothing yet.
+    fs::remove_file(set.path().join("_pairmill/runs/00000.done")).unwrap();
+    let out = elsewhere.path().join("out");
+    let (said, warnings) = run(&["reshard", "-q", utf8(set.path()), "--out", utf8(&out)], 0);
+    assert!(said.contains("7 of 7 samples") && warnings.is_empty(), "{said}{warnings}");
+}
+
+#[test]
+fn f13_finished_shards_without_their_tar_are_missed() {
+    let (set, elsewhere) = (dataset("webdataset"), tempfile::tempdir().unwrap());
+    assert_eq!(json(set.path())["shards_without_images"], 0);
+    fs::remove_file(set.path().join("00001.tar")).unwrap();
+    let message = refusals(set.path(), elsewhere.path());
+    for part in [
+        "shard 00001 is finished, but has neither a tar nor images",
+        "delete its stats and run the ingest again",
+    ] {
+        assert!(message.contains(part), "{message}");
+    }
+    assert_eq!(json(set.path())["shards_without_images"], 1);
+    let (account, _) = run(&["stat", utf8(set.path())], 0);
+    let line = account.lines().find(|line| line.contains("without images")).unwrap();
+    assert!(line.contains(" 1 ") && line.contains("verify"), "{line}");
+
+    // What is there is taken by choice, or where it is named.
+    let at = |name: &str| elsewhere.path().join(name).to_str().unwrap().to_owned();
+    let (folder, pattern) = (utf8(set.path()), utf8(set.path()).to_owned() + "/{00000..00000}.tar");
+    let of = |args: &[&str]| run(args, 0).0;
+    let chosen = of(&["reshard", "-q", folder, "--incomplete", "--out", &at("a")]);
+    assert_eq!(of(&["reshard", "-q", &pattern, "--out", &at("b")]), chosen);
+    assert!(
+        of(&["subset", "-q", folder, "--incomplete", "--size", "1", "--out", &at("c")]).contains("1 of ")
+    );
+    let converted = of(&["convert", folder, &at("d"), "--incomplete"]);
+    assert!(converted.contains("in 1 shards"), "{converted}");
+    assert_eq!(of(&["convert", &(folder.to_owned() + "/*.tar"), &at("e")]), converted);
+    assert!(of(&["index", folder, "--incomplete"]).contains("in 1 tars"));
+}
+
+#[test]
+fn f13_a_compressed_tar_is_its_shards_tar() {
+    let (set, elsewhere) = (dataset("webdataset"), tempfile::tempdir().unwrap());
+    let tar = set.path().join("00001.tar");
+    let packed = File::create(set.path().join("00001.tar.gz")).unwrap();
+    let mut packed = flate2::write::GzEncoder::new(packed, flate2::Compression::fast());
+    std::io::copy(&mut File::open(&tar).unwrap(), &mut packed).unwrap();
+    packed.finish().unwrap();
+    fs::remove_file(tar).unwrap();
+    assert_eq!(json(set.path())["shards_without_images"], 0);
+    let out = elsewhere.path().join("out");
+    assert!(run(&["reshard", "-q", utf8(set.path()), "--out", utf8(&out)], 0).0.contains("7 of 7 samples"));
+}
+
+#[test]
+fn f13_a_tar_without_stats_is_not_taken_for_a_finished_shard() {
+    let (set, elsewhere) = (dataset("webdataset"), tempfile::tempdir().unwrap());
+    fs::remove_file(set.path().join("00001_stats.json")).unwrap();
+    let message = refusals(set.path(), elsewhere.path());
+    for part in ["shard 00001 has no stats", "run the same ingest again to finish it"] {
+        assert!(message.contains(part), "{message}");
+    }
+    // A run that has finished none of its shards.
+    fs::remove_file(set.path().join("00000_stats.json")).unwrap();
+    let out = elsewhere.path().join("out");
+    let reshard = ["reshard", "-q", utf8(set.path()), "--out", utf8(&out)];
+    note(set.path(), "00000.toml", "");
+    assert!(refusal(&reshard).contains("shard 00000 has no stats"));
+    // Tars of other people have none at all.
+    fs::remove_dir_all(set.path().join("_pairmill")).unwrap();
+    assert!(run(&reshard, 0).0.contains("7 of 7 samples"));
+    let (_, warnings) = run(&["head", utf8(set.path())], 0);
+    assert_eq!(warnings, "");
+}
+
+#[test]
+fn f13_parquet_sets_are_held_to_the_same() {
+    let (set, elsewhere) = (dataset("parquet"), tempfile::tempdir().unwrap());
+    assert_eq!(json(set.path())["shards_without_images"], 0);
+    let out = elsewhere.path().join("out");
+    let reshard = ["reshard", "-q", utf8(set.path()), "--out", utf8(&out)];
+    // A sidecar in the place of an image shard.
+    let sidecar = dataset("webdataset");
+    fs::copy(sidecar.path().join("00001.parquet"), set.path().join("00001.parquet")).unwrap();
+    assert!(
+        refusal(&reshard).contains("shard 00001 is finished, but has neither a tar nor images in its table")
+    );
+    assert_eq!(json(set.path())["shards_without_images"], 1);
+    // With its tar, only that would be read.
+    fs::copy(sidecar.path().join("00001.tar"), set.path().join("00001.tar")).unwrap();
+    assert!(refusal(&reshard).contains("shard 00000 is Parquet, and only the tars are read"));
+    assert_eq!(json(set.path())["shards_without_images"], 0);
+    fs::remove_file(set.path().join("00001.tar")).unwrap();
+    fs::remove_file(set.path().join("00001.parquet")).unwrap();
+    assert!(refusal(&reshard).contains("shard 00001 is finished, but has neither"));
+    assert!(!out.exists());
+}
+
+#[test]
+fn f13_a_rewritten_folder_is_finished_by_the_command_that_began_it() {
+    let (set, elsewhere) = (dataset("webdataset"), tempfile::tempdir().unwrap());
+    let (half, out) = (elsewhere.path().join("half"), elsewhere.path().join("out"));
+    run(&["reshard", "-q", utf8(set.path()), "--number-sample-per-shard", "3", "--out", utf8(&half)], 0);
+    fs::remove_file(half.join("00001_stats.json")).unwrap();
+    let message = refusal(&["convert", utf8(&half), utf8(&out)]);
+    assert!(message.contains("shard 00001 has no stats"), "{message}");
+    assert!(message.contains("give the same subset or reshard again to finish it"), "{message}");
+}

@@ -20,11 +20,12 @@ use clap::Args;
 use parquet::arrow::ArrowWriter;
 use parquet::schema::types::ColumnPath;
 
-use super::TarArgs;
 use super::image_table::{each_sample, is_parquet};
+use super::incomplete::IncompleteArgs;
 use super::output::{Output, after};
 use super::place::{self, Shard};
 use super::staging::Staging;
+use super::{KINDS, TarArgs};
 use crate::atomic::{AtomicFile, FileAction, FileError, remove_stale_temps, write_atomic};
 use crate::folder::{ShardFile, is_dataset_file};
 use crate::printable::excerpt;
@@ -54,6 +55,8 @@ pub struct ConvertArgs {
     /// Replace shards of the same name in the output folder
     #[arg(long)]
     overwrite: bool,
+    #[command(flatten)]
+    incomplete: IncompleteArgs,
     /// Accept tars that end without their closing zero blocks
     #[arg(long)]
     lenient: bool,
@@ -66,7 +69,8 @@ pub struct ConvertArgs {
 /// # Errors
 /// When a shard cannot be read, its tar and table disagree, or the output cannot be written.
 pub fn convert(args: &ConvertArgs, out: &mut Output) -> anyhow::Result<()> {
-    let inputs = place::shards(&args.input, &["tar", "parquet"])?;
+    let inputs = place::shards(&args.input, KINDS)?;
+    args.incomplete.check([&args.input], KINDS)?;
     let to = Location::parse(&args.output)?;
     if inputs.iter().any(|input| place::is_same_folder(&input.folder(), &to)) {
         bail!("{}: the output is the input's own folder; give another", args.output);
