@@ -246,3 +246,47 @@ fn f13_a_rewritten_folder_is_finished_by_the_command_that_began_it() {
     assert!(message.contains("shard 00001 has no stats"), "{message}");
     assert!(message.contains("give the same subset or reshard again to finish it"), "{message}");
 }
+
+#[test]
+fn f10_f16_the_remedies_of_torn_tars_are_options_that_exist() {
+    let dir = tempfile::tempdir().unwrap();
+    let at = |name: &str| dir.path().join(name).to_str().unwrap().to_owned();
+    let torn: &[(&[u8], &[u8])] = &[(b"a.jpg", b"1"), (b"b.jpg", b"2"), (b"a.txt", b"3"), (b"b.txt", b"4")];
+    let name: &[(&[u8], &[u8])] = &[(b"a.jpg", b"1"), (b"caf\xe9.jpg", b"2")];
+    for (file, members) in [("torn.tar", torn), ("name.tar", name)] {
+        let mut tar = tar::Builder::new(File::create(at(file)).unwrap());
+        for (name, data) in members {
+            let mut header = tar::Header::new_gnu();
+            header.as_gnu_mut().unwrap().name[..name.len()].copy_from_slice(name);
+            header.set_size(data.len() as u64);
+            header.set_cksum();
+            tar.append(&header, *data).unwrap();
+        }
+        tar.finish().unwrap();
+    }
+    let mut dangling: tar::Header = tar::Header::new_gnu();
+    dangling.set_entry_type(tar::EntryType::Symlink);
+    dangling.set_path("a.jpg").unwrap();
+    dangling.set_link_name("nowhere.jpg").unwrap();
+    dangling.set_size(0);
+    dangling.set_cksum();
+    let mut tar = tar::Builder::new(File::create(at("link.tar")).unwrap());
+    tar.append(&dangling, &[][..]).unwrap();
+    tar.finish().unwrap();
+    write_tar(Path::new(&at("cut.tar")), &["a"]);
+    let whole = fs::read(at("cut.tar")).unwrap();
+    let end = whole.chunks(512).rposition(|block| block.iter().any(|byte| *byte != 0)).unwrap() + 1;
+    fs::write(at("cut.tar"), &whole[..end * 512]).unwrap();
+
+    for (file, remedy) in [
+        ("torn.tar", &["--unsorted", "join"][..]),
+        ("name.tar", &["--bad-samples", "skip"]),
+        ("link.tar", &["--bad-samples", "skip"]),
+        ("cut.tar", &["--lenient"]),
+    ] {
+        let input = at(file);
+        let message = refusal(&["cat", &input]);
+        assert!(message.contains(&format!("`{}`", remedy.join(" "))), "{file}: {message}");
+        run(&[&["cat", &*input], remedy].concat(), 0);
+    }
+}
