@@ -1,13 +1,18 @@
 //! Samples that a command would leave out or overwrite without a word: shards of one name, and folders that lack shards
-//! or parts of them. Tests are named by the fault's number in the list they came from.
+//! or parts of them; and what their messages advise. Tests are named by the fault's number in the list they came from.
 #![cfg(feature = "cli")]
 #![allow(clippy::unwrap_used, clippy::panic, reason = "test code")]
 
 use std::fs::{self, File};
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
+use std::sync::Arc;
 
+use pairmill_shards::table::{SidecarReader, VERSION_KEY};
 use pairmill_shards::tar::TarWriter;
+use parquet::arrow::ArrowWriter;
+use parquet::file::metadata::KeyValue;
+use parquet::file::properties::WriterProperties;
 use tempfile::TempDir;
 
 #[track_caller]
@@ -288,5 +293,45 @@ fn f10_f16_the_remedies_of_torn_tars_are_options_that_exist() {
         let message = refusal(&["cat", &input]);
         assert!(message.contains(&format!("`{}`", remedy.join(" "))), "{file}: {message}");
         run(&[&["cat", &*input], remedy].concat(), 0);
+    }
+}
+
+/// The table at `from` with other bytes in the middle of its data, and with a format version if that is given.
+fn damaged(from: &Path, to: &Path, version: Option<&str>) {
+    let reader = SidecarReader::open(from).unwrap();
+    let entry = version.map(|version| vec![KeyValue::new(VERSION_KEY.to_owned(), version.to_owned())]);
+    let properties = WriterProperties::builder().set_key_value_metadata(entry).build();
+    let mut writer = ArrowWriter::try_new(Vec::new(), Arc::clone(reader.schema()), Some(properties)).unwrap();
+    for batch in reader.batches(None).unwrap() {
+        writer.write(&batch.unwrap()).unwrap();
+    }
+    let mut bytes = writer.into_inner().unwrap();
+    let footer = u32::from_le_bytes(bytes[bytes.len() - 8..bytes.len() - 4].try_into().unwrap()) as usize;
+    let end_of_data = bytes.len() - 8 - footer;
+    bytes[4..end_of_data].fill(0xff);
+    fs::write(to, bytes).unwrap();
+}
+
+#[test]
+fn f25_damage_in_other_peoples_parquet_is_not_mended_by_a_run_of_ours() {
+    let (set, dir) = (dataset("parquet"), tempfile::tempdir().unwrap());
+    let at = |name: &str| dir.path().join(name).to_str().unwrap().to_owned();
+    let table = set.path().join("00000.parquet");
+    let (rebuild, fetch) = ("delete the shard's files and run again", "fetch it again");
+    damaged(&table, Path::new(&at("ours.parquet")), Some("1"));
+    damaged(&table, Path::new(&at("theirs.parquet")), None);
+    let whole = fs::read(&table).unwrap();
+    fs::write(at("cut.parquet"), &whole[..whole.len() - 40]).unwrap();
+    for (name, says, says_not) in [
+        ("ours.parquet", rebuild, fetch),
+        ("theirs.parquet", fetch, rebuild),
+        // Nobody knows whose it is.
+        ("cut.parquet", fetch, rebuild),
+    ] {
+        for args in [&["cat", &*at(name)][..], &["convert", &at(name), &at("out")]] {
+            let message = refusal(args);
+            assert!(message.contains(name) && message.contains(says), "{args:?}: {message}");
+            assert!(!message.contains(says_not), "{args:?}: {message}");
+        }
     }
 }
