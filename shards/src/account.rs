@@ -20,7 +20,7 @@ use crate::outcomes::Outcomes;
 use crate::stats::{ShardStats, StatsError, StatusDict};
 use crate::status::Status;
 use crate::table::{RowColumns, SidecarReader, SidecarRow, TableError, column, text_column};
-use crate::tar::{EndMarker, MappedTar, TarError};
+use crate::tar::{EndMarker, MappedTar, TarError, shard_stem};
 
 /// Hosts and messages listed.
 const NUM_TOP: usize = 10;
@@ -38,6 +38,8 @@ pub struct Account {
     pub unfinished_shards: u64,
     /// Shards that finished runs made, or `sizes.json` lists, and of which nothing is here.
     pub missing_shards: u64,
+    /// Finished shards whose images are gone: neither tar, nor files, nor images in the table.
+    pub shards_without_images: u64,
     /// Runs of ingest that are not finished.
     pub unfinished_runs: u64,
     /// Input rows, each once, by what became of them; with `failures_by_status` part of the JSON's top level.
@@ -263,6 +265,36 @@ fn is_of_members(path: &Path) -> bool {
     SidecarReader::open(path).is_ok_and(|table| table.is_of_members())
 }
 
+/// How many finished shards have lost their images. A folder of stats alone never had any (img2dataset's `dummy` output).
+fn shards_without_images(folder: &DatasetFolder) -> u64 {
+    let packed: HashSet<&str> =
+        folder.other_tars.iter().filter_map(|tar| Some(shard_stem(tar.file_name()?.to_str()?))).collect();
+    let has_images = |shard: &ShardFiles| {
+        [ShardFile::Tar, ShardFile::Files, ShardFile::TfRecord].iter().any(|kind| shard.get(*kind).is_some())
+            || packed.contains(shard.name.as_str())
+            // One that cannot be read is told by whoever counts its rows.
+            || shard.get(ShardFile::Table).is_some_and(|table| {
+                SidecarReader::open(table).map_or(true, |table| table.is_of_members() || holds_images(&table))
+            })
+    };
+    let is_dummy = folder.done().all(|shard| shard.files().all(|(kind, _)| kind == ShardFile::Stats));
+    if is_dummy { 0 } else { folder.done().filter(|shard| !has_images(shard)).count() as u64 }
+}
+
+/// Whether a column behind the key is binary, as images are; before it stand columns of the input.
+fn holds_images(table: &SidecarReader) -> bool {
+    let binary = |t: &DataType| matches!(t, DataType::Binary | DataType::LargeBinary | DataType::BinaryView);
+    let is_image = |field: &Field| match field.data_type() {
+        DataType::Struct(fields) => {
+            field.name() == column::IMAGE
+                && fields.iter().any(|f| f.name() == "bytes" && binary(f.data_type()))
+        }
+        other => binary(other),
+    };
+    let fields = table.schema().fields().iter();
+    fields.skip_while(|field| field.name() != column::KEY).any(|field| is_image(field))
+}
+
 fn file_bytes(path: &Path) -> u64 {
     fs::metadata(path).map_or(0, |m| m.len())
 }
@@ -299,6 +331,7 @@ impl Ledger {
             *self.account.bytes.entry("parquet").or_insert(0) += file_bytes(table);
         }
         if !folder.is_part {
+            self.account.shards_without_images += shards_without_images(folder);
             self.add_missing(folder)?;
         }
         Ok(())

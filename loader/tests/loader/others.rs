@@ -58,7 +58,10 @@ fn f10_a_tar_that_is_not_sorted_is_an_error_or_joined() {
     let captions = (0..8).map(|n| file(format!("{n}.txt"), format!("0 {n}")));
     write_tar(&folder.path().join("0.tar"), pictures.chain(captions));
     let message = Dataset::open(&[folder.spec()], &DatasetConfig::default()).unwrap_err().to_string();
-    assert!(message.contains("key `0` returns") && message.contains("`unsorted` = `join`"), "{message}");
+    assert!(
+        message.contains("key `0` returns") && message.contains("`data.samples.unsorted = \"join\"`"),
+        "{message}"
+    );
     let joins = DatasetConfig { unsorted: Unsorted::Join, ..DatasetConfig::default() };
     let dataset = Dataset::open(&[folder.spec()], &joins).unwrap();
     let got = run(&dataset, &in_order(8)).unwrap();

@@ -49,7 +49,7 @@ pub fn cat(args: &CatArgs, out: &mut Output) -> anyhow::Result<()> {
 }
 
 fn one(args: &CatArgs, key: &str, ext: Option<&str>, out: &mut Output) -> anyhow::Result<()> {
-    let shards = args.shards.places()?;
+    let shards = args.shards.places_to_look_at()?;
     for shard in &shards {
         let Some(sample) = shard.read(|path| find(path, key, &args.shards.tar_options()))? else { continue };
         match ext {
@@ -101,7 +101,7 @@ fn find(path: &Path, key: &str, options: &TarOptions) -> anyhow::Result<Option<S
 fn every_member(args: &CatArgs, ext: &str, out: &mut Output) -> anyhow::Result<()> {
     let mut found = false;
     let (options, mut skipped) = (args.shards.tar_options(), Skipped::default());
-    for shard in args.shards.places()? {
+    for shard in args.shards.places_to_look_at()? {
         let passed_over = shard.read(|path| {
             each_sample(path, &options, |sample| {
                 if let Some(data) = sample.get(ext) {
@@ -123,7 +123,7 @@ fn every_member(args: &CatArgs, ext: &str, out: &mut Output) -> anyhow::Result<(
 
 fn every_sample(args: &CatArgs, out: &mut Output) -> anyhow::Result<()> {
     let (options, mut skipped) = (args.shards.tar_options(), Skipped::default());
-    for shard in args.shards.places()? {
+    for shard in args.shards.places_to_look_at()? {
         let shown = shard.shown();
         let passed_over = shard.read(|path| {
             each_sample(path, &options, |sample| {

@@ -39,7 +39,7 @@ pub struct HeadArgs {
 pub fn head(args: &HeadArgs, out: &mut Output) -> anyhow::Result<()> {
     let mut left = args.num;
     let (options, mut skipped) = (args.shards.tar_options(), Skipped::default());
-    for shard in args.shards.places()? {
+    for shard in args.shards.places_to_look_at()? {
         if left == 0 {
             break;
         }

@@ -8,6 +8,7 @@ use anyhow::bail;
 use clap::Args;
 
 use super::ShardArgs;
+use super::incomplete::IncompleteArgs;
 use super::output::{Output, after, complain};
 use super::staging::Staging;
 use crate::atomic::remove_stale_temps;
@@ -29,6 +30,8 @@ use crate::words::grouped;
 pub struct IndexArgs {
     #[command(flatten)]
     shards: ShardArgs,
+    #[command(flatten)]
+    incomplete: IncompleteArgs,
     /// Write 00000.idx, for DALI's webdataset reader
     #[arg(long)]
     dali: bool,
@@ -51,6 +54,7 @@ impl IndexArgs {
 /// # Errors
 /// When a tar cannot be read or an index not be written.
 pub fn index(args: &IndexArgs, out: &mut Output) -> anyhow::Result<()> {
+    args.incomplete.check(&args.shards.shards, &["tar"])?;
     let mut folders: Vec<Folder> = Vec::new();
     let (mut num_tars, mut num_samples) = (0u64, 0u64);
     let mut skipped = Skipped::default();

@@ -10,6 +10,7 @@ pub mod convert;
 mod foreign_table;
 pub mod head;
 mod image_table;
+mod incomplete;
 pub mod index;
 mod output;
 mod place;
@@ -81,6 +82,9 @@ enum Command {
     },
 }
 
+/// Kinds of shards that a folder stands for. One of tars holds sidecars too, so tars come first.
+const KINDS: &[&str] = &["tar", "parquet"];
+
 /// Shards as every command takes them.
 #[derive(Debug, clap::Args)]
 pub struct ShardArgs {
@@ -123,8 +127,16 @@ impl ShardArgs {
     /// # Errors
     /// When one is missing or a folder holds none.
     fn places(&self) -> anyhow::Result<Vec<Shard>> {
-        // A folder of tars holds sidecars too, so tars come first.
-        self.places_of(&["tar", "parquet"])
+        self.places_of(KINDS)
+    }
+
+    /// The same for a command that only looks: it warns of a folder that lacks shards.
+    ///
+    /// # Errors
+    /// When one is missing or a folder holds none.
+    fn places_to_look_at(&self) -> anyhow::Result<Vec<Shard>> {
+        incomplete::warn(&self.shards, KINDS);
+        self.places()
     }
 
     /// The same of a folder or prefix those of the first of `kinds` that it has.

@@ -8,9 +8,10 @@ use std::str::FromStr;
 use clap::Args;
 use pairmill_pixels::{Limits, perceptual_hash};
 
-use super::ShardArgs;
 use super::carry::Carried;
+use super::incomplete::IncompleteArgs;
 use super::output::{Output, after, complain};
+use super::{KINDS, ShardArgs};
 use crate::funnel::total;
 use crate::key::KeyLayout;
 use crate::rewrite::{
@@ -26,6 +27,8 @@ pub struct NewShardArgs {
     /// Folder or URL (s3://, gs://, az://) for the new shards; made if missing. A run that was cut short goes on there
     #[arg(long, value_name = "DIR")]
     out: String,
+    #[command(flatten)]
+    incomplete: IncompleteArgs,
     /// Samples in a shard
     #[arg(long, value_name = "N", default_value_t = KeyLayout::DEFAULT_SAMPLES_PER_SHARD)]
     number_sample_per_shard: u64,
@@ -156,6 +159,7 @@ fn write_shards(
 ) -> anyhow::Result<()> {
     let layout = KeyLayout::new(args.number_sample_per_shard, args.oom_shard_count)?;
     let cores = || std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
+    args.incomplete.check(&args.shards.shards, KINDS)?;
     let carried = Carried::new(args.shards.places()?, &args.out)?;
     let config = RewriteConfig {
         inputs: carried.inputs.clone(),

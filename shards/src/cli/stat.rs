@@ -250,6 +250,14 @@ fn set_lines(account: &Account) -> Vec<String> {
             "shards that were made are not here; `pairmill-shards verify` names them".to_owned(),
         );
     }
+    if account.shards_without_images > 0 {
+        row(
+            "without images",
+            account.shards_without_images,
+            "finished shards whose tar or images are not here; `pairmill-shards verify` names them"
+                .to_owned(),
+        );
+    }
     if account.unfinished_runs > 0 {
         row(
             "unfinished runs",

@@ -82,12 +82,14 @@ pub enum TableError {
     #[error(transparent)]
     File(#[from] FileError),
     /// Not Parquet, or damaged.
-    #[error("{}: not a readable Parquet file: {reason}; delete the shard's files and run again to rebuild it", path.display())]
+    #[error("{}: not a readable Parquet file: {reason}{remedy}", path.display())]
     Corrupt {
         /// The table.
         path: PathBuf,
         /// What the Parquet reader said.
         reason: String,
+        /// What to do, with the punctuation before it; empty where the reason says it.
+        remedy: &'static str,
     },
     /// Another kind of file under the name of a table.
     #[error("{}: {what}", path.display())]
@@ -155,11 +157,21 @@ pub enum TableError {
 }
 
 impl TableError {
-    pub(crate) fn of_fault(path: &Path, fault: ParquetFault) -> Self {
+    /// `is_ours` of a table with a format version: a run can make it again. Others, and those whose footer cannot be
+    /// read, may be anyone's.
+    pub(crate) fn of_fault(path: &Path, fault: ParquetFault, is_ours: bool) -> Self {
+        let remedy = match &fault {
+            _ if is_ours => "; delete the shard's files and run again to rebuild it",
+            ParquetFault::Damaged(_) | ParquetFault::Panic(_) => {
+                "; fetch it again, or make it again with the tool that wrote it"
+            }
+            ParquetFault::Contradiction(_) => " or fetch it again",
+            _ => "",
+        };
         match fault {
             ParquetFault::Read(error) => FileError::new(path, FileAction::Read, error).into(),
             ParquetFault::Lookalike(what) => Self::Lookalike { path: path.to_owned(), what },
-            fault => Self::Corrupt { path: path.to_owned(), reason: fault.to_string() },
+            fault => Self::Corrupt { path: path.to_owned(), reason: fault.to_string(), remedy },
         }
     }
 }

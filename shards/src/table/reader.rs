@@ -7,7 +7,7 @@ use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, StringArray};
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, Int32Type, SchemaRef};
 
-use super::{MEMBERS_KEY, TableError, classify_message, column, final_url};
+use super::{MEMBERS_KEY, TableError, VERSION_KEY, classify_message, column, final_url};
 use crate::atomic::{FileAction, FileError};
 use crate::parquet_file::{ParquetFile, ParquetInput, PlainBatches, ReadPlan};
 use crate::status::{FailureClass, Status};
@@ -92,7 +92,7 @@ impl SidecarReader {
     }
 
     fn from_input(path: &Path, input: ParquetInput) -> Result<Self, TableError> {
-        let file = ParquetFile::open(input).map_err(|fault| TableError::of_fault(path, fault))?;
+        let file = ParquetFile::open(input).map_err(|fault| TableError::of_fault(path, fault, false))?;
         super::check_version(path, file.metadata().file_metadata().key_value_metadata())?;
         Ok(Self { path: path.to_owned(), file })
     }
@@ -142,6 +142,11 @@ impl SidecarReader {
         self.key_value(MEMBERS_KEY).is_some()
     }
 
+    /// Whether Pairmill wrote the table: it names its format version.
+    fn is_ours(&self) -> bool {
+        self.key_value(VERSION_KEY).is_some()
+    }
+
     /// Value of a key in the file's metadata, such as `pairmill.format_version`.
     pub fn key_value(&self, key: &str) -> Option<&str> {
         let entries = self.file.metadata().file_metadata().key_value_metadata()?;
@@ -167,8 +172,10 @@ impl SidecarReader {
             fields.filter(|(_, f)| names.contains(&f.name().as_str())).map(|(place, _)| place).collect()
         });
         let plan = ReadPlan { columns, batch_rows, ..ReadPlan::default() };
-        let inner = self.file.batches(&plan).map_err(|fault| TableError::of_fault(&self.path, fault))?;
-        Ok(Batches { path: self.path.clone(), inner: Some(inner) })
+        let is_ours = self.is_ours();
+        let failed = |fault| TableError::of_fault(&self.path, fault, is_ours);
+        let inner = self.file.batches(&plan).map_err(failed)?;
+        Ok(Batches { path: self.path.clone(), is_ours, inner: Some(inner) })
     }
 
     /// The rows, typed.
@@ -199,6 +206,7 @@ impl SidecarReader {
 #[derive(Debug)]
 pub struct Batches {
     path: PathBuf,
+    is_ours: bool,
     inner: Option<PlainBatches>,
 }
 
@@ -211,7 +219,7 @@ impl Iterator for Batches {
         if !matches!(next, Some(Ok(_))) {
             self.inner = None;
         }
-        next.map(|batch| batch.map_err(|fault| TableError::of_fault(&self.path, fault)))
+        next.map(|batch| batch.map_err(|fault| TableError::of_fault(&self.path, fault, self.is_ours)))
     }
 }
 

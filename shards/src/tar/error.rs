@@ -60,7 +60,9 @@ pub enum TarRule {
         found: u64,
     },
     /// The file ends between two members without the closing zero blocks.
-    #[error("the file ends without the closing zero block; it may be cut off (lenient reading accepts it)")]
+    #[error(
+        "the file ends without the closing zero block; it may be cut off; to read it all the same, give `--lenient` (in training: `data.samples.lenient_end = true`)"
+    )]
     NoEndMarker,
     /// A member is too large.
     #[error("member `{}` says {size} bytes; the limit is {MAX_MEMBER_BYTES}", shown(name))]
@@ -118,14 +120,14 @@ pub enum TarRule {
         len: usize,
     },
     /// A member name is not UTF-8.
-    #[error("{}; rename it, or skip such samples (`bad-samples` = `skip`)", BadMember::Name { name: name.clone() })]
+    #[error("{}; rename it, or skip such samples (`--bad-samples skip`)", BadMember::Name { name: name.clone() })]
     NameNotUtf8 {
         /// The name, with `\xNN` for each byte that is wrong.
         name: String,
     },
     /// A link that leads nowhere.
     #[error(
-        "{}; put the file in the tar (GNU tar's --dereference and --hard-dereference), or skip such samples (`bad-samples` = `skip`)",
+        "{}; put the file in the tar (GNU tar's --dereference and --hard-dereference), or skip such samples (`--bad-samples skip`)",
         BadMember::Link { name: name.clone(), target: target.clone(), problem: *problem }
     )]
     Link {
@@ -148,7 +150,8 @@ pub enum TarRule {
     /// A key that comes again after other samples.
     #[error(
         "key `{}` returns after other samples: its members are not together, or two samples have one key; \
-         make the tar with `tar --sort=name`, or have them joined (`unsorted` = `join`) or taken as they are (`split`)",
+         make the tar with `tar --sort=name`, or have them joined with `--unsorted join` \
+         (in training: `data.samples.unsorted = \"join\"`), or taken as they are with `split`",
         shown(key)
     )]
     ReturningKey {

@@ -12,8 +12,9 @@ use anyhow::{Context, bail};
 use clap::Args;
 
 use self::pick::{Picks, pick};
-use super::TarArgs;
+use super::incomplete;
 use super::output::{Output, note};
+use super::{KINDS, TarArgs};
 use crate::atomic::write_atomic;
 use crate::printable::printable;
 use crate::spec::ShardSpec;
@@ -112,9 +113,9 @@ pub fn write_sheet(request: &SheetRequest<'_>) -> anyhow::Result<Skipped> {
 pub fn contact_sheet(args: &ContactSheetArgs, out: &mut Output) -> anyhow::Result<()> {
     let mut paths = Vec::new();
     for spec in &args.shards {
-        // A folder of tars holds sidecars too, so tars come first.
-        paths.extend(spec.resolve_first_of(&["tar", "parquet"])?);
+        paths.extend(spec.resolve_first_of(KINDS)?);
     }
+    incomplete::warn(&args.shards, KINDS);
     let named = args.shards.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ");
     // A sheet of a tar that was cut off shows what is there.
     let tar = args.tar.options(true);

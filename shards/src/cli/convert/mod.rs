@@ -7,6 +7,7 @@
 mod to_parquet;
 mod to_tar;
 
+use std::collections::HashMap;
 use std::fs;
 use std::io::Write;
 use std::ops::ControlFlow;
@@ -19,13 +20,15 @@ use clap::Args;
 use parquet::arrow::ArrowWriter;
 use parquet::schema::types::ColumnPath;
 
-use super::TarArgs;
 use super::image_table::{each_sample, is_parquet};
+use super::incomplete::IncompleteArgs;
 use super::output::{Output, after};
 use super::place::{self, Shard};
 use super::staging::Staging;
+use super::{KINDS, TarArgs};
 use crate::atomic::{AtomicFile, FileAction, FileError, remove_stale_temps, write_atomic};
 use crate::folder::{ShardFile, is_dataset_file};
+use crate::printable::excerpt;
 use crate::sample::IMAGE_EXTS;
 use crate::spec::ShardSpec;
 use crate::storage::Location;
@@ -52,6 +55,8 @@ pub struct ConvertArgs {
     /// Replace shards of the same name in the output folder
     #[arg(long)]
     overwrite: bool,
+    #[command(flatten)]
+    incomplete: IncompleteArgs,
     /// Accept tars that end without their closing zero blocks
     #[arg(long)]
     lenient: bool,
@@ -64,11 +69,14 @@ pub struct ConvertArgs {
 /// # Errors
 /// When a shard cannot be read, its tar and table disagree, or the output cannot be written.
 pub fn convert(args: &ConvertArgs, out: &mut Output) -> anyhow::Result<()> {
-    let inputs = place::shards(&args.input, &["tar", "parquet"])?;
+    let inputs = place::shards(&args.input, KINDS)?;
+    args.incomplete.check([&args.input], KINDS)?;
     let to = Location::parse(&args.output)?;
     if inputs.iter().any(|input| place::is_same_folder(&input.folder(), &to)) {
         bail!("{}: the output is the input's own folder; give another", args.output);
     }
+    let shown: Vec<String> = inputs.iter().map(Shard::shown).collect();
+    let stems = stems(&shown)?;
     let (folder, staging) = match to {
         Location::Local(folder) => {
             fs::create_dir_all(&folder).map_err(|e| FileError::new(&folder, FileAction::Create, e))?;
@@ -82,12 +90,7 @@ pub fn convert(args: &ConvertArgs, out: &mut Output) -> anyhow::Result<()> {
     };
     let (mut num_samples, mut skipped) = (0, Skipped::default());
     let mut set = SetFormat { inputs: &inputs, options: args.tar.options(args.lenient), known: None };
-    for input in &inputs {
-        let shown = input.shown();
-        let stem = shard_stem(shown.rsplit('/').next().unwrap_or_default());
-        if stem.is_empty() {
-            bail!("{shown}: no file name");
-        }
+    for ((input, shown), stem) in inputs.iter().zip(&shown).zip(stems) {
         let target = Target { folder: &folder, stem, overwrite: args.overwrite };
         let beside = [ShardFile::Table.name(stem), ShardFile::Stats.name(stem)];
         let done = input.read_with(&beside, |path| convert_one(path, args, &target, &mut set));
@@ -100,11 +103,32 @@ pub fn convert(args: &ConvertArgs, out: &mut Output) -> anyhow::Result<()> {
             None => done?,
         };
         num_samples += done.samples;
-        skipped.add_shard(&shown, &done.skipped);
+        skipped.add_shard(shown, &done.skipped);
     }
     let (samples, shards) = (grouped(num_samples), grouped(inputs.len() as u64));
     writeln!(out, "converted {samples} samples in {shards} shards{}", after(&skipped))?;
     Ok(())
+}
+
+/// The names of the new shards. No two inputs may become one, of which only the last would stay.
+fn stems(inputs: &[String]) -> anyhow::Result<Vec<&str>> {
+    let mut taken: HashMap<&str, &str> = HashMap::new();
+    let mut stems = Vec::with_capacity(inputs.len());
+    for input in inputs {
+        let stem = shard_stem(input.rsplit('/').next().unwrap_or_default());
+        if stem.is_empty() {
+            bail!("{input}: no file name");
+        }
+        if let Some(other) = taken.insert(stem, input) {
+            bail!(
+                "{other} and {input} would both become shard `{}`; convert them into two folders, or merge them with \
+                 `pairmill-shards reshard`",
+                excerpt(stem, 60)
+            );
+        }
+        stems.push(stem);
+    }
+    Ok(stems)
 }
 
 /// What became of a shard.

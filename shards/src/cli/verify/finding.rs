@@ -108,7 +108,7 @@ pub enum Origin {
 
 impl Origin {
     /// A rule's advice in this origin's words.
-    fn fix(self, rule: Rule) -> &'static str {
+    pub fn fix(self, rule: Rule) -> &'static str {
         let fix = rule.fix();
         if self == Self::Ingest
             || !["ingest", "refetch", "fetch the shard"].iter().any(|word| fix.contains(word))

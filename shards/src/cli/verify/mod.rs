@@ -23,7 +23,8 @@ use anyhow::bail;
 use clap::Args;
 
 pub use self::against::Reader;
-use self::finding::{Findings, Origin, Place, Rule};
+use self::finding::{Findings, Place};
+pub(super) use self::finding::{Origin, Rule};
 use super::output::Output;
 use super::place::{self, Copy, Shard};
 use crate::atomic::is_being_written;
