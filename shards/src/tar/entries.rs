@@ -20,10 +20,15 @@ pub(super) trait Input {
     fn skip(&mut self, bytes: u64) -> io::Result<u64>;
     /// The next header block; returns how many of its bytes there were.
     fn block(&mut self, into: &mut Block) -> io::Result<usize>;
+    /// Reads on to the end of the file, if reading alone shows whether it is whole: the checksums of a compressed stream
+    /// stand behind its bytes.
+    fn drain(&mut self) -> io::Result<()>;
 }
 
 /// Largest buffer that is set aside on a header's word alone.
 const MAX_RESERVED_BYTES: u64 = 4 << 20;
+/// Bytes read at once behind the end of a tar.
+const REST_BYTES: usize = 64 << 10;
 
 impl<R: Read> Input for R {
     fn take(&mut self, bytes: u64, into: &mut Vec<u8>) -> io::Result<u64> {
@@ -38,14 +43,27 @@ impl<R: Read> Input for R {
     fn block(&mut self, into: &mut Block) -> io::Result<usize> {
         let mut filled = 0;
         while filled < BLOCK {
-            match self.read(&mut into[filled..]) {
-                Ok(0) => break,
-                Ok(n) => filled += n,
-                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
-                Err(e) => return Err(e),
+            match read_some(self, &mut into[filled..])? {
+                0 => break,
+                n => filled += n,
             }
         }
         Ok(filled)
+    }
+
+    fn drain(&mut self) -> io::Result<()> {
+        let mut buffer = vec![0; REST_BYTES];
+        while read_some(self, &mut buffer)? > 0 {}
+        Ok(())
+    }
+}
+
+fn read_some(input: &mut impl Read, into: &mut [u8]) -> io::Result<usize> {
+    loop {
+        match input.read(into) {
+            Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+            other => return other,
+        }
     }
 }
 
@@ -76,6 +94,10 @@ impl Input for Slice<'_> {
         let head = self.cut(BLOCK_BYTES);
         into[..head.len()].copy_from_slice(head);
         Ok(head.len())
+    }
+
+    fn drain(&mut self) -> io::Result<()> {
+        Ok(())
     }
 }
 
@@ -153,11 +175,11 @@ impl<I: Input> Entries<I> {
             };
             if ended {
                 entry.start = at;
-                return if self.overrides.pending {
-                    Err(broken(TarRule::DanglingExtension))
-                } else {
-                    Ok(false)
-                };
+                if self.overrides.pending {
+                    return Err(broken(TarRule::DanglingExtension));
+                }
+                self.input.drain().map_err(|e| broken(e.into()))?;
+                return Ok(false);
             }
             self.offset += BLOCK_BYTES;
             let header = Header::parse(&block, at == 0).map_err(broken)?;

@@ -148,6 +148,10 @@ impl Input for Window {
         self.file.read_exact_at(&mut into[..found], at)?;
         Ok(found)
     }
+
+    fn drain(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }
 
 #[cfg(test)]

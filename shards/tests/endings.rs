@@ -1,0 +1,86 @@
+//! How shards end, and what stands behind or beside the end: checksums, joined tars, newer tables; and what foreign
+//! tables and huge members do to the commands that show samples. Tests are named by the fault's number in the list they
+//! came from.
+#![cfg(feature = "cli")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "test code")]
+
+use std::fs;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+
+use pairmill_shards::tar::{EndMarker, MappedTar, TarReader, TarWriter};
+use tempfile::TempDir;
+
+#[track_caller]
+fn run(args: &[&str], code: i32) -> (String, String) {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_pairmill-shards"));
+    let Output { status, stdout, stderr } = command.args(args).stdin(Stdio::null()).output().unwrap();
+    let (out, err) = (String::from_utf8(stdout).unwrap(), String::from_utf8(stderr).unwrap());
+    assert_eq!(status.code(), Some(code), "{args:?}\n{out}\n{err}");
+    (out, err)
+}
+
+fn utf8(path: &Path) -> &str {
+    path.to_str().unwrap()
+}
+
+fn fixture(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/img2dataset-1.47").join(name)
+}
+
+fn jpeg() -> Vec<u8> {
+    let tar = TarReader::open(fixture("webdataset/00000.tar"), EndMarker::Required).unwrap();
+    let sample = tar.map(Result::unwrap).find(|sample| sample.image().is_some()).unwrap();
+    sample.image().unwrap().data.clone()
+}
+
+/// A tar of one sample a key.
+fn tar_of(keys: &[&str]) -> Vec<u8> {
+    let mut tar = TarWriter::new(Vec::new());
+    let jpeg = jpeg();
+    for key in keys {
+        tar.append(key, &[("jpg", &jpeg), ("txt", key.as_bytes())]).unwrap();
+    }
+    tar.finish().unwrap().0
+}
+
+fn gzip(bytes: &[u8]) -> Vec<u8> {
+    let mut packed = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    packed.write_all(bytes).unwrap();
+    packed.finish().unwrap()
+}
+
+fn put(dir: &TempDir, name: &str, bytes: &[u8]) -> PathBuf {
+    let path = dir.path().join(name);
+    fs::write(&path, bytes).unwrap();
+    path
+}
+
+#[test]
+fn f22_a_streamed_gzip_with_a_wrong_checksum_is_an_error() {
+    let dir = tempfile::tempdir().unwrap();
+    let whole = gzip(&tar_of(&["a", "b"]));
+    let path = put(&dir, "whole.tar.gz", &whole);
+    let (all, _) = run(&["cat", utf8(&path)], 0);
+    assert_eq!(all.lines().count(), 2, "{all}");
+    // The trailer is a checksum of four bytes and a length of four.
+    for from_end in [8, 5, 4, 1] {
+        let mut bad = whole.clone();
+        let at = bad.len() - from_end;
+        bad[at] ^= 1;
+        let path = put(&dir, "bad.tar.gz", &bad);
+        for args in [&["cat"][..], &["cat", "--lenient"], &["head", "--num", "9"]] {
+            let (_, error) = run(&[args, &[utf8(&path)]].concat(), 2);
+            assert!(error.contains("bad.tar.gz") && error.contains("gzip"), "{args:?}: {error}");
+        }
+        for end_marker in [EndMarker::Required, EndMarker::Optional] {
+            let error = TarReader::open(&path, end_marker).unwrap().find_map(Result::err).unwrap();
+            assert_eq!(error.rule.name(), "read", "{error}");
+            assert_eq!(MappedTar::open_with(&path, end_marker).unwrap_err().rule.name(), "read");
+        }
+    }
+    // Cut inside the trailer, whose tar is whole.
+    let path = put(&dir, "bad.tar.gz", &whole[..whole.len() - 3]);
+    run(&["cat", utf8(&path)], 2);
+}
