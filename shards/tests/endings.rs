@@ -84,3 +84,59 @@ fn f22_a_streamed_gzip_with_a_wrong_checksum_is_an_error() {
     let path = put(&dir, "bad.tar.gz", &whole[..whole.len() - 3]);
     run(&["cat", utf8(&path)], 2);
 }
+
+#[test]
+fn f10_a_tar_with_another_behind_it_is_an_error() {
+    let dir = tempfile::tempdir().unwrap();
+    let (one, two) = (tar_of(&["a", "b"]), tar_of(&["c"]));
+    let joined = [one.clone(), two.clone()].concat();
+    let end = MappedTar::open(put(&dir, "one.tar", &one)).unwrap().index().end();
+    for (name, bytes) in [
+        ("cat.tar", joined.clone()),
+        ("cat.tar.gz", gzip(&joined)),
+        ("members.tar.gz", [gzip(&one), gzip(&two)].concat()),
+        ("junk.tar", [one.clone(), b"junk".to_vec()].concat()),
+        ("late.tar", [one.clone(), vec![0; 5 << 20], two.clone()].concat()),
+    ] {
+        let path = put(&dir, name, &bytes);
+        let begins = match name {
+            "late.tar" => one.len() + (5 << 20),
+            _ => one.len(),
+        };
+        let place = format!("at byte {begins}: the tar ends at byte {end}");
+        for args in [&["cat"][..], &["convert", "--out"], &["reshard", "--out"]] {
+            let out = dir.path().join(format!("{}-{name}", args[0]));
+            let out: &[&str] = if args.len() > 1 { &[utf8(&out)] } else { &[] };
+            let (_, error) = run(&[args, out, &[utf8(&path)]].concat(), 2);
+            assert!(error.contains(name) && error.contains(&place), "{args:?}: {error}");
+            assert!(error.contains("tar -A"), "{error}");
+        }
+        let (verdict, _) = run(&["verify", utf8(&path)], 1);
+        assert!(verdict.contains("R6") && verdict.contains(&place), "{verdict}");
+        for rule in [
+            MappedTar::open(&path).unwrap_err().rule,
+            TarReader::open(&path, EndMarker::Required).unwrap().find_map(Result::err).unwrap().rule,
+        ] {
+            assert_eq!(rule.name(), "data_after_end");
+        }
+        // Who asks for it gets what the first tar holds.
+        let (shown, _) = run(&["cat", "--lenient", utf8(&path)], 0);
+        assert_eq!(shown.lines().count(), 2, "{shown}");
+        assert_eq!(MappedTar::open_with(&path, EndMarker::Optional).unwrap().len(), 2);
+    }
+}
+
+#[test]
+fn f10_zeros_of_any_length_may_follow_a_tar() {
+    let dir = tempfile::tempdir().unwrap();
+    let tar = tar_of(&["a"]);
+    for zeros in [1, 511, 512, 70_000, 9 << 20] {
+        let padded = [tar.clone(), vec![0; zeros]].concat();
+        for (name, bytes) in [("z.tar", padded.clone()), ("z.tar.gz", gzip(&padded))] {
+            let path = put(&dir, name, &bytes);
+            assert_eq!(MappedTar::open(&path).unwrap().len(), 1);
+            let samples: Result<Vec<_>, _> = TarReader::open(&path, EndMarker::Required).unwrap().collect();
+            assert_eq!(samples.unwrap().len(), 1);
+        }
+    }
+}
