@@ -104,10 +104,10 @@ fn f10_a_tar_with_another_behind_it_is_an_error() {
             _ => one.len(),
         };
         let place = format!("at byte {begins}: the tar ends at byte {end}");
-        for args in [&["cat"][..], &["convert", "--out"], &["reshard", "--out"]] {
-            let out = dir.path().join(format!("{}-{name}", args[0]));
-            let out: &[&str] = if args.len() > 1 { &[utf8(&out)] } else { &[] };
-            let (_, error) = run(&[args, out, &[utf8(&path)]].concat(), 2);
+        let out = dir.path().join("out");
+        let (tar, out) = (utf8(&path), utf8(&out));
+        for args in [&["cat", tar][..], &["convert", tar, out], &["reshard", tar, "--out", out]] {
+            let (_, error) = run(args, 2);
             assert!(error.contains(name) && error.contains(&place), "{args:?}: {error}");
             assert!(error.contains("tar -A"), "{error}");
         }
@@ -139,4 +139,87 @@ fn f10_zeros_of_any_length_may_follow_a_tar() {
             assert_eq!(samples.unwrap().len(), 1);
         }
     }
+}
+
+/// A PNG of `side` × `side` grey pixels, stored and not deflated, with `padding` bytes in a chunk that decoders pass over.
+fn png(side: u32, padding: usize) -> Vec<u8> {
+    let mut small = Vec::new();
+    let pixels = vec![128; (side * side) as usize];
+    let encoder = image::codecs::png::PngEncoder::new(&mut small);
+    image::ImageEncoder::write_image(encoder, &pixels, side, side, image::ExtendedColorType::L8).unwrap();
+    let end = small.len() - 12;
+    let mut png = small[..end].to_vec();
+    let mut chunk = b"zzZz".to_vec();
+    chunk.resize(4 + padding, 1);
+    png.extend((padding as u32).to_be_bytes());
+    png.extend(&chunk);
+    let mut crc = flate2::Crc::new();
+    crc.update(&chunk);
+    png.extend(crc.sum().to_be_bytes());
+    png.extend(&small[end..]);
+    png
+}
+
+/// A tar whose first sample has `image`, and whose others are hard links to it.
+fn linked(dir: &TempDir, image: &[u8], links: usize) -> PathBuf {
+    let path = dir.path().join("linked.tar");
+    let mut tar = tar::Builder::new(fs::File::create(&path).unwrap());
+    let mut header = tar::Header::new_ustar();
+    header.set_size(image.len() as u64);
+    tar.append_data(&mut header, "0000.png", image).unwrap();
+    for number in 1..=links {
+        let mut header = tar::Header::new_ustar();
+        header.set_entry_type(tar::EntryType::Link);
+        header.set_size(0);
+        tar.append_link(&mut header, format!("{number:04}.png"), "0000.png").unwrap();
+    }
+    tar.into_inner().unwrap();
+    path
+}
+
+/// Runs a command that may have `mib` MiB of address space; memory that it touches is less.
+fn run_within(mib: u64, args: &[&str]) {
+    let script = format!("ulimit -v {}; exec \"$0\" \"$@\"", mib << 10);
+    let mut command = Command::new("sh");
+    command.args(["-c", &script, env!("CARGO_BIN_EXE_pairmill-shards")]).args(args).stdin(Stdio::null());
+    let Output { status, stderr, .. } = command.output().unwrap();
+    assert!(status.success(), "{args:?}: {status}: {}", String::from_utf8_lossy(&stderr));
+}
+
+#[test]
+fn f02_a_sheet_of_links_to_a_large_picture_holds_it_once() {
+    let dir = tempfile::tempdir().unwrap();
+    let tar = linked(&dir, &png(64, 60 << 20), 59);
+    for out in ["sheet.html", "sheet.png"] {
+        let out = dir.path().join(out);
+        // Sixty copies would be 3.6 GB.
+        run_within(2 << 10, &["contact-sheet", utf8(&tar), "--num", "60", "--out", utf8(&out)]);
+        let page = fs::read(&out).unwrap();
+        assert!(page.len() < 2 << 20, "{}", page.len());
+        if let Ok(page) = String::from_utf8(page) {
+            assert_eq!(page.matches("<img src=\"data:image/jpeg").count(), 60);
+        }
+    }
+}
+
+#[test]
+fn f02_an_image_that_is_too_large_for_a_sheet_has_a_placeholder() {
+    let dir = tempfile::tempdir().unwrap();
+    let tar = linked(&dir, &png(64, 64 << 20), 1);
+    let out = dir.path().join("sheet.html");
+    run(&["contact-sheet", utf8(&tar), "--out", utf8(&out)], 0);
+    let page = fs::read_to_string(&out).unwrap();
+    assert_eq!(page.matches("<div class=\"none\">more than 64 MiB</div>").count(), 2, "{page}");
+}
+
+#[test]
+fn f02_a_sheet_keeps_the_beginning_of_a_huge_caption() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut tar = TarWriter::new(Vec::new());
+    tar.append("a", &[("jpg", &jpeg()), ("txt", &vec![b'x'; 10 << 20])]).unwrap();
+    let tar = put(&dir, "long.tar", &tar.finish().unwrap().0);
+    let out = dir.path().join("sheet.html");
+    run(&["contact-sheet", utf8(&tar), "--out", utf8(&out)], 0);
+    let page = fs::read_to_string(&out).unwrap();
+    assert!(page.len() < 1 << 20 && page.contains("x…"), "{}", page.len());
 }
