@@ -8,8 +8,14 @@ use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
+use std::sync::Arc;
 
+use arrow::array::{ArrayRef, BinaryArray, DictionaryArray, Int32Array, Int64Array, RecordBatch, StringArray};
+use arrow::datatypes::Int32Type;
 use pairmill_shards::tar::{EndMarker, MappedTar, TarReader, TarWriter};
+use parquet::arrow::ArrowWriter;
+use parquet::file::metadata::KeyValue;
+use parquet::file::properties::WriterProperties;
 use tempfile::TempDir;
 
 #[track_caller]
@@ -111,8 +117,9 @@ fn f10_a_tar_with_another_behind_it_is_an_error() {
             assert!(error.contains(name) && error.contains(&place), "{args:?}: {error}");
             assert!(error.contains("tar -A"), "{error}");
         }
-        let (verdict, _) = run(&["verify", utf8(&path)], 1);
-        assert!(verdict.contains("R6") && verdict.contains(&place), "{verdict}");
+        let (verdict, _) = run(&["verify", tar], 1);
+        let finding = format!("offset {begins}: R6: the tar ends at byte {end}");
+        assert!(verdict.contains(&finding), "{verdict}");
         for rule in [
             MappedTar::open(&path).unwrap_err().rule,
             TarReader::open(&path, EndMarker::Required).unwrap().find_map(Result::err).unwrap().rule,
@@ -222,4 +229,94 @@ fn f02_a_sheet_keeps_the_beginning_of_a_huge_caption() {
     run(&["contact-sheet", utf8(&tar), "--out", utf8(&out)], 0);
     let page = fs::read_to_string(&out).unwrap();
     assert!(page.len() < 1 << 20 && page.contains("x…"), "{}", page.len());
+}
+
+/// A table with this format version, or without one as other tools write it.
+fn put_table(dir: &TempDir, name: &str, columns: Vec<(&str, ArrayRef)>, version: Option<&str>) -> PathBuf {
+    let batch = RecordBatch::try_from_iter(columns).unwrap();
+    let metadata = version.map(|v| vec![KeyValue::new("pairmill.format_version".to_owned(), v.to_owned())]);
+    let properties = WriterProperties::builder().set_key_value_metadata(metadata).build();
+    let mut writer = ArrowWriter::try_new(Vec::new(), batch.schema(), Some(properties)).unwrap();
+    writer.write(&batch).unwrap();
+    put(dir, name, &writer.into_inner().unwrap())
+}
+
+/// Each value twice and a null, as pandas writes a `category`.
+fn category(values: ArrayRef) -> ArrayRef {
+    let keys = Int32Array::from(vec![Some(0), Some(1), Some(0), Some(1), None]);
+    Arc::new(DictionaryArray::<Int32Type>::new(keys, values))
+}
+
+#[test]
+fn f22_dictionary_columns_of_foreign_parquet_are_read() {
+    let dir = tempfile::tempdir().unwrap();
+    let jpeg = jpeg();
+    let images: Vec<&[u8]> = vec![&jpeg; 5];
+    let texts = |texts: [&str; 2]| -> ArrayRef { Arc::new(StringArray::from(texts.to_vec())) };
+    let bytes = |cells: Vec<&[u8]>| -> ArrayRef { Arc::new(BinaryArray::from(cells)) };
+    let plain = put_table(
+        &dir,
+        "plain.parquet",
+        vec![
+            ("image", bytes(images)),
+            ("text", category(texts(["a dog", "a cat"]))),
+            ("cls", category(Arc::new(Int64Array::from(vec![7, 8])))),
+            ("json", category(bytes(vec![b"{\"n\": 1}", b"{\"n\": 2}"]))),
+            ("npy", category(bytes(vec![b"one", b"two"]))),
+            ("source", category(texts(["web", "book"]))),
+        ],
+        None,
+    );
+    let out = dir.path().join("out");
+    run(&["convert", utf8(&plain), utf8(&out)], 0);
+    let tar = fs::read_dir(&out).unwrap().map(|entry| entry.unwrap().path());
+    let tar = MappedTar::open(tar.into_iter().find(|p| p.extension().is_some_and(|e| e == "tar")).unwrap());
+    let tar = tar.unwrap();
+    let of = |ext: &str| -> Vec<Option<String>> {
+        tar.iter().map(|s| s.get(ext).map(|b| String::from_utf8(b.to_vec()).unwrap())).collect()
+    };
+    let twice = |one: &str, two: &str| -> Vec<Option<String>> {
+        [Some(one), Some(two), Some(one), Some(two), None].map(|cell| cell.map(str::to_owned)).to_vec()
+    };
+    assert_eq!(of("txt"), twice("a dog", "a cat"));
+    assert_eq!(of("cls"), twice("7", "8"));
+    assert_eq!(of("npy"), twice("one", "two"));
+    let fields = |at: usize| -> serde_json::Value { serde_json::from_str(of("json")[at].as_ref().unwrap()).unwrap() };
+    let (first, second) = (fields(0), fields(1));
+    assert_eq!((&first["n"], &first["source"]), (&1.into(), &"web".into()));
+    assert_eq!((&second["n"], &second["source"]), (&2.into(), &"book".into()));
+
+    // The images themselves, two of them for five rows.
+    let path = put_table(
+        &dir,
+        "images.parquet",
+        vec![
+            ("jpg", category(bytes(vec![&jpeg, &jpeg]))),
+            ("key", category(texts(["k", "l"]))),
+            ("caption", category(texts(["x", "y"]))),
+        ],
+        None,
+    );
+    let (shown, _) = run(&["cat", utf8(&path), "--ext", "txt"], 0);
+    assert_eq!(shown.lines().collect::<Vec<_>>(), ["x", "y", "x", "y"]);
+    let (shown, _) = run(&["head", utf8(&path)], 0);
+    assert!(shown.starts_with("k  "), "{shown}");
+}
+
+#[test]
+fn f26_verify_of_one_tar_sees_the_newer_table_beside_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let tar = put(&dir, "00000.tar", &tar_of(&["a"]));
+    let packed = put(&dir, "00000.tar.gz", &gzip(&tar_of(&["a"])));
+    let column = || vec![("key", Arc::new(StringArray::from(vec!["a"])) as ArrayRef)];
+    let table = put_table(&dir, "00000.parquet", column(), Some("1"));
+    let (verdict, _) = run(&["verify", utf8(&tar)], 1);
+    assert!(!verdict.contains("R25"), "{verdict}");
+    put_table(&dir, "00000.parquet", column(), Some("99"));
+    for tar in [&tar, &packed] {
+        let (verdict, _) = run(&["verify", utf8(tar)], 1);
+        let of_table = verdict.lines().find(|line| line.contains("R25")).unwrap_or_default();
+        assert!(of_table.starts_with(utf8(&table)) && of_table.contains("`99`"), "{verdict}");
+        run(&["cat", utf8(tar)], 2);
+    }
 }
