@@ -10,7 +10,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, BinaryArray, DictionaryArray, Int32Array, Int64Array, RecordBatch, StringArray};
+use arrow::array::{
+    ArrayRef, BinaryArray, DictionaryArray, Int32Array, Int64Array, RecordBatch, StringArray,
+};
 use arrow::datatypes::Int32Type;
 use pairmill_shards::tar::{EndMarker, MappedTar, TarReader, TarWriter};
 use parquet::arrow::ArrowWriter;
@@ -281,7 +283,8 @@ fn f22_dictionary_columns_of_foreign_parquet_are_read() {
     assert_eq!(of("txt"), twice("a dog", "a cat"));
     assert_eq!(of("cls"), twice("7", "8"));
     assert_eq!(of("npy"), twice("one", "two"));
-    let fields = |at: usize| -> serde_json::Value { serde_json::from_str(of("json")[at].as_ref().unwrap()).unwrap() };
+    let fields =
+        |at: usize| -> serde_json::Value { serde_json::from_str(of("json")[at].as_ref().unwrap()).unwrap() };
     let (first, second) = (fields(0), fields(1));
     assert_eq!((&first["n"], &first["source"]), (&1.into(), &"web".into()));
     assert_eq!((&second["n"], &second["source"]), (&2.into(), &"book".into()));
@@ -310,8 +313,7 @@ fn f26_verify_of_one_tar_sees_the_newer_table_beside_it() {
     let packed = put(&dir, "00000.tar.gz", &gzip(&tar_of(&["a"])));
     let column = || vec![("key", Arc::new(StringArray::from(vec!["a"])) as ArrayRef)];
     let table = put_table(&dir, "00000.parquet", column(), Some("1"));
-    let (verdict, _) = run(&["verify", utf8(&tar)], 1);
-    assert!(!verdict.contains("R25"), "{verdict}");
+    run(&["verify", utf8(&tar)], 0);
     put_table(&dir, "00000.parquet", column(), Some("99"));
     for tar in [&tar, &packed] {
         let (verdict, _) = run(&["verify", utf8(tar)], 1);
