@@ -71,6 +71,8 @@ attack("cut_in_header.tar", "truncated_header", "cut inside the second header", 
 attack("cut_in_data.tar", "truncated", "cut inside a member", member("0.jpg", b"x" * 2000)[:1100])
 attack("cut_in_padding.tar", "truncated", "cut inside a member's padding", GOOD[:-4])
 attack("cut_between.tar", "no_end_marker", "cut between two members", GOOD)
+attack("joined.tar", "data_after_end", "two tars joined by cat: readers stop at the end of the first",
+       GOOD + END + member("1.jpg") + END)
 attack("half_end.tar", "truncated_header", "cut inside the closing zero block", GOOD + b"\0" * 100)
 attack("size_past_end.tar", "truncated", "a size within the limit, far past the end", header("0.jpg", 1 << 29) + END)
 attack(

@@ -274,7 +274,11 @@ impl Parts {
         let mut fields = Vec::new();
         for name in &columns.fields {
             let Some(array) = batch.column_by_name(name) else { continue };
-            let kind = if array.data_type().is_integer() { DataType::Int64 } else { DataType::Utf8View };
+            let values = match array.data_type() {
+                DataType::Dictionary(_, values) => values,
+                plain => plain,
+            };
+            let kind = if values.is_integer() { DataType::Int64 } else { DataType::Utf8View };
             fields.extend(as_type(path, batch, name, &kind)?.map(|array| (name.clone(), array)));
         }
         let image =

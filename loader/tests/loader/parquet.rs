@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, BinaryArray, Int64Array, RecordBatch, StringArray, StructArray};
+use arrow::compute::cast;
 use arrow::datatypes::{DataType, Field};
 use pairmill_loader::{Dataset, DatasetConfig, LabelFrom, LastBatch, LoaderConfig, Order};
 use pairmill_shards::table::VERSION_KEY;
@@ -73,6 +74,33 @@ fn ours_with_failed_rows() {
     assert_eq!(sorted, (0..100).filter(fine).map(|i| (0, i as i32)).collect::<Vec<_>>());
     let first = got[0].ids[0].unwrap();
     assert!(got[0].pixels.chunks(3).take(64).all(|p| p == [0, first.1 as u8, 200]));
+}
+
+#[test]
+fn f22_dictionary_columns_are_what_their_values_are() {
+    let folder = Folder::new();
+    let pictures: Vec<_> = (0..10).map(|i| picture(0, i)).collect();
+    let category = |column: ArrayRef| {
+        let values = Box::new(column.data_type().clone());
+        cast(&column, &DataType::Dictionary(Box::new(DataType::Int32), values)).unwrap()
+    };
+    write(
+        &folder,
+        "0.parquet",
+        vec![
+            ("png", category(Arc::new(BinaryArray::from_iter_values(&pictures)))),
+            ("text", category(strings((0..10).map(|i| Some(format!("0 {i}")))))),
+            ("label", category(Arc::new(Int64Array::from_iter_values(0..10)))),
+        ],
+    );
+    for label in [LabelFrom::Member("cls".to_owned()), LabelFrom::Json("label".to_owned())] {
+        let config = DatasetConfig { label, ..DatasetConfig::default() };
+        let dataset = Dataset::open(&[folder.spec()], &config).unwrap();
+        let config = LoaderConfig { order: Order::Sequential, ..crate::shards::config(10) };
+        let got = run(&dataset, &config).unwrap();
+        assert_eq!(got[0].labels, (0..10).collect::<Vec<i64>>());
+        assert_eq!(ids(&got), (0..10).map(|i| (0, i)).collect::<Vec<_>>());
+    }
 }
 
 #[test]

@@ -6,9 +6,10 @@ use std::path::Path;
 
 use anyhow::bail;
 use arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
+use arrow::compute::cast;
 use arrow::datatypes::{DataType, Fields};
 
-use super::image_table::{MemberColumn, image_ext, is_binary, is_image_struct};
+use super::image_table::{MemberColumn, image_ext, is_binary, is_image_struct, value_type};
 use crate::json::{Json, cell_to_json, cell_to_text, dumps_indented, parse_python_json};
 use crate::sample::{CAPTION_EXT, IMAGE_EXTS, METADATA_EXT};
 use crate::table::{SidecarReader, column};
@@ -62,9 +63,12 @@ impl ForeignColumns {
             );
         };
         let is_text = |at: &usize| {
-            matches!(columns[*at].data_type(), DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View)
+            matches!(
+                value_type(columns[*at].data_type()),
+                DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View
+            )
         };
-        let is_number = |at: &usize| columns[*at].data_type().is_integer();
+        let is_number = |at: &usize| value_type(columns[*at].data_type()).is_integer();
         let key = first(&column::KEYS, &is_text);
         let caption = first(&column::CAPTIONS, &is_text);
         let json = first(&[METADATA_EXT], &|_| true);
@@ -160,16 +164,17 @@ impl ForeignColumns {
 
 /// A cell of text, or of the bytes of a text.
 fn text_of(cell: &ArrayRef, row: usize) -> Option<String> {
-    let bytes = cell.as_binary_opt::<i32>().map(|column| column.value(row));
-    match bytes.or_else(|| cell.as_binary_opt::<i64>().map(|column| column.value(row))) {
-        Some(bytes) => Some(String::from_utf8_lossy(bytes).into_owned()),
-        None => cell_to_text(cell, row),
+    if !is_binary(cell.data_type()) {
+        return cell_to_text(cell, row);
     }
+    let bytes = cast(&cell.slice(row, 1), &DataType::Binary).ok()?;
+    let bytes = bytes.as_binary::<i32>();
+    bytes.is_valid(0).then(|| String::from_utf8_lossy(bytes.value(0)).into_owned())
 }
 
 /// Whether a column holds bytes somewhere, which no JSON should.
 fn has_bytes(data_type: &DataType) -> bool {
-    match data_type {
+    match value_type(data_type) {
         DataType::List(item) | DataType::LargeList(item) | DataType::FixedSizeList(item, _) => {
             has_bytes(item.data_type())
         }

@@ -222,8 +222,16 @@ impl OurColumns {
     }
 }
 
+/// The type of a column's values, also where the column is a dictionary of them (pandas' `category`).
+pub(super) fn value_type(data_type: &DataType) -> &DataType {
+    match data_type {
+        DataType::Dictionary(_, values) => value_type(values),
+        plain => plain,
+    }
+}
+
 pub(super) fn is_binary(data_type: &DataType) -> bool {
-    matches!(data_type, DataType::Binary | DataType::LargeBinary | DataType::BinaryView)
+    matches!(value_type(data_type), DataType::Binary | DataType::LargeBinary | DataType::BinaryView)
 }
 
 pub(super) fn is_image_struct(data_type: &DataType) -> bool {

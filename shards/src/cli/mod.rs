@@ -92,7 +92,8 @@ pub struct ShardArgs {
     /// contact-sheet) URLs
     #[arg(required = true, value_name = "SHARDS")]
     pub shards: Vec<ShardSpec>,
-    /// Accept tars that end without their closing zero blocks (a killed writer, a download that was cut off)
+    /// Accept tars that end without their closing zero blocks (a killed writer, a download that was cut off), and pass
+    /// over what follows these blocks (tars joined with `cat`)
     #[arg(long)]
     pub lenient: bool,
     /// What else is done with tars of other people.

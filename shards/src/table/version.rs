@@ -7,6 +7,7 @@ use parquet::file::metadata::KeyValue;
 
 use super::TableError;
 use crate::FORMAT_VERSION;
+use crate::folder::{ShardFile, beside};
 use crate::parquet_file::{ParquetFile, ParquetInput};
 
 /// Key of the file metadata that names the version.
@@ -46,7 +47,7 @@ pub fn check_version_of(path: &Path) -> Result<(), TableError> {
 /// # Errors
 /// As [`check_version_of`].
 pub fn check_version_beside(tar: &Path) -> Result<(), TableError> {
-    let table = tar.with_extension("parquet");
+    let table = beside(tar, ShardFile::Table);
     if table.is_file() { check_version_of(&table) } else { Ok(()) }
 }
 

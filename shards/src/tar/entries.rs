@@ -20,10 +20,17 @@ pub(super) trait Input {
     fn skip(&mut self, bytes: u64) -> io::Result<u64>;
     /// The next header block; returns how many of its bytes there were.
     fn block(&mut self, into: &mut Block) -> io::Result<usize>;
+    /// Reads on until a byte that is not zero; returns how many zeros stood before it, or `None` at the end of the file.
+    fn pass_zeros(&mut self) -> io::Result<Option<u64>>;
+    /// Reads on to the end of the file, if reading alone shows whether it is whole: the checksums of a compressed stream
+    /// stand behind its bytes.
+    fn drain(&mut self) -> io::Result<()>;
 }
 
 /// Largest buffer that is set aside on a header's word alone.
 const MAX_RESERVED_BYTES: u64 = 4 << 20;
+/// Bytes read at once behind the end of a tar.
+pub(super) const REST_BYTES: usize = 64 << 10;
 
 impl<R: Read> Input for R {
     fn take(&mut self, bytes: u64, into: &mut Vec<u8>) -> io::Result<u64> {
@@ -38,15 +45,54 @@ impl<R: Read> Input for R {
     fn block(&mut self, into: &mut Block) -> io::Result<usize> {
         let mut filled = 0;
         while filled < BLOCK {
-            match self.read(&mut into[filled..]) {
-                Ok(0) => break,
-                Ok(n) => filled += n,
-                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
-                Err(e) => return Err(e),
+            match read_some(self, &mut into[filled..])? {
+                0 => break,
+                n => filled += n,
             }
         }
         Ok(filled)
     }
+
+    fn pass_zeros(&mut self) -> io::Result<Option<u64>> {
+        let mut buffer = vec![0; REST_BYTES];
+        let mut zeros = 0;
+        loop {
+            let found = read_some(self, &mut buffer)?;
+            match first_data(&buffer[..found]) {
+                Some(at) => return Ok(Some(zeros + at as u64)),
+                None if found == 0 => return Ok(None),
+                None => zeros += found as u64,
+            }
+        }
+    }
+
+    fn drain(&mut self) -> io::Result<()> {
+        let mut buffer = vec![0; REST_BYTES];
+        while read_some(self, &mut buffer)? > 0 {}
+        Ok(())
+    }
+}
+
+fn read_some(input: &mut impl Read, into: &mut [u8]) -> io::Result<usize> {
+    loop {
+        match input.read(into) {
+            Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+            other => return other,
+        }
+    }
+}
+
+/// Where the first byte is that is not zero. Blocks are compared as a whole.
+pub(super) fn first_data(bytes: &[u8]) -> Option<usize> {
+    const ZEROS: [u8; 4096] = [0; 4096];
+    let mut from = 0;
+    for chunk in bytes.chunks(ZEROS.len()) {
+        if *chunk != ZEROS[..chunk.len()] {
+            return chunk.iter().position(|byte| *byte != 0).map(|at| from + at);
+        }
+        from += chunk.len();
+    }
+    None
 }
 
 /// A file in memory.
@@ -76,6 +122,14 @@ impl Input for Slice<'_> {
         let head = self.cut(BLOCK_BYTES);
         into[..head.len()].copy_from_slice(head);
         Ok(head.len())
+    }
+
+    fn pass_zeros(&mut self) -> io::Result<Option<u64>> {
+        Ok(first_data(self.0).map(|at| at as u64))
+    }
+
+    fn drain(&mut self) -> io::Result<()> {
+        Ok(())
     }
 }
 
@@ -132,7 +186,8 @@ impl<I: Input> Entries<I> {
     }
 
     /// Reads on to the next regular file or link and leaves the input at its data, which the caller must take or skip.
-    /// False at the end of the tar, with `entry.start` the end of the last member.
+    /// False at the end of the tar, with `entry.start` the end of the last member; what follows the closing zero block has
+    /// then been looked at.
     pub fn next_entry(&mut self, entry: &mut Entry) -> Result<bool, Broken> {
         let mut block = [0; BLOCK];
         let mut start = None;
@@ -153,11 +208,10 @@ impl<I: Input> Entries<I> {
             };
             if ended {
                 entry.start = at;
-                return if self.overrides.pending {
-                    Err(broken(TarRule::DanglingExtension))
-                } else {
-                    Ok(false)
-                };
+                if self.overrides.pending {
+                    return Err(broken(TarRule::DanglingExtension));
+                }
+                return self.check_rest(at, found as u64).map(|()| false);
             }
             self.offset += BLOCK_BYTES;
             let header = Header::parse(&block, at == 0).map_err(broken)?;
@@ -194,6 +248,23 @@ impl<I: Input> Entries<I> {
                     start = None;
                 }
             }
+        }
+    }
+
+    /// Holds what follows the closing zero block at byte `end`, of which `found` bytes were there, against the rule that
+    /// only zeros do.
+    fn check_rest(&mut self, end: u64, found: u64) -> Result<(), Broken> {
+        let broken = |offset, rule| Broken { offset, rule };
+        if self.end_marker == EndMarker::Optional {
+            return self.input.drain().map_err(|e| broken(end, e.into()));
+        }
+        match self.input.pass_zeros().map_err(|e| broken(end, e.into()))? {
+            // Where a second tar begins, should it be one.
+            Some(zeros) => {
+                let offset = end + found + zeros / BLOCK_BYTES * BLOCK_BYTES;
+                Err(broken(offset, TarRule::DataAfterEnd { end }))
+            }
+            None => Ok(()),
         }
     }
 

@@ -64,6 +64,15 @@ pub enum TarRule {
         "the file ends without the closing zero block; it may be cut off; to read it all the same, give `--lenient` (in training: `data.samples.lenient_end = true`)"
     )]
     NoEndMarker,
+    /// Something stands behind the closing zero blocks.
+    #[error(
+        "the tar ends at byte {end}, but more data begins here, which readers pass over; joined with `cat`? \
+         split it here or join the tars with `tar -A` (lenient reading passes over it)"
+    )]
+    DataAfterEnd {
+        /// Where the closing zero blocks begin.
+        end: u64,
+    },
     /// A member is too large.
     #[error("member `{}` says {size} bytes; the limit is {MAX_MEMBER_BYTES}", shown(name))]
     MemberTooLarge {
@@ -203,6 +212,7 @@ impl TarRule {
             Self::TruncatedHeader { .. } => "truncated_header",
             Self::Truncated { .. } => "truncated",
             Self::NoEndMarker => "no_end_marker",
+            Self::DataAfterEnd { .. } => "data_after_end",
             Self::MemberTooLarge { .. } => "member_too_large",
             Self::SampleTooLarge { .. } => "sample_too_large",
             Self::TooManyMembers { .. } => "too_many_members",

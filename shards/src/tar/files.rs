@@ -7,7 +7,7 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::entries::{Broken, Entries, Entry, Input};
+use super::entries::{Broken, Entries, Entry, Input, REST_BYTES, first_data};
 use super::error::{TarError, TarRule};
 use super::header::{BLOCK, Block};
 use super::{BLOCK_BYTES, EndMarker};
@@ -147,6 +147,27 @@ impl Input for Window {
         let found = (found as usize).min(BLOCK);
         self.file.read_exact_at(&mut into[..found], at)?;
         Ok(found)
+    }
+
+    fn pass_zeros(&mut self) -> io::Result<Option<u64>> {
+        let mut buffer = vec![0; REST_BYTES];
+        let mut zeros = 0;
+        loop {
+            let (at, found) = self.advance(REST_BYTES as u64);
+            if found == 0 {
+                return Ok(None);
+            }
+            let found = &mut buffer[..found as usize];
+            self.file.read_exact_at(found, at)?;
+            match first_data(found) {
+                Some(at) => return Ok(Some(zeros + at as u64)),
+                None => zeros += found.len() as u64,
+            }
+        }
+    }
+
+    fn drain(&mut self) -> io::Result<()> {
+        Ok(())
     }
 }
 

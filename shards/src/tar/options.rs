@@ -5,13 +5,15 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-/// Whether a tar must end in its zero blocks.
+/// Whether a tar must end in its zero blocks, and nothing but zeros follow them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum EndMarker {
-    /// A tar that just stops is an error: it was cut off, or its writer was killed.
+    /// A tar that just stops is an error: it was cut off, or its writer was killed. So is data behind the zero blocks, as
+    /// in tars that were joined by `cat`.
     #[default]
     Required,
-    /// A tar that stops between two members is taken as it is, as Python's tarfile does.
+    /// A tar that stops between two members is taken as it is, as Python's tarfile does, and what follows the zero blocks
+    /// is passed over.
     Optional,
 }
 

@@ -30,8 +30,8 @@ flex-direction:column;justify-content:space-between;gap:.4rem}\
 figcaption span{display:-webkit-box;-webkit-line-clamp:6;-webkit-box-orient:vertical;overflow:hidden}\
 figcaption i{color:var(--soft)}code{font-size:.72rem;color:var(--soft)}";
 
-/// The page.
-pub fn render(heading: &Heading, samples: &[Picked]) -> String {
+/// The page, of samples with their pictures' [`data_url`]s.
+pub fn render(heading: &Heading, samples: &[Picked<String>]) -> String {
     let title = escape(&heading.title);
     let mut page = format!(
         "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">\
@@ -40,9 +40,9 @@ pub fn render(heading: &Heading, samples: &[Picked]) -> String {
         escape(&heading.note)
     );
     for sample in samples {
-        let picture = match data_url(&sample.image) {
-            Some(url) => format!("<img src=\"{url}\" alt=\"\" loading=\"lazy\">"),
-            None => "<div class=\"none\">not decodable</div>".to_owned(),
+        let picture = match &sample.picture {
+            Ok(url) => format!("<img src=\"{url}\" alt=\"\" loading=\"lazy\">"),
+            Err(none) => format!("<div class=\"none\">{none}</div>"),
         };
         let caption = if sample.caption.trim().is_empty() {
             "<i>no caption</i>".to_owned()
@@ -60,8 +60,8 @@ pub fn render(heading: &Heading, samples: &[Picked]) -> String {
     page
 }
 
-/// `None` when the bytes are no picture a browser shows.
-fn data_url(image: &[u8]) -> Option<String> {
+/// The picture for the page; `None` when the bytes are no picture a browser shows.
+pub fn data_url(image: &[u8]) -> Option<String> {
     let format = sniff(image)?.as_str();
     if image.len() <= MAX_EMBEDDED_BYTES && matches!(format, "jpeg" | "png" | "gif" | "webp") {
         return Some(format!("data:image/{format};base64,{}", STANDARD.encode(image)));
@@ -79,13 +79,15 @@ fn data_url(image: &[u8]) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::pick::NoPicture;
     use super::*;
 
     #[test]
     fn captions_cannot_become_markup() {
         let heading = Heading { title: "a<b".to_owned(), note: String::new() };
         let caption = "\"><script>alert(1)</script>".to_owned();
-        let page = render(&heading, &[Picked { key: "0".to_owned(), caption, image: b"<svg".to_vec() }]);
+        let picture = data_url(b"<svg").ok_or(NoPicture::Undecodable);
+        let page = render(&heading, &[Picked { key: "0".to_owned(), caption, picture }]);
         assert!(!page.contains("<script") && page.contains("&lt;script") && page.contains("a&lt;b"));
         assert!(page.contains("not decodable"));
     }

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, bail};
 use clap::Args;
 
-use self::pick::{Picks, pick};
+use self::pick::{Picked, Picks, pick};
 use super::incomplete;
 use super::output::{Output, note};
 use super::{KINDS, TarArgs};
@@ -90,20 +90,32 @@ pub fn write_sheet(request: &SheetRequest<'_>) -> anyhow::Result<Skipped> {
     if request.num == 0 || request.num > MAX_SAMPLES || request.columns == 0 {
         bail!("--num takes 1 to {MAX_SAMPLES} and --columns at least 1");
     }
-    let Picks { samples, total, skipped } = pick(request.paths, request.num, request.seed, request.tar)?;
-    if samples.is_empty() {
-        bail!("{}: no sample to show; `pairmill-shards stat` says what became of the rows", request.title);
-    }
-    let heading = Heading {
-        title: request.title.to_owned(),
-        note: format!("{} of {total} samples, seed {}", samples.len(), request.seed),
-    };
-    let bytes = match extension.as_str() {
-        "png" => png::render(&heading, &samples, request.columns)?,
-        _ => html::render(&heading, &samples).into_bytes(),
+    let (bytes, skipped) = match extension.as_str() {
+        "png" => {
+            let (heading, samples, skipped) = drawn(request, png::cell)?;
+            (png::render(&heading, samples, request.columns)?, skipped)
+        }
+        _ => {
+            let (heading, samples, skipped) = drawn(request, html::data_url)?;
+            (html::render(&heading, &samples).into_bytes(), skipped)
+        }
     };
     write_atomic(out, &bytes)?;
     Ok(skipped)
+}
+
+/// The samples of a sheet with pictures as `picture` makes them, and what stands above them.
+fn drawn<P>(
+    request: &SheetRequest<'_>,
+    picture: impl Fn(&[u8]) -> Option<P>,
+) -> anyhow::Result<(Heading, Vec<Picked<P>>, Skipped)> {
+    let Picks { samples, total, skipped } =
+        pick(request.paths, request.num, request.seed, request.tar, picture)?;
+    if samples.is_empty() {
+        bail!("{}: no sample to show; `pairmill-shards stat` says what became of the rows", request.title);
+    }
+    let note = format!("{} of {total} samples, seed {}", samples.len(), request.seed);
+    Ok((Heading { title: request.title.to_owned(), note }, samples, skipped))
 }
 
 /// Writes the sheet and says where.

@@ -1,4 +1,5 @@
-//! A uniform draw of samples without replacement over any number of shards, reading only the shards it hits.
+//! A uniform draw of samples without replacement over any number of shards, reading only the shards it hits. Each picture
+//! is made small as it is drawn, so memory holds one at full size, whatever the members and the links to them say.
 
 use std::collections::BTreeSet;
 use std::ops::ControlFlow;
@@ -12,25 +13,45 @@ use crate::status::Status;
 use crate::table::{SidecarReader, check_version_beside, column, text_column};
 use crate::tar::{MappedTar, Skipped, TarOptions};
 
+/// Largest encoded image that is decoded for a sheet.
+pub const MAX_IMAGE_BYTES: usize = 64 << 20;
+/// Most of a caption that a sheet keeps.
+const MAX_CAPTION_BYTES: usize = 64 << 10;
+
 /// One drawn sample.
-pub struct Picked {
+pub struct Picked<P> {
     pub key: String,
     pub caption: String,
-    /// Still encoded.
-    pub image: Vec<u8>,
+    /// As it stands on the sheet.
+    pub picture: Result<P, NoPicture>,
+}
+
+/// Why a sample has no picture on the sheet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum NoPicture {
+    #[error("not decodable")]
+    Undecodable,
+    #[error("more than {} MiB", MAX_IMAGE_BYTES >> 20)]
+    TooLarge,
 }
 
 /// The samples of a sheet.
-pub struct Picks {
-    pub samples: Vec<Picked>,
+pub struct Picks<P> {
+    pub samples: Vec<Picked<P>>,
     /// How many there were to draw from.
     pub total: u64,
     /// What the readers passed over in the shards that were opened.
     pub skipped: Skipped,
 }
 
-/// Draws `num` samples.
-pub fn pick(paths: &[PathBuf], num: usize, seed: u64, options: &TarOptions) -> anyhow::Result<Picks> {
+/// Draws `num` samples. `picture` makes of an encoded image what stands on the sheet, or nothing where it does not decode.
+pub fn pick<P>(
+    paths: &[PathBuf],
+    num: usize,
+    seed: u64,
+    options: &TarOptions,
+    picture: impl Fn(&[u8]) -> Option<P>,
+) -> anyhow::Result<Picks<P>> {
     let mut skipped = vec![Skipped::default(); paths.len()];
     let counted = paths.iter().zip(&mut skipped).map(|(path, skipped)| count(path, options, skipped));
     let counts = counted.collect::<anyhow::Result<Vec<u64>>>()?;
@@ -44,7 +65,7 @@ pub fn pick(paths: &[PathBuf], num: usize, seed: u64, options: &TarOptions) -> a
             chosen.iter().filter(|n| (first..first + count).contains(n)).map(|n| n - first).collect();
         first += count;
         if !here.is_empty() {
-            samples.extend(drawn(path, &here, options, skipped)?);
+            samples.extend(drawn(path, &here, options, skipped, &picture)?);
         }
     }
     let mut all = Skipped::default();
@@ -86,16 +107,21 @@ fn count(path: &Path, options: &TarOptions, skipped: &mut Skipped) -> anyhow::Re
 }
 
 /// The samples of these numbers.
-fn drawn(
+fn drawn<P>(
     path: &Path,
     numbers: &BTreeSet<u64>,
     options: &TarOptions,
     skipped: &mut Skipped,
-) -> anyhow::Result<Vec<Picked>> {
+    picture: &impl Fn(&[u8]) -> Option<P>,
+) -> anyhow::Result<Vec<Picked<P>>> {
     let mut found = Vec::new();
     let mut add = |key: &str, caption: Option<&[u8]>, image: Option<&[u8]>| {
-        let caption = String::from_utf8_lossy(caption.unwrap_or_default()).into_owned();
-        found.extend(image.map(|image| Picked { key: key.to_owned(), caption, image: image.to_vec() }));
+        let Some(image) = image else { return };
+        let picture = match image.len() > MAX_IMAGE_BYTES {
+            true => Err(NoPicture::TooLarge),
+            false => picture(image).ok_or(NoPicture::Undecodable),
+        };
+        found.push(Picked { key: key.to_owned(), caption: beginning(caption.unwrap_or_default()), picture });
     };
     if !is_parquet(path) {
         check_version_beside(path)?;
@@ -118,6 +144,14 @@ fn drawn(
         *skipped = passed_over;
     }
     Ok(found)
+}
+
+/// A caption as text, and of a very long one as much as a sheet keeps.
+fn beginning(caption: &[u8]) -> String {
+    match caption.get(..MAX_CAPTION_BYTES) {
+        Some(head) if head.len() < caption.len() => format!("{}…", String::from_utf8_lossy(head)),
+        _ => String::from_utf8_lossy(caption).into_owned(),
+    }
 }
 
 /// `num` distinct numbers below `total`, each set equally likely (Floyd's algorithm).

@@ -20,16 +20,25 @@ const PAPER: [u8; 3] = [245, 245, 242];
 const INK: [u8; 3] = [28, 28, 26];
 const SOFT: [u8; 3] = [107, 107, 102];
 
-/// The page as PNG bytes.
-pub fn render(heading: &Heading, samples: &[Picked], columns: u32) -> anyhow::Result<Vec<u8>> {
+/// A picture as it stands in its cell; `None` when it does not decode.
+pub fn cell(image: &[u8]) -> Option<Rgb8> {
+    thumbnail(image, &Limits::default(), CELL_PX).ok()
+}
+
+/// The page as PNG bytes, of samples with their pictures' [`cell`]s.
+pub fn render(heading: &Heading, samples: Vec<Picked<Rgb8>>, columns: u32) -> anyhow::Result<Vec<u8>> {
     let font = FontRef::try_from_slice(epaint_default_fonts::UBUNTU_LIGHT).context("the built-in font")?;
-    let limits = Limits::default();
     // A picture that does not decode leaves its cell blank, and its caption says so.
-    let decoded: Vec<Option<Rgb8>> =
-        samples.iter().map(|sample| thumbnail(&sample.image, &limits, CELL_PX).ok()).collect();
-    let is_decoded: Vec<bool> = decoded.iter().map(Option::is_some).collect();
-    let blank = || Rgb8::filled(1, 1, PAPER);
-    let pictures: Vec<Rgb8> = decoded.into_iter().map(|picture| picture.unwrap_or_else(blank)).collect();
+    let mut pictures = Vec::with_capacity(samples.len());
+    let mut captions = Vec::with_capacity(samples.len());
+    for Picked { caption, picture, .. } in samples {
+        captions.push(match &picture {
+            Err(none) => (none.to_string(), SOFT),
+            Ok(_) if caption.trim().is_empty() => ("no caption".to_owned(), SOFT),
+            Ok(_) => (caption, INK),
+        });
+        pictures.push(picture.unwrap_or_else(|_| Rgb8::filled(1, 1, PAPER)));
+    }
     let config = SheetConfig {
         columns,
         cell_size: CELL_PX,
@@ -45,17 +54,12 @@ pub fn render(heading: &Heading, samples: &[Picked], columns: u32) -> anyhow::Re
     let title = text.wrap(&heading.title, TITLE_PX, width, 1);
     text.line(title.first().map_or("", String::as_str), margin, margin + 2.0, TITLE_PX, INK);
     text.line(&heading.note, margin, margin + 28.0, TEXT_PX, SOFT);
-    for (index, (sample, is_decoded)) in samples.iter().zip(is_decoded).enumerate() {
-        let (left, top) = config.cell(index, samples.len());
-        let (caption, colour) = match (is_decoded, sample.caption.trim()) {
-            (false, _) => ("not decodable", SOFT),
-            (_, "") => ("no caption", SOFT),
-            (_, caption) => (caption, INK),
-        };
-        let lines = text.wrap(caption, TEXT_PX, CELL_PX as f32, LINES as usize);
+    for (index, (caption, colour)) in captions.iter().enumerate() {
+        let (left, top) = config.cell(index, captions.len());
+        let lines = text.wrap(caption.trim(), TEXT_PX, CELL_PX as f32, LINES as usize);
         for (n, line) in lines.iter().enumerate() {
             let y = top + CELL_PX + 6 + n as u32 * LINE_PX;
-            text.line(line, left as f32, y as f32, TEXT_PX, colour);
+            text.line(line, left as f32, y as f32, TEXT_PX, *colour);
         }
     }
     let mut bytes = Vec::new();

@@ -34,6 +34,7 @@ use crate::printable::printable;
 use crate::rewrite::RECORD_FILE;
 use crate::spec::ShardSpec;
 use crate::table::{SidecarReader, column};
+use crate::tar::shard_stem;
 use crate::words::grouped;
 
 /// Arguments of `verify`.
@@ -153,6 +154,13 @@ impl Checker<'_> {
     fn bare_shard(&mut self, shard: Shard, depth: Depth) -> anyhow::Result<()> {
         let is_parquet = shard.is_parquet();
         let shown = shard.shown();
+        if let (Shard::Object { bucket, name, .. }, false) = (&shard, is_parquet) {
+            let table = ShardFile::Table.name(shard_stem(name));
+            if let Err(error) = bucket.check_version(&table).map_err(|error| error.to_string()) {
+                self.findings.set_origin(Origin::Foreign);
+                self.findings.add_error(Rule::Version, Path::new(&bucket.url_of(&table)), Place::File, error);
+            }
+        }
         let (tar, copy) = match shard {
             Shard::File(path) => (path, None),
             Shard::Object { bucket, name, .. } => {

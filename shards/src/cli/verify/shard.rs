@@ -9,13 +9,14 @@ use super::super::image_table::each_sample;
 use super::finding::{Findings, Place, Rule};
 use super::table::{Expected, TableReport};
 use super::{Depth, KeySet, Retries, images, table};
-use crate::folder::{ShardFile, ShardFiles};
+use crate::folder::{ShardFile, ShardFiles, beside};
 use crate::index::{dali, energon};
 use crate::json::parse_python_json;
 use crate::printable::causes;
 use crate::sample::IMAGE_EXTS;
 use crate::stats::{MAX_STATUS_MESSAGES, ShardStats};
 use crate::status::Status;
+use crate::table::check_version_beside;
 use crate::tar::{
     BLOCK_BYTES, BadSamples, MAX_WRITTEN_NAME_BYTES, MappedTar, RECORD_BYTES, SampleSpan, TarOptions,
     Unsorted,
@@ -63,13 +64,17 @@ pub(super) fn check_shard(
     num_samples
 }
 
-/// Checks a tar without table and stats; returns its samples.
+/// Checks a tar by itself; returns its samples. Of a table beside it only the version is looked at, which says whether the
+/// tar is read as it was meant.
 pub(super) fn check_bare_tar(
     path: &Path,
     depth: Depth,
     findings: &mut Findings,
     keys: &mut KeySet,
 ) -> Option<u64> {
+    if let Err(error) = check_version_beside(path) {
+        findings.add_error(Rule::Version, &beside(path, ShardFile::Table), Place::File, error);
+    }
     check_tar(path, None, depth, findings, keys)
 }
 
