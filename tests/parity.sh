@@ -6,11 +6,13 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 run() {
+    # Of the whole workspace, as `just test` builds it: a crate alone has other features, and arrow is compiled twice.
     if command -v cargo-nextest >/dev/null 2>&1; then
-        cargo nextest run -p pairmill-train -E 'binary(parity) or test(of_torch) or test(probe)'
+        cargo nextest run --workspace \
+            -E 'package(pairmill-train) and (binary(parity) or test(of_torch) or test(probe))'
     else
-        cargo test -p pairmill-train --test parity
-        cargo test -p pairmill-train --lib -- of_torch probe
+        cargo test --workspace --test parity
+        cargo test --workspace --lib -- of_torch probe
     fi
 }
 
