@@ -334,4 +334,8 @@ fn f25_damage_in_other_peoples_parquet_is_not_mended_by_a_run_of_ours() {
             assert!(!message.contains(says_not), "{args:?}: {message}");
         }
     }
+    // But in the folder of our runs it is ours.
+    note(dir.path(), "00000.toml", "");
+    let message = refusal(&["cat", &at("cut.parquet")]);
+    assert!(message.contains(rebuild) && !message.contains(fetch), "{message}");
 }

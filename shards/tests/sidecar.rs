@@ -267,7 +267,7 @@ fn what_is_no_sidecar_is_an_error_that_says_so() {
         |bytes: &[u8]| SidecarReader::from_bytes(Path::new("00003.parquet"), bytes.to_vec()).unwrap_err();
     for bytes in [&b""[..], b"PAR1", b"PAR1\0\0\0\0PAR1", b"PAR1xxxx\xff\xff\xff\x7fPAR1"] {
         let text = open(bytes).to_string();
-        assert!(text.contains("00003.parquet") && text.contains("run again"), "{text}");
+        assert!(text.contains("00003.parquet") && text.contains("fetch it again"), "{text}");
     }
     assert!(open(b"<html>").to_string().contains("HTML page"));
     assert!(

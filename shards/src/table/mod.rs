@@ -157,21 +157,24 @@ pub enum TableError {
 }
 
 impl TableError {
-    /// `is_ours` of a table with a format version: a run can make it again. Others, and those whose footer cannot be
-    /// read, may be anyone's.
+    /// `is_ours` of a table with a format version, or in a folder of our runs: they can make it again. Others may be
+    /// anyone's.
     pub(crate) fn of_fault(path: &Path, fault: ParquetFault, is_ours: bool) -> Self {
         let remedy = match &fault {
             _ if is_ours => "; delete the shard's files and run again to rebuild it",
-            ParquetFault::Damaged(_) | ParquetFault::Panic(_) => {
-                "; fetch it again, or make it again with the tool that wrote it"
-            }
+            ParquetFault::Encrypted => "",
             ParquetFault::Contradiction(_) => " or fetch it again",
-            _ => "",
+            _ => "; fetch it again, or make it again with the tool that wrote it",
         };
         match fault {
             ParquetFault::Read(error) => FileError::new(path, FileAction::Read, error).into(),
             ParquetFault::Lookalike(what) => Self::Lookalike { path: path.to_owned(), what },
-            fault => Self::Corrupt { path: path.to_owned(), reason: fault.to_string(), remedy },
+            fault => {
+                let text = fault.to_string();
+                // The remedy says it, where it is one.
+                let reason = text.strip_suffix(", fetch it again").unwrap_or(&text).to_owned();
+                Self::Corrupt { path: path.to_owned(), reason, remedy }
+            }
         }
     }
 }

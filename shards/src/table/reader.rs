@@ -9,6 +9,7 @@ use arrow::datatypes::{DataType, Int32Type, SchemaRef};
 
 use super::{MEMBERS_KEY, TableError, VERSION_KEY, classify_message, column, final_url};
 use crate::atomic::{FileAction, FileError};
+use crate::folder::{PAIRMILL_FOLDER, RUNS_FOLDER};
 use crate::parquet_file::{ParquetFile, ParquetInput, PlainBatches, ReadPlan};
 use crate::status::{FailureClass, Status};
 
@@ -92,7 +93,8 @@ impl SidecarReader {
     }
 
     fn from_input(path: &Path, input: ParquetInput) -> Result<Self, TableError> {
-        let file = ParquetFile::open(input).map_err(|fault| TableError::of_fault(path, fault, false))?;
+        let file = ParquetFile::open(input)
+            .map_err(|fault| TableError::of_fault(path, fault, is_among_ours(path)))?;
         super::check_version(path, file.metadata().file_metadata().key_value_metadata())?;
         Ok(Self { path: path.to_owned(), file })
     }
@@ -200,6 +202,11 @@ impl SidecarReader {
         }
         Ok(Rows { batches: self.batches(Some(&names))?, batch: None, next_row: 0, at: 0 })
     }
+}
+
+/// Whether a table whose footer cannot be read lies where runs of ingest wrote.
+fn is_among_ours(path: &Path) -> bool {
+    path.parent().is_some_and(|folder| folder.join(PAIRMILL_FOLDER).join(RUNS_FOLDER).is_dir())
 }
 
 /// Iterator over a table's record batches. Ends after the first error.
