@@ -129,7 +129,9 @@ fn f10_a_tar_with_another_behind_it_is_an_error() {
             assert_eq!(rule.name(), "data_after_end");
         }
         // Who asks for it gets what the first tar holds.
-        let (shown, _) = run(&["cat", "--lenient", utf8(&path)], 0);
+        let (shown, note) = run(&["cat", "--lenient", tar], 0);
+        let rest = format!("skipped data behind the end of 1 tar (for example {tar}: from byte {begins} on)");
+        assert!(note.contains(&rest), "{note}");
         assert_eq!(shown.lines().count(), 2, "{shown}");
         assert_eq!(MappedTar::open_with(&path, EndMarker::Optional).unwrap().len(), 2);
     }
@@ -321,4 +323,20 @@ fn f26_verify_of_one_tar_sees_the_newer_table_beside_it() {
         assert!(of_table.starts_with(utf8(&table)) && of_table.contains("`99`"), "{verdict}");
         run(&["cat", utf8(tar)], 2);
     }
+}
+
+#[test]
+fn f26_verify_of_one_tar_in_a_bucket_sees_the_newer_table_beside_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let s3 = pairmill_bucket::S3::start();
+    let column = vec![("key", Arc::new(StringArray::from(vec!["a"])) as ArrayRef)];
+    let table = put_table(&dir, "00000.parquet", column, Some("99"));
+    s3.put("set/00000.tar", &tar_of(&["a"]));
+    s3.put("set/00000.parquet", &fs::read(table).unwrap());
+    let mut command = Command::new(env!("CARGO_BIN_EXE_pairmill-shards"));
+    command.args(["verify", &s3.url("set/00000.tar")]).envs(s3.env()).stdin(Stdio::null());
+    let Output { status, stdout, .. } = command.output().unwrap();
+    let verdict = String::from_utf8(stdout).unwrap();
+    assert_eq!(status.code(), Some(1), "{verdict}");
+    assert!(verdict.starts_with(&s3.url("set/00000.parquet")) && verdict.contains("R25"), "{verdict}");
 }

@@ -254,18 +254,15 @@ impl<I: Input> Entries<I> {
     /// Holds what follows the closing zero block at byte `end`, of which `found` bytes were there, against the rule that
     /// only zeros do.
     fn check_rest(&mut self, end: u64, found: u64) -> Result<(), Broken> {
-        let broken = |offset, rule| Broken { offset, rule };
-        if self.end_marker == EndMarker::Optional {
-            return self.input.drain().map_err(|e| broken(end, e.into()));
+        let unreadable = |e: io::Error| Broken { offset: end, rule: e.into() };
+        let Some(zeros) = self.input.pass_zeros().map_err(unreadable)? else { return Ok(()) };
+        // Where a second tar begins, should it be one.
+        let offset = end + found + zeros / BLOCK_BYTES * BLOCK_BYTES;
+        if self.end_marker == EndMarker::Required {
+            return Err(Broken { offset, rule: TarRule::DataAfterEnd { end } });
         }
-        match self.input.pass_zeros().map_err(|e| broken(end, e.into()))? {
-            // Where a second tar begins, should it be one.
-            Some(zeros) => {
-                let offset = end + found + zeros / BLOCK_BYTES * BLOCK_BYTES;
-                Err(broken(offset, TarRule::DataAfterEnd { end }))
-            }
-            None => Ok(()),
-        }
+        self.skipped.add_rest(offset);
+        self.input.drain().map_err(unreadable)
     }
 
     /// Appends the entry's data to `into` and passes over its padding.

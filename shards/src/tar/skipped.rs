@@ -1,4 +1,4 @@
-//! What a reader passed over: members that belong to no sample, and samples that cannot be read.
+//! What a reader passed over: members that belong to no sample, samples that cannot be read, data behind a tar's end.
 
 use std::fmt;
 
@@ -40,7 +40,7 @@ pub enum LinkProblem {
     Loop,
 }
 
-/// Members and samples that were passed over, each kind with its first example.
+/// Members, samples and rests of tars that were passed over, each kind with its first example.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Skipped {
     /// Members that belong to no sample: names without key or extension, devices, unknown kinds. Folders and webdataset's
@@ -52,12 +52,16 @@ pub struct Skipped {
     pub samples: u64,
     /// The first of them, with the reason.
     pub sample: Option<String>,
+    /// Tars with data behind their closing zero blocks, which lenient reading passes over.
+    pub rests: u64,
+    /// The first of them.
+    pub rest: Option<String>,
 }
 
 impl Skipped {
     /// Whether nothing was passed over.
     pub fn is_empty(&self) -> bool {
-        self.members == 0 && self.samples == 0
+        self.members == 0 && self.samples == 0 && self.rests == 0
     }
 
     /// Counts a member of no sample.
@@ -72,13 +76,21 @@ impl Skipped {
         self.sample.get_or_insert_with(|| format!("sample `{}`: {reason}", shown(key)));
     }
 
+    /// Counts the data from byte `offset` on, which stands behind the end of the tar.
+    pub(super) fn add_rest(&mut self, offset: u64) {
+        self.rests += 1;
+        self.rest.get_or_insert_with(|| format!("from byte {offset} on"));
+    }
+
     /// Adds what was passed over in the shard that users know as `shard`.
     pub fn add_shard(&mut self, shard: &str, other: &Self) {
         let named = |example: &String| format!("{shard}: {example}");
         self.members += other.members;
         self.samples += other.samples;
+        self.rests += other.rests;
         self.member = self.member.take().or_else(|| other.member.as_ref().map(named));
         self.sample = self.sample.take().or_else(|| other.sample.as_ref().map(named));
+        self.rest = self.rest.take().or_else(|| other.rest.as_ref().map(named));
     }
 }
 
@@ -98,6 +110,11 @@ impl fmt::Display for Skipped {
         if self.members > 0 {
             let (count, s) = (self.members, plural(self.members));
             write!(f, "{word} {} member{s} of no sample{}", grouped(count), example(&self.member))?;
+            word = " and";
+        }
+        if self.rests > 0 {
+            let (count, s) = (self.rests, plural(self.rests));
+            write!(f, "{word} data behind the end of {} tar{s}{}", grouped(count), example(&self.rest))?;
         }
         Ok(())
     }
