@@ -168,9 +168,15 @@ pub(super) fn missing(column: &Column, path: &Path, existing: &[String]) -> Tabl
         path: path.to_owned(),
         column: column.source.clone(),
         asked_by: column.role.asked_by(),
-        existing: existing.to_vec(),
+        existing: existing.iter().map(|name| shown(name)).collect(),
         hint: hint(column, existing),
     }
+}
+
+/// A column's name for a message. Where the first line is data, a name may be a URL with a password in it.
+fn shown(name: &str) -> String {
+    let scheme = ["http://", "https://"].into_iter().find(|scheme| name.starts_with(scheme));
+    scheme.map_or_else(|| name.to_owned(), |scheme| format!("{scheme}…"))
 }
 
 /// The likely fix for a missing column.
@@ -315,8 +321,11 @@ mod tests {
             "no column `url` (--url-col); the columns are picture, words; name one of them with --url-col",
         );
         check(
-            &["http://a/b.jpg", "a dog that\nruns after a ball, and then after another one"],
-            "no column `url` (--url-col); the columns are http://a/b.jpg, a dog that runs after a ball, and then a…; \
+            &[
+                "http://u:PASSWORD@a/b.jpg?sig=SIGNATURE",
+                "a dog that\nruns after a ball, and then after another one",
+            ],
+            "no column `url` (--url-col); the columns are http://…, a dog that runs after a ball, and then a…; \
              the first line looks like data, so name the columns with --columns",
         );
         check(

@@ -402,6 +402,10 @@ fn parse_keys(raw: &[u8]) -> Result<Vec<String>, String> {
     };
     let keys = parse(text.as_bytes()).or_else(|_| parse(&mend_python(text.as_bytes())));
     keys.map_err(|error| {
+        // serde_json would repeat the value, which may be a URL with a password in it.
+        if error.is_data() {
+            return "it is another kind of value".to_owned();
+        }
         let message = one_line(&error);
         // serde_json counts lines from the start of the record, which would mislead.
         message.rsplit_once(" at line ").map_or(message.clone(), |(reason, _)| reason.to_owned())

@@ -145,14 +145,28 @@ impl BucketUrl {
 
 impl fmt::Display for BucketUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // What signs a web address is nobody's who reads a log.
-        write!(f, "{}/{}", self.root, self.path)
+        // Never show the query or the user of a web address: they may hold a signature or a password.
+        match (self.scheme, self.root.split_once("://")) {
+            (Scheme::Http, Some((word, host))) => {
+                let host = host.rsplit_once('@').map_or(host, |(_, host)| host);
+                write!(f, "{word}://{host}/{}", self.path)
+            }
+            _ => write!(f, "{}/{}", self.root, self.path),
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn f03_what_signs_a_web_address_is_not_shown() {
+        let typed = "https://me:PASSWORD@host.test:8080/a/t.csv?sig=SIGNATURE#x";
+        let url = Location::parse(typed).unwrap().bucket().unwrap();
+        assert_eq!(url.to_string(), "https://host.test:8080/a/t.csv");
+        assert_eq!(url.root(), "https://me:PASSWORD@host.test:8080", "requests need them");
+    }
 
     #[test]
     fn places_are_told_apart() {
