@@ -28,9 +28,11 @@ while [ $# -gt 0 ]; do
 done
 
 say "building (the first time takes some minutes)"
-cd "$root"
-cargo build --release --quiet --bin pairmill-ingest --bin pairmill-report --bin pairmill-world
-cargo build --release --quiet -p pairmill-train
+(
+    cd "$root"
+    cargo build --release --workspace --bin pairmill-ingest --bin pairmill-report --bin pairmill-world
+    cargo build --release --workspace --bin pairmill-train
+) >&2
 binaries=${CARGO_TARGET_DIR:-$root/target}/release
 
 trap cleanup_world EXIT

@@ -6,7 +6,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 run() {
-    # Of the whole workspace, as `just test` builds it: a crate alone has other features, and arrow is compiled twice.
+    # Of the whole workspace, as `./justw test` builds it: a crate alone has other features, and arrow is compiled twice.
     if command -v cargo-nextest >/dev/null 2>&1; then
         cargo nextest run --workspace \
             -E 'package(pairmill-train) and (binary(parity) or test(of_torch) or test(probe))'

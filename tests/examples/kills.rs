@@ -1,8 +1,8 @@
 //! The kill matrix: every command that writes a dataset is killed (SIGKILL) at random moments and given again, over and
 //! over, and must end in the bytes of a run that nobody disturbed, with every input row accounted for once.
 //!
-//! `just test-kills [KILLS] [SEED]` builds the commands and runs it. Sixty kills take some minutes of two cores, so it is
-//! no part of `just ci`, which has twenty kills of one command (ingest/tests/cli/kill.rs).
+//! `./justw test-kills [KILLS] [SEED]` builds the commands and runs it. Sixty kills take some minutes of two cores, so it is
+//! no part of `./justw ci`, which has twenty kills of one command (ingest/tests/cli/kill.rs).
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,

@@ -115,7 +115,7 @@ verify_against_all() {
 # Token ids need no shards: the captions themselves, and those of the world's tables.
 compare_tokens() {
     local table tables=()
-    cargo build --release --quiet --manifest-path "$root/Cargo.toml" --example tokenize || return 1
+    cargo build --release --quiet --manifest-path "$root/Cargo.toml" --workspace --example tokenize || return 1
     python img2dataset -c 'import json, pyarrow.parquet as pq, sys
 with open(sys.argv[2], "w") as file: json.dump([t or "" for t in pq.read_table(sys.argv[1]).column("TEXT").to_pylist()], file)' \
         "$captions" "$work/captions.json" || return 1
@@ -128,20 +128,20 @@ with open(sys.argv[2], "w") as file: json.dump([t or "" for t in pq.read_table(s
 }
 
 read_pixels() {
-    cargo build --release --quiet --manifest-path "$root/Cargo.toml" --example crop_dump || return 1
+    cargo build --release --quiet --manifest-path "$root/Cargo.toml" --workspace --example crop_dump || return 1
     local folders=("$images") odd=$root/../shared/data/odd-sizes
     [ ! -d "$odd" ] || folders+=("$odd")
     python open_clip "$here/read_pixels.py" "${CARGO_TARGET_DIR:-$root/target}/release/examples/crop_dump" "${folders[@]}"
 }
 
 read_timm() {
-    cargo build --release --quiet --manifest-path "$root/Cargo.toml" --example augment_dump || return 1
+    cargo build --release --quiet --manifest-path "$root/Cargo.toml" --workspace --example augment_dump || return 1
     python timm "$here/read_timm.py" "${CARGO_TARGET_DIR:-$root/target}/release/examples/augment_dump" "$images"
 }
 
 # trainer_example NAME: builds an example of the trainer and prints its path.
 trainer_example() {
-    cargo build --release --quiet --manifest-path "$root/Cargo.toml" -p pairmill-train --example "$1" || return 1
+    cargo build --release --quiet --manifest-path "$root/Cargo.toml" --workspace --example "$1" || return 1
     echo "${CARGO_TARGET_DIR:-$root/target}/release/examples/$1"
 }
 

@@ -82,7 +82,7 @@ pub struct TransferArgs {
     /// Number of draws and runs behind each mean
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u64).range(1..))]
     pub seeds: u64,
-    /// Prompts with {} for the class name, one a line; `just prompts` writes the 80 of ImageNet
+    /// Prompts with {} for the class name, one a line; `./justw prompts` writes the 80 of ImageNet
     #[arg(long, value_name = "FILE")]
     pub templates: Option<PathBuf>,
     /// corrected, or as-published with the defects of the study's code

@@ -1,5 +1,5 @@
 //! The CUDA half without a GPU: it was compiled, and everything it leaves open is defined by a library that is there at
-//! run time, by name. `just test-cuda-half` loads it for good.
+//! run time, by name. `./justw test-cuda-half` loads it for good.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};

@@ -351,7 +351,7 @@ impl SweepConfig {
             let templates = |task: &TaskConfig| task.over.templates.is_some() || self.templates.is_some();
             if !self.task.iter().all(templates) {
                 return wrong(
-                    "templates: as-published uses the 80 ImageNet templates; `just prompts` writes them to a file".into(),
+                    "templates: as-published uses the 80 ImageNet templates; `./justw prompts` writes them to a file".into(),
                 );
             }
         } else if self.selection == Some(Selection::TestBest) {
