@@ -31,7 +31,7 @@ CASES = {"auto_contrast": None, "equalize": None, "invert": None, "rotate": 27.0
 
 
 def arguments():
-    parser = argparse.ArgumentParser(prog="just bench-augment", description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(prog="./justw bench-augment", description=__doc__.splitlines()[0])
     parser.add_argument("--images", type=pathlib.Path, default=HERE.parent.parent / "shared/data/imagenet-samples",
                         help="folder whose first picture is used [%(default)s]")
     parser.add_argument("--runs", type=int, default=3, help="turns of both, the best counts [%(default)s]")
@@ -91,7 +91,7 @@ def main():
     versions = " · ".join(f"{name} {importlib.metadata.version(name)}" for name in ("timm", "pillow", "numpy"))
     text = "\n".join([
         f"# RandAugment's operations against timm over PIL, {datetime.date.today().isoformat()}", "",
-        "    just bench-augment", "",
+        "    ./justw bench-augment", "",
         f"{machine()}; Pairmill {git_commit()}; Python {sys.version.split()[0]} · {versions}. Load average before and "
         f"after: {load:.1f}, {os.getloadavg()[0]:.1f}.", "",
         f"CPU microseconds of one thread for one {SIDE} × {SIDE} picture, the best of {args.runs} turns of both, at magnitude "

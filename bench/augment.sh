@@ -6,6 +6,6 @@ cache=${PAIRMILL_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/pairmill}
 "$root/tests/peers/install.sh" timm
 cd "$root"
 echo "building" >&2
-cargo build --release --quiet --example augment_dump
+cargo build --release --workspace --example augment_dump
 exec "$cache/peers/timm/bin/python" bench/augment.py \
     --dump "${CARGO_TARGET_DIR:-$root/target}/release/examples/augment_dump" "$@"

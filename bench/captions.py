@@ -210,7 +210,7 @@ def main():
     lines = [
         "# Words of captions",
         "",
-        f"`just bench-captions` on {os.cpu_count()} cores ({processor()}), load average {os.getloadavg()[0]:.1f} at the "
+        f"`./justw bench-captions` on {os.cpu_count()} cores ({processor()}), load average {os.getloadavg()[0]:.1f} at the "
         f"start; {platform.system()}, Python {platform.python_version()}, {pins}.",
         "",
     ]

@@ -14,6 +14,6 @@ if ! cmp -s "$pins" "$venv/.installed"; then
 fi
 cd "$root"
 echo "building" >&2
-cargo build --release --quiet --bin pairmill-report
+cargo build --release --workspace --bin pairmill-report
 exec "$venv/bin/python" bench/captions.py --work "$cache/bench" \
     --binary "${CARGO_TARGET_DIR:-$root/target}/release/pairmill-report" "$@"

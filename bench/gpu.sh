@@ -2,7 +2,7 @@
 # gpu.sh STEP_BENCH SHARDS [OUT]: on a machine with a GPU and all of PyTorch 2.11.0, the speed of training steps against
 # open_clip: RN50 and ViT-B/32, bf16, batches of 256 and 1024, a fixed batch and fed from shards, eager and compiled.
 #
-# STEP_BENCH is built elsewhere (`cargo build --release -p pairmill-train --example step_bench`) and carried here; it
+# STEP_BENCH is built elsewhere (`cargo build --release --workspace --example step_bench`) and carried here; it
 # finds CUDA beside the libtorch that LD_LIBRARY_PATH names. PYTHON (default python3) must import torch and open_clip.
 set -euo pipefail
 if [ $# -lt 2 ]; then

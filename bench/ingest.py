@@ -1,4 +1,4 @@
-"""img2dataset and Pairmill in turn on one local server; called by ingest.sh (`just bench-ingest`).
+"""img2dataset and Pairmill in turn on one local server; called by ingest.sh (`./justw bench-ingest`).
 
 Writes bench/<date>-ingest/: README.md (machine, versions, command, tables), raw.csv (one line per run) and rss.csv
 (memory over time of the flat-memory run). What is measured is the client's process tree; the server is not counted.
@@ -45,7 +45,7 @@ RSS_GOAL_MB = 300
 
 
 def arguments():
-    parser = argparse.ArgumentParser(prog="just bench-ingest", description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(prog="./justw bench-ingest", description=__doc__.splitlines()[0])
     parser.add_argument("--rows", type=int, default=10_000, help="rows of the real JPEGs [%(default)s]")
     parser.add_argument("--big-rows", type=int, help="rows of the first set of large pictures, 0 for none [rows / 10]")
     parser.add_argument("--flat-rows", type=int, help="rows of the flat-memory run, 0 for none [100 × rows]")
@@ -312,7 +312,7 @@ def write_results(args, results, flat, loads):
                           for name in ("img2dataset", "opencv-python-headless", "pyarrow", "webdataset"))
     text = [
         f"# Ingest against img2dataset, {datetime.date.today().isoformat()}", "",
-        "    just bench-ingest " + " ".join(sys.argv[1:][sys.argv[1:].index("--binaries") + 2 :]), "",
+        "    ./justw bench-ingest " + " ".join(sys.argv[1:][sys.argv[1:].index("--binaries") + 2 :]), "",
         f"{machine()}, {memory_gb():.0f} GB; Pairmill {git_commit()}; Python {sys.version.split()[0]} · {versions}.",
         f"Load average before and after: {loads[0]:.1f}, {loads[1]:.1f}. CPU is user + system of the client's whole",
         "process tree, the local server is not counted; medians over the runs, which alternate. keep_ratio 256, area,",

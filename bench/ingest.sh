@@ -6,7 +6,7 @@ cache=${PAIRMILL_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/pairmill}
 "$root/tests/peers/install.sh" img2dataset
 cd "$root"
 echo "building" >&2
-cargo build --release --quiet --bin pairmill-ingest --bin pairmill-world
-cargo build --release --quiet --example codec_time
+cargo build --release --workspace --bin pairmill-ingest --bin pairmill-world
+cargo build --release --workspace --example codec_time
 exec "$cache/peers/img2dataset/bin/python" bench/ingest.py --work "$cache/bench" \
     --binaries "${CARGO_TARGET_DIR:-$root/target}/release" "$@"

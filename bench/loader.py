@@ -1,4 +1,4 @@
-"""The loader beside its peers over one set of tars; called by loader.sh (`just bench-loader`).
+"""The loader beside its peers over one set of tars; called by loader.sh (`./justw bench-loader`).
 
 Writes bench/<date>-loader/: README.md and raw.csv. CPU seconds are user + system of all threads. A peer measures itself
 around its loop, so that imports and start-up, seconds of CPU in Python, do not count; ours and `cat` are measured as whole
@@ -9,6 +9,7 @@ import argparse
 import collections
 import csv
 import datetime
+import functools
 import json
 import os
 import pathlib
@@ -21,12 +22,13 @@ from setting import git_commit, machine
 
 HERE = pathlib.Path(__file__).parent
 SETS = {"original": "as downloaded, about 500 × 375", "256": "resized to 256 (keep_ratio, quality 95)"}
+# Decoders to a tensor, before torchvision's v2 transforms.
+DECODERS = {"torchvision": "torchvision.io", "torchcodec": "torchcodec", "simplejpeg": "simplejpeg", "kornia": "kornia-rs"}
 REPEATS = {"cat": 10, "pairmill": 10}
-PEERS = {"webdataset + open_clip": "open_clip", "DALI": "dali", "SPDL": "spdl"}
 
 
 def arguments():
-    parser = argparse.ArgumentParser(prog="just bench-loader", description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(prog="./justw bench-loader", description=__doc__.splitlines()[0])
     parser.add_argument("--runs", type=int, default=3, help="runs of each, alternating [%(default)s]")
     parser.add_argument("--samples", type=int, default=2000, help="samples each peer decodes [%(default)s]")
     parser.add_argument("--ours", type=int, default=6000, help="samples we decode [%(default)s]")
@@ -89,6 +91,9 @@ def jobs(args, name):
         ("load: Pairmill over planes", lambda: ours(threads=1, planes="true")),
         ("load: webdataset + open_clip", lambda: peer(args, "open_clip", "open_clip", folder, args.samples)),
         ("load: webdataset + open_clip, tokenised", lambda: peer(args, "open_clip", "open_clip_tokens", folder, args.samples)),
+        *((f"load: webdataset + {title} + v2, tokenised", functools.partial(peer, args, "decoders", word, folder, args.samples))
+          for word, title in DECODERS.items()),
+        ("load: datago", lambda: peer(args, "decoders", "datago", folder, args.samples)),
         ("load: DALI (CPU)", lambda: peer(args, "dali", "dali", folder, args.samples)),
         ("load: SPDL", lambda: peer(args, "spdl", "spdl", folder, args.samples)),
     ])
@@ -147,13 +152,14 @@ def write(args, lines, missing, versions, loads):
         writer.writeheader()
         writer.writerows({k: round(v, 4) if isinstance(v, float) else v for k, v in line.items()} for line in lines)
     text = [f"# Loader against its peers, {datetime.date.today().isoformat()}", "",
-            "    just bench-loader " + " ".join(sys.argv[1:][sys.argv[1:].index("--peers") + 2:]), "",
+            "    ./justw bench-loader " + " ".join(sys.argv[1:][sys.argv[1:].index("--peers") + 2:]), "",
             f"{machine()}; Pairmill {git_commit()}; Python {sys.version.split()[0]} · "
             + " · ".join(f"{name} {version}" for name, version in sorted(versions.items())) + ".",
             f"Load average before and after: {loads[0]:.1f}, {loads[1]:.1f}. One worker thread each; CPU is user + system of",
             "all threads, medians over the runs, which alternate; files come from the page cache. Loading is read, decode,",
             "RandomResizedCrop 224 bicubic (0.9–1.0 of the area), batches of 64; open_clip also normalises to floats, which",
-            "we leave to the device. Pairmill always tokenises; DALI and SPDL do not; SPDL has no random crop.", ""]
+            "we leave to the device, and so do the rows with v2. Pairmill always tokenises; DALI, SPDL and datago do not; SPDL and",
+            "datago have no random crop; datago reads plain files.", ""]
     for name, words in SETS.items():
         chosen = [line for line in lines if line["set"] == name]
         text += [f"## {words}", "", *table(chosen, "load", "load: webdataset + open_clip, tokenised"), "",

@@ -1,9 +1,10 @@
-"""loader_peers.py scan|open_clip|open_clip_tokens|dali|spdl FOLDER [SAMPLES]: one peer over a folder of tars, in its own
-venv; called by loader.py. Prints JSON: samples, CPU and wall seconds of the loop, versions. One process, one decoding
+"""loader_peers.py scan|open_clip|open_clip_tokens|torchvision|torchcodec|simplejpeg|kornia|datago|dali|spdl FOLDER [SAMPLES]:
+one peer over a folder of tars, in its own venv; called by loader.py. Prints JSON: samples, CPU and wall seconds of the loop, versions. One process, one decoding
 thread, so that CPU seconds are the work and nothing else."""
 
 import importlib.metadata
 import json
+import os
 import pathlib
 import sys
 import time
@@ -87,6 +88,92 @@ def dali(folder, samples):
     timed(batches(), samples, version("nvidia-dali-cuda120"))
 
 
+def decoder(name):
+    """bytes -> uint8 tensor (3, height, width), and the versions of what decodes."""
+    import torch
+
+    match name:
+        case "torchvision":
+            from torchvision.io import ImageReadMode, decode_jpeg
+
+            whole = lambda data: torch.frombuffer(bytearray(data), dtype=torch.uint8)
+            return (lambda data: decode_jpeg(whole(data), mode=ImageReadMode.RGB)), version("torchvision")
+        case "torchcodec":
+            from torchcodec.decoders import ImageReadMode, decode_jpeg
+
+            whole = lambda data: torch.frombuffer(bytearray(data), dtype=torch.uint8)
+            return (lambda data: decode_jpeg(whole(data), mode=ImageReadMode.RGB)), version("torchcodec")
+        case "simplejpeg":
+            import simplejpeg
+
+            decode = lambda data: simplejpeg.decode_jpeg(data, colorspace="RGB")
+            return (lambda data: torch.from_numpy(decode(data)).permute(2, 0, 1)), version("simplejpeg")
+        case "kornia":
+            from kornia_rs.io import decode_image_jpegturbo
+
+            return (lambda data: torch.from_numpy(decode_image_jpegturbo(data, "rgb")).permute(2, 0, 1)), version("kornia-rs")
+
+
+def tensors(folder, samples, name):
+    """What a team builds today instead of PIL: webdataset, a fast decoder to a tensor, torchvision's v2 transforms on it,
+    open_clip's tokenizer."""
+    import open_clip as clip
+    import torch
+    import webdataset as wds
+    from torchvision.transforms import v2
+
+    torch.set_num_threads(1)
+    decode, names = decoder(name)
+    transform = v2.Compose([
+        v2.RandomResizedCrop(SIDE, scale=(0.9, 1.0), interpolation=v2.InterpolationMode.BICUBIC, antialias=True),
+        v2.ToDtype(torch.float32, scale=True),
+        v2.Normalize(clip.OPENAI_DATASET_MEAN, clip.OPENAI_DATASET_STD)])
+    tokenizer = clip.get_tokenizer("RN50")
+    pipeline = wds.DataPipeline(
+        wds.ResampledShards(tars(folder)), wds.tarfile_to_samples(), wds.shuffle(bufsize=500, initial=100),
+        wds.select(lambda sample: "txt" in sample and "jpg" in sample), wds.rename(image="jpg", text="txt"),
+        wds.map_dict(image=lambda data: transform(decode(data)), text=lambda text: tokenizer(text.decode())[0]),
+        wds.to_tuple("image", "text"), wds.batched(BATCH))
+    names |= version("webdataset", "open_clip_torch", "torchvision")
+    timed(((len(images), 0) for images, _ in pipeline), samples, names)
+
+
+def datago(folder, samples):
+    """Its own decoder and resizer over the JPEGs as plain files: its reader of tars takes URLs only. No captions."""
+    import tarfile
+    import tempfile
+
+    from datago import DatagoClient
+
+    os.environ["DATAGO_MAX_TASKS"] = "1"
+    with tempfile.TemporaryDirectory() as plain:
+        for tar in tars(folder):
+            with tarfile.open(tar) as file:
+                file.extractall(plain, [member for member in file if member.name.endswith(".jpg")], filter="data")
+        config = {
+            "source_type": "file",
+            "source_config": {"root_path": plain, "random_sampling": True, "rank": 0, "world_size": 1},
+            "image_config": {"crop_and_resize": True, "default_image_size": SIDE, "downsampling_ratio": 16,
+                             "min_aspect_ratio": 1.0, "max_aspect_ratio": 1.0, "pre_encode_images": False},
+            "limit": 10**9, "samples_buffer_size": BATCH}
+
+        def batches():
+            while True:
+                client = DatagoClient(json.dumps(config))
+                client.start()
+                try:
+                    count = 0
+                    while client.get_sample() is not None:
+                        count += 1
+                        if count == BATCH:
+                            yield count, 0
+                            count = 0
+                finally:
+                    client.stop()
+
+        timed(batches(), samples, version("datago"))
+
+
 def spdl(folder, samples):
     import itertools
     import tarfile
@@ -117,6 +204,10 @@ def main():
             scan(folder)
         case "open_clip" | "open_clip_tokens":
             open_clip(folder, samples, job == "open_clip_tokens")
+        case "torchvision" | "torchcodec" | "simplejpeg" | "kornia":
+            tensors(folder, samples, job)
+        case "datago":
+            datago(folder, samples)
         case "dali":
             dali(folder, samples)
         case "spdl":

@@ -24,7 +24,7 @@ SOURCES = ["laion", "wit", "yfcc", "redcaps", "cc12m"]
 
 
 def arguments():
-    parser = argparse.ArgumentParser(prog="just bench-tokenizer", description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(prog="./justw bench-tokenizer", description=__doc__.splitlines()[0])
     parser.add_argument("--distinct", type=int, default=40_000, help="distinct captions of the world [%(default)s]")
     parser.add_argument("--runs", type=int, default=3, help="turns of both tools, the best counts [%(default)s]")
     parser.add_argument("--out", type=pathlib.Path, default=HERE / f"{datetime.date.today().isoformat()}-tokenizer")
@@ -82,7 +82,7 @@ def main():
     given = sys.argv[1:][sys.argv[1:].index("--tokenize") + 2 :]
     text = [
         f"# Tokenizer against open_clip, {datetime.date.today().isoformat()}", "",
-        " ".join(["    just bench-tokenizer", *given]), "",
+        " ".join(["    ./justw bench-tokenizer", *given]), "",
         f"{machine()}; Pairmill {git_commit()}; Python {sys.version.split()[0]} · {versions}. Load average before "
         f"and after: {load:.1f}, {os.getloadavg()[0]:.1f}.", "",
         f"CPU time of one thread from caption to row of 77 ids in memory, the best of {args.runs} turns of both tools. Of the "

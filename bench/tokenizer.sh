@@ -7,7 +7,7 @@ cache=${PAIRMILL_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/pairmill}
 "$root/tests/peers/install.sh" img2dataset open_clip
 cd "$root"
 echo "building" >&2
-cargo build --release --quiet --example tokenize
+cargo build --release --workspace --example tokenize
 binaries=${CARGO_TARGET_DIR:-$root/target}/release
 world=${PAIRMILL_WORLD:-$("$root/justw" path pairmill-world | tail -n 1)}
 captions=$root/../shared/data/laion_sample_3000.parquet

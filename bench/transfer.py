@@ -37,7 +37,7 @@ def numbers(kind):
 
 
 def arguments():
-    parser = argparse.ArgumentParser(prog="just bench-transfer", description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(prog="./justw bench-transfer", description=__doc__.splitlines()[0])
     parser.add_argument("--shots", type=numbers(int), default=[1, 5, 20], help="images a class [1,5,20]")
     parser.add_argument("--lr", type=numbers(float), default=[3e-4, 1e-3], help="learning rates [3e-4,1e-3]")
     parser.add_argument("--epochs", type=int, default=16, help="passes of each run [%(default)s]")
@@ -141,7 +141,7 @@ def write(args, costs, found, load):
     hidden = sys.argv.index("--work") + 2
     text = "\n".join([
         f"# {len(grid(args))} few-shot fine-tunings against a WiSE-FT-style loop, {datetime.date.today().isoformat()}", "",
-        "    " + " ".join(["just bench-transfer", *sys.argv[hidden:]]), "",
+        "    " + " ".join(["./justw bench-transfer", *sys.argv[hidden:]]), "",
         f"{machine()}; Pairmill {git_commit()}; Python {sys.version.split()[0]} · {versions}. Load average before and after: "
         f"{load:.1f}, {os.getloadavg()[0]:.1f}.", "",
         f"{len(SOURCES)} tiny CLIPs (`clip-rn-tiny`) × {len(TASKS)} tasks (480 test images each) × shots "

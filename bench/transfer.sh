@@ -7,8 +7,8 @@ cache=${PAIRMILL_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/pairmill}
 "$root/tests/peers/install.sh" open_clip
 cd "$root"
 echo "building" >&2
-cargo build --release --quiet --bin pairmill-ingest --bin pairmill-world
-cargo build --release --quiet -p pairmill-train
+cargo build --release --workspace --bin pairmill-ingest --bin pairmill-world
+cargo build --release --workspace --bin pairmill-train
 binaries=${CARGO_TARGET_DIR:-$root/target}/release
 # shellcheck source=tests/start_world.sh
 . "$root/tests/start_world.sh"

@@ -1,8 +1,7 @@
 #!/usr/bin/env bash
 # install.sh NAME...: makes the test venv of each peer in the cache (about 5 GB for all) and checks that it imports.
-# Names: img2dataset webdataset open_clip huggingface dali energon spdl tensorboard timm bucket corpora. A venv whose requirements file did not
-# change
-# since is left alone. The pins are in NAME.txt.
+# Names: img2dataset webdataset open_clip huggingface dali energon spdl decoders tensorboard timm bucket corpora.
+# A venv whose requirements file did not change since is left alone. The pins are in NAME.txt.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 cache=${PAIRMILL_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/pairmill}/peers
@@ -45,6 +44,16 @@ make_peer() {
         PATH=$node/bin:$PATH "$node/bin/node" "$node/lib/node_modules/npm/bin/npm-cli.js" install --silent --no-save \
             --no-audit --no-fund --ignore-scripts --omit=optional --prefix "$cache/bucket/azurite" azurite@3.37.0
         ;;
+    decoders)
+        # torch and torchvision are open_clip's.
+        current open_clip || peer open_clip
+        make decoders --no-deps
+        site_packages open_clip >"$(site_packages decoders)/borrowed_torch.pth"
+        # torchcodec links the CUDA compiler's library, which is on no search path: Python loads it as it starts.
+        local nvrtc
+        nvrtc=$(echo "$(site_packages decoders)"/nvidia/*/lib/libnvrtc.so.13)
+        echo "import ctypes; ctypes.CDLL('$nvrtc')" >"$(site_packages decoders)/nvrtc.pth"
+        ;;
     timm) make timm --no-deps ;;
     *) make "$1" ;;
     esac
@@ -61,6 +70,7 @@ declare -A imports=(
     [tensorboard]='import tensorboard.backend.event_processing.event_accumulator'
     [timm]='import numpy, PIL.Image, importlib.util; importlib.util.find_spec("timm").origin'
     [spdl]='import spdl.io'
+    [decoders]='import torch, simplejpeg, kornia_rs, datago; from torchcodec.decoders import decode_jpeg'
     [corpora]='import numpy, PIL.Image, pyarrow.parquet'
 )
 

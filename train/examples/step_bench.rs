@@ -13,8 +13,10 @@ use pairmill_train::torch::{cuda, memory};
 use pairmill_train::trainer::setup::prepare;
 use toml::Table;
 
-/// Steps before the clock starts: caches fill, algorithms are chosen.
-const WARM_UP: usize = 3;
+/// Steps before the clock starts: caches fill, algorithms are chosen. `STEP_BENCH_WARM_UP` says another number.
+fn warm_up() -> usize {
+    std::env::var("STEP_BENCH_WARM_UP").ok().and_then(|text| text.parse().ok()).unwrap_or(3)
+}
 
 fn main() -> anyhow::Result<()> {
     cuda::load();
@@ -33,6 +35,7 @@ fn main() -> anyhow::Result<()> {
     }
     let config = TrainConfig::from_layers(vec![("step_bench".into(), text.parse::<Table>()?)])?;
     let steps: usize = steps.parse()?;
+    let warm = warm_up();
     let folder = std::env::temp_dir().join(format!("pairmill-step-bench-{}", std::process::id()));
     let mut setup = prepare(&config, &folder, &Launch::from_env()?)?;
     let next = |setup: &mut pairmill_train::trainer::setup::Setup| -> anyhow::Result<_> {
@@ -42,14 +45,14 @@ fn main() -> anyhow::Result<()> {
     let fed = how == "fed";
     let mut loss = f64::NAN;
     let (mut begun, mut cpu, mut waited) = (Instant::now(), cpu_s(), setup.feed.waited());
-    for step in 0..WARM_UP + steps {
-        if step == WARM_UP {
+    for step in 0..warm + steps {
+        if step == warm {
             (begun, cpu, waited) = (Instant::now(), cpu_s(), setup.feed.waited());
         }
         let fresh = if fed { Some(next(&mut setup)?) } else { None };
         let batch = fresh.as_ref().unwrap_or(&fixed);
         let outcome = setup.stepper.step(batch, config.accum_freq, 1e-4, &setup.ranks)?;
-        if step + 1 == WARM_UP || step + 1 == WARM_UP + steps {
+        if step + 1 == warm || step + 1 == warm + steps {
             // Waits for the device.
             loss = number(&outcome.loss)?;
         }
@@ -67,6 +70,7 @@ fn main() -> anyhow::Result<()> {
         "wait_share": (setup.feed.waited() - waited).as_secs_f64() / wall_s,
         "peak_bytes": memory::peak_bytes(setup.device).or_else(peak_resident_bytes),
         "loss": loss,
+        "text_positions": fixed.part(0, config.batch_size)?.tokens.size().last(),
     });
     println!("{report}");
     Ok(())
