@@ -132,10 +132,12 @@ impl Walk {
         }
     }
 
-    /// Passes over one value of any size.
+    /// Passes over one value of any size; at least one byte, so that whoever asks again gets on.
     pub(super) fn skip_value(&mut self) -> Result<(), TableError> {
         let mut scan = Scan::default();
-        self.expect_solid()?;
+        if matches!(self.expect_solid()?, b',' | b']' | b'}') {
+            return Err(self.malformed("expected a value"));
+        }
         loop {
             let buffer = self.text.fill(self.row)?;
             if buffer.is_empty() {
