@@ -8,6 +8,7 @@ use toml::{Table, Value};
 
 use crate::config::{ConfigError, DeviceName, TrainConfig};
 use crate::downstream::command::DatasetsArgs;
+use crate::optim::Precision;
 use crate::transfer::args::{SweepArgs, TransferArgs};
 
 /// CLIP from shards.
@@ -133,6 +134,9 @@ pub struct EvaluateArgs {
     /// Samples per forward pass
     #[arg(long, default_value_t = 256)]
     pub batch_size: usize,
+    /// fp32, amp_bf16 or amp_fp16; that of the training without
+    #[arg(long)]
+    pub precision: Option<Precision>,
     /// Where to compute
     #[arg(long, default_value = "auto")]
     pub device: DeviceName,

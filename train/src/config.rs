@@ -200,11 +200,14 @@ pub struct EvalConfig {
     pub zero_shot: Vec<PathBuf>,
     /// Samples per forward pass and rank.
     pub batch_size: usize,
+    /// Type of the arithmetic; that of training without.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub precision: Option<Precision>,
 }
 
 impl Default for EvalConfig {
     fn default() -> Self {
-        Self { every: Span::Epochs(1.0), validation: None, zero_shot: Vec::new(), batch_size: 256 }
+        Self { every: Span::Epochs(1.0), validation: None, zero_shot: Vec::new(), batch_size: 256, precision: None }
     }
 }
 

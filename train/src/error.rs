@@ -12,6 +12,7 @@ use crate::feed::FeedError;
 use crate::launch::LaunchError;
 use crate::model::{ArchitectureError, ModelError};
 use crate::optim::OptimError;
+use crate::ranks::RankError;
 use crate::torch::TorchError;
 use crate::torch::memory::FailedAllocation;
 
@@ -27,6 +28,9 @@ pub enum TrainError {
     /// The launcher's variables.
     #[error(transparent)]
     Launch(#[from] LaunchError),
+    /// Other ranks of the run.
+    #[error(transparent)]
+    Ranks(#[from] RankError),
     /// A zero-shot task.
     #[error(transparent)]
     Task(#[from] TaskError),
@@ -125,6 +129,18 @@ impl TrainError {
         }
     }
 
+    /// Whether a collective may have failed because another rank is gone.
+    pub fn may_be_a_lost_rank(&self) -> bool {
+        use crate::optim::OptimError;
+        matches!(
+            self,
+            Self::Torch(_)
+                | Self::Feed(FeedError::Torch(_))
+                | Self::Optim(OptimError::Torch(_))
+                | Self::Model(ModelError::Torch(_))
+        ) && FailedAllocation::of(&self.to_string()).is_none()
+    }
+
     /// Whether other input or flags would help: exit code 2, against 1 for what went wrong by itself.
     pub fn is_bad_input(&self) -> bool {
         match self {
@@ -142,6 +158,7 @@ impl TrainError {
             | Self::NoCuda { .. }
             | Self::OutOfMemory { .. } => true,
             Self::Feed(FeedError::Loader(_) | FeedError::NoBatch { .. }) | Self::Model(_) => true,
+            Self::Ranks(error) => error.is_bad_input(),
             Self::Feed(FeedError::Torch(_))
             | Self::Optim(_)
             | Self::File(_)

@@ -24,7 +24,7 @@ use pairmill_train::eval::checkpoint::{Request, evaluate};
 use pairmill_train::launch::Launch;
 use pairmill_train::torch::cuda;
 use pairmill_train::trainer::setup::outline;
-use pairmill_train::{checkpoint, log, model, trainer};
+use pairmill_train::{checkpoint, log, model, ranks, trainer};
 
 const FAILED: u8 = 1;
 const BAD_INPUT: u8 = 2;
@@ -35,10 +35,13 @@ const CHART: (usize, usize) = (78, 16);
 fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
-        Err(error) if is_command_line_plain() => error.exit(),
+        Err(error) if is_command_line_plain() => {
+            let _ = error.print();
+            return refused(&error);
+        }
         Err(error) => {
             let _ = write!(io::stderr(), "{}", printable_lines(&error.render().to_string()));
-            return ExitCode::from(BAD_INPUT);
+            return refused(&error);
         }
     };
     // Before anything asks libtorch about devices; what needs none does without the second it takes.
@@ -84,9 +87,24 @@ fn main() -> ExitCode {
     })
 }
 
+/// The exit code of a command line that was not understood; other ranks of a run are told, or they would wait.
+fn refused(error: &clap::Error) -> ExitCode {
+    if !error.use_stderr() {
+        return ExitCode::SUCCESS;
+    }
+    if let Ok(launch) = Launch::from_env() {
+        ranks::refuse(&launch, "its command line is wrong");
+    }
+    ExitCode::from(BAD_INPUT)
+}
+
 fn run(args: &RunArgs) -> anyhow::Result<ExitCode> {
-    let config = args.resolve()?;
     let launch = Launch::from_env()?;
+    let config = args.resolve().inspect_err(|error| {
+        if !args.dry_run {
+            ranks::refuse(&launch, &error.to_string());
+        }
+    })?;
     if args.dry_run {
         let outline = outline(&config, &args.out, &launch)?;
         let schedule = outline.schedule;
@@ -138,6 +156,7 @@ fn evaluate_command(args: &EvaluateArgs) -> anyhow::Result<ExitCode> {
         validation: args.validation.as_deref(),
         batch_size: args.batch_size,
         device: args.device,
+        precision: args.precision,
     };
     let metrics = evaluate(&request, &launch)?;
     if launch.rank != 0 {

@@ -12,9 +12,11 @@ use crate::config::DeviceName;
 use crate::error::TrainError;
 use crate::launch::Launch;
 use crate::model::{Architecture, Clip};
-use crate::ranks::Ranks;
+use crate::optim::Precision;
+use crate::ranks::{Meeting, Ranks, together};
 use crate::torch::TorchError;
-use crate::trainer::device;
+use crate::torch::flags::Flags;
+use crate::trainer::{agreement, device};
 
 /// What to evaluate.
 #[derive(Debug, Clone, Copy)]
@@ -29,6 +31,8 @@ pub struct Request<'a> {
     pub batch_size: usize,
     /// Where to compute.
     pub device: DeviceName,
+    /// Type of the arithmetic; that of the training without.
+    pub precision: Option<Precision>,
 }
 
 /// Loads and evaluates; every rank gets the same numbers.
@@ -37,22 +41,41 @@ pub struct Request<'a> {
 /// When the checkpoint, a task or shards cannot be used.
 pub fn evaluate(request: &Request<'_>, launch: &Launch) -> Result<Vec<Metric>, TrainError> {
     let smaller = || format!("a --batch-size below {}", request.batch_size);
-    load_and_evaluate(request, launch)
+    together(launch, |meeting| load_and_evaluate(request, launch, meeting))
         .map_err(|error| error.with_memory_advice(|| "the checkpoint stays".to_string(), smaller))
 }
 
-fn load_and_evaluate(request: &Request<'_>, launch: &Launch) -> Result<Vec<Metric>, TrainError> {
+fn load_and_evaluate(
+    request: &Request<'_>,
+    launch: &Launch,
+    meeting: &Meeting,
+) -> Result<Vec<Metric>, TrainError> {
     let tasks: Vec<_> =
         request.zero_shot.iter().map(|path| ZeroShotTask::read(path)).collect::<Result<_, _>>()?;
     let found = Checkpoint::find(request.checkpoint)?;
     let architecture = Architecture::find(&found.state.architecture)?;
     let device = device::choose(request.device, launch)?;
-    let ranks = Ranks::connect(launch, device)?;
+    let tokenizer = Tokenizer::new().map_err(|error| TorchError(error.to_string()))?;
+    // The run's own choices, where it made some: how captions are cut, which members are read, in which precision.
+    let setting = |key: &str| found.state.config.pointer(key).cloned();
+    let precision = request.precision.unwrap_or_else(|| {
+        let trained = setting("/eval/precision").or_else(|| setting("/precision"));
+        trained.and_then(|value| serde_json::from_value(value).ok()).unwrap_or_default()
+    });
+    if meeting.world() > 1 {
+        meeting.agree(|_| {
+            let facts = agreement::common(device, &architecture, &tokenizer)?;
+            let facts = agreement::with_checkpoint(facts, Some(&found))?;
+            let facts = agreement::with_tasks(facts, &tasks)?;
+            agreement::with_request(facts, request, precision)
+        })?;
+    }
+    let flags: Flags =
+        setting("/runtime/flags").and_then(|value| serde_json::from_value(value).ok()).unwrap_or_default();
+    flags.apply()?;
+    let ranks = Ranks::connect(meeting, device)?;
     let model = Clip::new(&architecture, device)?;
     import_weights(&found.model(), model.weights())?;
-    let tokenizer = Tokenizer::new().map_err(|error| TorchError(error.to_string()))?;
-    // The run's own choices, where it made some: how captions are cut and which members are read.
-    let setting = |key: &str| found.state.config.pointer(key).cloned();
     let truncation: Truncation =
         setting("/data/truncation").and_then(|value| serde_json::from_value(value).ok()).unwrap_or_default();
     let samples: DatasetConfig =
@@ -65,6 +88,7 @@ fn load_and_evaluate(request: &Request<'_>, launch: &Launch) -> Result<Vec<Metri
         batch_size: request.batch_size.max(1),
         image_size: u32::try_from(architecture.image_size()).unwrap_or(0),
         threads: 0,
+        precision,
     };
     let mut metrics = Vec::new();
     if let Some(shards) = request.validation {
@@ -73,5 +97,6 @@ fn load_and_evaluate(request: &Request<'_>, launch: &Launch) -> Result<Vec<Metri
     for task in &tasks {
         metrics.extend(zero_shot::evaluate(&model, &setup, task)?);
     }
+    ranks.finish()?;
     Ok(metrics)
 }

@@ -15,8 +15,12 @@ use pairmill_loader::{Dataset, DatasetConfig, Encode, Loader, LoaderConfig, Sour
 use pairmill_tokens::{CONTEXT_LENGTH, Encoder, Tokenizer, Truncation};
 use tch::Device;
 
+use crate::error::TrainError;
 use crate::feed::{Feed, FeedError, PixelBuffer};
-use crate::ranks::Ranks;
+use crate::optim::{OptimError, Precision};
+use crate::ranks::{Facts, Ranks};
+use crate::torch::autocast::Autocast;
+use crate::trainer::agreement;
 
 /// One number of an evaluation.
 #[derive(Debug, Clone, PartialEq, serde::Serialize)]
@@ -48,15 +52,28 @@ pub struct EvalSetup<'a> {
     pub image_size: u32,
     /// Loader threads; 0 for one per core.
     pub threads: usize,
+    /// Type of the towers' arithmetic; what comes after is at least f32.
+    pub precision: Precision,
 }
 
 impl EvalSetup<'_> {
+    /// The guard under which the towers run; `None` for fp32.
+    ///
+    /// # Errors
+    /// When the device has no autocast.
+    pub fn autocast(&self) -> Result<Option<Autocast>, OptimError> {
+        self.precision.autocast(self.device)
+    }
+
     /// A feed over `shards` in disk order, this rank's share, every good sample once.
     ///
     /// # Errors
-    /// When shards are missing or damaged.
-    pub fn feed(&self, shards: &str, samples: &DatasetConfig) -> Result<Feed, FeedError> {
-        let dataset = Dataset::open(&[SourceSpec::new(shards)], samples)?;
+    /// When shards are missing or damaged, or are not the same on every rank.
+    pub fn feed(&self, shards: &str, samples: &DatasetConfig) -> Result<Feed, TrainError> {
+        let dataset = Dataset::open(&[SourceSpec::new(shards)], samples).map_err(FeedError::from)?;
+        if self.ranks.world() > 1 {
+            self.ranks.agree(agreement::with_shards(Facts::new(), "the shards to evaluate on", &dataset)?)?;
+        }
         let config = LoaderConfig {
             rank: self.ranks.rank(),
             world: self.ranks.world(),
@@ -65,8 +82,9 @@ impl EvalSetup<'_> {
             ..LoaderConfig::evaluation(self.batch_size, self.image_size)
         };
         let buffers = PixelBuffer::pool(config.prefetch, config.image_bytes(), self.device)?;
-        let loader = Loader::start(dataset, &config, encode(self.tokenizer, self.truncation), buffers)?;
-        Feed::new(loader, &config, self.device)
+        let encode = encode(self.tokenizer, self.truncation);
+        let loader = Loader::start(dataset, &config, encode, buffers).map_err(FeedError::from)?;
+        Ok(Feed::new(loader, &config, self.device)?)
     }
 }
 

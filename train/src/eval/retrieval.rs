@@ -34,8 +34,12 @@ pub fn evaluate(
     let mut loss = [0.0, 0.0];
     while let Some(batch) = feed.next()? {
         let views = batch.whole()?;
-        let image = normalise(&model.encode_image(&views.pixels, Mode::Eval)?)?;
-        let text = normalise(&model.encode_text(&views.tokens)?)?;
+        let (image, text) = {
+            let _autocast = setup.autocast()?;
+            (model.encode_image(&views.pixels, Mode::Eval)?, model.encode_text(&views.tokens)?)
+        };
+        feed.prefetch();
+        let (image, text) = (normalise(&image)?, normalise(&text)?);
         let good: Vec<i64> = batch.slots.iter().map(|slot| i64::from(slot.origin != Origin::Empty)).collect();
         let good = Tensor::f_from_slice(&good)?.f_to_device(setup.device)?;
         let rows = good.f_nonzero()?.f_squeeze_dim(-1)?;

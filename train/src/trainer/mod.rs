@@ -1,7 +1,9 @@
 //! A whole run: batches in, weights out, readable from top to bottom. [`setup`] builds what moves, [`step`] moves it
 //! once, this module goes round: step, log, evaluate, keep, stop.
 
+pub mod agreement;
 pub mod device;
+mod line;
 pub mod setup;
 pub mod step;
 
@@ -13,6 +15,7 @@ use std::time::Instant;
 use pairmill_loader::Slot;
 use pairmill_shards::atomic::write_atomic;
 
+use self::line::{LateLine, LateNumbers};
 use self::setup::Setup;
 use self::step::StepOutcome;
 use crate::checkpoint::folder::CHECKPOINTS;
@@ -26,7 +29,7 @@ use crate::launch::Launch;
 use crate::log::progress::peak_resident_bytes;
 use crate::log::{Diverged, EvalLine, StepLine, StepWindow, Target, TrainLog};
 use crate::optim::Precision;
-use crate::ranks::number;
+use crate::ranks::{Meeting, StopVote, together};
 use crate::torch::memory::peak_bytes;
 
 /// The resolved config within a run's folder.
@@ -56,7 +59,7 @@ pub fn run(
     quiet: bool,
     stop: &AtomicBool,
 ) -> Result<Report, TrainError> {
-    prepare_and_train(config, folder, launch, quiet, stop)
+    together(launch, |meeting| prepare_and_train(config, folder, launch, meeting, quiet, stop))
         .map_err(|error| error.with_memory_advice(|| kept(folder), || smaller(config)))
 }
 
@@ -64,14 +67,25 @@ fn prepare_and_train(
     config: &TrainConfig,
     folder: &Path,
     launch: &Launch,
+    meeting: &Meeting,
     quiet: bool,
     stop: &AtomicBool,
 ) -> Result<Report, TrainError> {
-    let mut setup = setup::prepare(config, folder, launch)?;
+    let mut setup = setup::prepare(config, folder, launch, meeting)?;
     let writer =
         if setup.ranks.is_first() { Some(Writer::open(config, folder, &setup, quiet)?) } else { None };
-    let mut run = Run { config, writer, setup: &mut setup, metrics: Vec::new(), window: Window::default() };
-    run.train(stop)
+    let mut run = Run {
+        config,
+        writer,
+        setup: &mut setup,
+        metrics: Vec::new(),
+        window: Window::default(),
+        vote: StopVote::default(),
+        line: None,
+    };
+    let report = run.train(stop)?;
+    setup.ranks.finish()?;
+    Ok(report)
 }
 
 /// What is left of a run that ended in the middle.
@@ -135,6 +149,9 @@ struct Run<'a> {
     writer: Option<Writer>,
     metrics: Vec<Metric>,
     window: Window,
+    vote: StopVote,
+    /// The line whose numbers are still on their way from the device.
+    line: Option<LateLine>,
 }
 
 impl Run<'_> {
@@ -156,18 +173,30 @@ impl Run<'_> {
             let done = step + 1;
             self.window.steps += 1;
             let last = done == total;
-            let stopping = self.setup.ranks.any(stop.load(Ordering::Relaxed), self.setup.device)?;
-            // 3. A line.
+            // While the device is busy: the next batch, the line of the step before, the others' vote.
+            self.setup.feed.prefetch();
+            self.write_line()?;
+            let stops = stop.load(Ordering::Relaxed);
+            let stopping = self.vote.ask(&self.setup.ranks, stops, self.setup.device)?;
+            let evaluated = (done % eval_every == 0 || last) && !stopping;
+            let keeps = done % keep_every == 0 || last || stopping;
+            // 3. A line, written when its numbers have arrived: at once on the CPU, a step later on a GPU.
             if done % self.config.log.every_steps == 0 || last || stopping {
-                self.log(done, lr, &outcome, &batch)?;
+                self.begin_line(done, lr, &outcome, &batch)?;
+            }
+            if evaluated || keeps || self.line.as_ref().is_some_and(LateLine::is_here) {
+                self.write_line()?;
             }
             // 4. How good it is.
-            let evaluated = (done % eval_every == 0 || last) && !stopping;
+            if evaluated || keeps {
+                // Of batch norm, every rank has statistics of its own.
+                self.setup.ranks.share_buffers(self.setup.stepper.model.weights())?;
+            }
             if evaluated {
                 self.evaluate(done)?;
             }
             // 5. Keep it.
-            if done % keep_every == 0 || last || stopping {
+            if keeps {
                 kept = self.keep(done, &batch, evaluated)?.or(kept);
             }
             if evaluated {
@@ -194,58 +223,60 @@ impl Run<'_> {
         self.window = Window { first_step, steps: 0, begun: Instant::now(), waited_s };
     }
 
-    /// Reads the loss (the one place that waits for the device), stops a run that has lost it, writes a line.
-    fn log(
+    /// Sends the numbers of a line on their way from the device, all at once, without waiting for them.
+    fn begin_line(
         &mut self,
         done: u64,
         lr: f64,
         outcome: &StepOutcome,
         batch: &DeviceBatch,
     ) -> Result<(), TrainError> {
-        let mut numbers = [number(&outcome.loss)?, number(&outcome.accuracy)?];
-        self.setup.ranks.sum_numbers(&mut numbers, self.setup.device)?;
-        let world = self.setup.ranks.world() as f64;
-        let [loss, accuracy] = numbers.map(|sum| sum / world);
-        let window = StepWindow { first: self.window.first_step + 1, last: done };
-        Diverged::check(loss, window, || self.keys(batch))?;
+        let setup = &self.setup;
         let elapsed_s = self.window.begun.elapsed().as_secs_f64().max(1e-9);
+        let numbers = LateNumbers::begin(outcome, &setup.stepper, &setup.ranks)?;
         let line = StepLine {
             step: done,
-            epoch: done as f64 / self.setup.steps_per_epoch as f64,
+            epoch: done as f64 / setup.steps_per_epoch as f64,
             samples_seen: done * self.config.batch_size as u64,
-            loss,
-            accuracy,
-            logit_scale: number(self.setup.stepper.model.logit_scale())?.exp(),
             lr,
-            gradient_norm: outcome.gradient_norm.as_ref().map(number).transpose()?,
-            loss_scale: self
-                .setup
-                .stepper
-                .scaler
-                .as_ref()
-                .map(|scaler| number(scaler.factor()))
-                .transpose()?,
             samples_per_s: self.window.steps as f64 * self.config.batch_size as f64 / elapsed_s,
-            data_wait: (self.setup.feed.waited().as_secs_f64() - self.window.waited_s) / elapsed_s,
-            memory_bytes: peak_bytes(self.setup.device).or_else(peak_resident_bytes),
-            skipped: self.setup.feed.loader().stats().skipped.values().sum(),
+            data_wait: (setup.feed.waited().as_secs_f64() - self.window.waited_s) / elapsed_s,
+            memory_bytes: peak_bytes(setup.device).or_else(peak_resident_bytes),
+            skipped: setup.feed.loader().stats().skipped.values().sum(),
+            // These are on their way.
+            loss: f64::NAN,
+            accuracy: f64::NAN,
+            logit_scale: f64::NAN,
+            gradient_norm: None,
+            loss_scale: None,
         };
-        if let Some(writer) = &mut self.writer {
-            writer.log.step(line)?;
-        }
+        let window = StepWindow { first: self.window.first_step + 1, last: done };
+        self.line = Some(LateLine { line, window, numbers, slots: batch.slots.clone() });
         self.restart_window(done);
         Ok(())
     }
 
+    /// Reads the numbers of the line that was begun last (the one place that waits for the device), stops a run that
+    /// has lost its loss, writes the line.
+    fn write_line(&mut self) -> Result<(), TrainError> {
+        let Some(LateLine { line, window, numbers, slots }) = self.line.take() else { return Ok(()) };
+        let line = numbers.fill(line)?;
+        Diverged::check(line.loss, window, || self.keys(&slots))?;
+        if let Some(writer) = &mut self.writer {
+            writer.log.step(line)?;
+        }
+        Ok(())
+    }
+
     /// `SHARD/KEY` of every sample of a batch.
-    fn keys(&self, batch: &DeviceBatch) -> Vec<String> {
+    fn keys(&self, slots: &[Slot]) -> Vec<String> {
         let dataset = self.setup.feed.loader().dataset();
         let name = |slot: &Slot| {
             let source = dataset.sources().get(slot.source as usize)?;
             let shard = source.shards.get(slot.shard as usize)?;
             Some(format!("{}/{}", shard.path.file_stem()?.to_string_lossy(), slot.key))
         };
-        batch.slots.iter().map(|slot| name(slot).unwrap_or_else(|| slot.key.clone())).collect()
+        slots.iter().map(|slot| name(slot).unwrap_or_else(|| slot.key.clone())).collect()
     }
 
     fn evaluate(&mut self, done: u64) -> Result<(), TrainError> {
@@ -258,6 +289,7 @@ impl Run<'_> {
             batch_size: self.config.eval.batch_size,
             image_size: u32::try_from(setup.stepper.model.architecture().image_size()).unwrap_or(0),
             threads: self.config.runtime.loader_threads,
+            precision: self.config.eval.precision.unwrap_or(self.config.precision),
         };
         let model = &setup.stepper.model;
         let mut metrics = Vec::new();

@@ -6,8 +6,8 @@ use pairmill_loader::{Dataset, Loader, LoaderConfig, LoaderState};
 use pairmill_tokens::Tokenizer;
 use tch::Device;
 
-use super::device;
 use super::step::Stepper;
+use super::{agreement, device};
 use crate::checkpoint::{Checkpoint, CheckpointError, import_weights};
 use crate::config::TrainConfig;
 use crate::error::TrainError;
@@ -17,7 +17,7 @@ use crate::feed::{Feed, PixelBuffer};
 use crate::launch::Launch;
 use crate::model::{Clip, Recompute};
 use crate::optim::{AdamW, Scaler, Schedule};
-use crate::ranks::Ranks;
+use crate::ranks::{Facts, Meeting, Ranks};
 use crate::torch::rng;
 
 /// Settings that may change between a run and its resumption. The schedule is kept in the checkpoint itself.
@@ -136,22 +136,42 @@ pub fn outline(config: &TrainConfig, folder: &Path, launch: &Launch) -> Result<O
     })
 }
 
-/// Builds everything. Every rank calls it.
+/// Builds everything. Every rank of the meeting calls it.
 ///
 /// # Errors
-/// When a setting, a file or the device will not do.
-pub fn prepare(config: &TrainConfig, folder: &Path, launch: &Launch) -> Result<Setup, TrainError> {
+/// When a setting, a file or the device will not do, or the ranks are not about to do the same.
+pub fn prepare(
+    config: &TrainConfig,
+    folder: &Path,
+    launch: &Launch,
+    meeting: &Meeting,
+) -> Result<Setup, TrainError> {
     // Everything that can be wrong with the input comes first, so nothing is started in vain.
     let outline = outline(config, folder, launch)?;
     let architecture = config.architecture()?;
-    let checkpoint = resumable(config, folder)?;
     let device = device::choose(config.runtime.device, launch)?;
+    let tokenizer = Tokenizer::new().map_err(|error| crate::torch::TorchError(error.to_string()))?;
+    let mut checkpoint = None;
+    meeting.agree(|offer| -> Result<Facts, TrainError> {
+        checkpoint = match offer {
+            // Rank 0 decides, and its settings are held against the checkpoint's.
+            None => resumable(config, folder)?,
+            Some(offer) => agreement::followed(offer, folder)?,
+        };
+        if meeting.world() == 1 {
+            return Ok(Facts::new());
+        }
+        let facts = agreement::common(device, &architecture, &tokenizer)?;
+        let facts = agreement::with_checkpoint(facts, checkpoint.as_ref())?;
+        let facts = agreement::with_settings(facts, config, &outline.tasks)?;
+        agreement::with_shards(facts, "the shards to train on", &outline.dataset)
+    })?;
 
     config.runtime.flags.apply()?;
     if config.runtime.threads > 0 {
         tch::set_num_threads(i32::try_from(config.runtime.threads).unwrap_or(1));
     }
-    let ranks = Ranks::connect(launch, device)?;
+    let ranks = Ranks::connect(meeting, device)?;
     rng::seed(i64::try_from(config.seed).unwrap_or(0));
     let mut model = Clip::new(&architecture, device)?;
     model.set_recompute(if config.recompute { Recompute::Blocks } else { Recompute::Never });
@@ -165,7 +185,6 @@ pub fn prepare(config: &TrainConfig, folder: &Path, launch: &Launch) -> Result<S
     if device.is_cuda() {
         model.weights().channels_last()?;
     }
-    ranks.share(model.weights())?;
     let optimiser = AdamW::new(model.weights(), config.adamw())?;
     let mut stepper = Stepper::new(model, optimiser, config.precision, device, &ranks)?;
     if let Some(checkpoint) = &checkpoint {
@@ -174,10 +193,12 @@ pub fn prepare(config: &TrainConfig, folder: &Path, launch: &Launch) -> Result<S
             stepper.scaler = Some(Scaler::from_state(state, device)?);
         }
     }
+    // Whatever each rank read or drew, the run is that of rank 0.
+    ranks.share(stepper.model.weights().all().iter().map(|weight| &weight.tensor))?;
+    ranks.share(stepper.optimiser.state().iter().map(|(_, tensor)| tensor))?;
 
     let side = u32::try_from(architecture.image_size()).unwrap_or(0);
     let loader_config = loader_config(config, ranks.rank(), ranks.world(), side)?;
-    let tokenizer = Tokenizer::new().map_err(|error| crate::torch::TorchError(error.to_string()))?;
     let buffers = PixelBuffer::pool(loader_config.prefetch, loader_config.image_bytes(), device)?;
     let encode = encode(&tokenizer, config.data.truncation);
     let started = match &checkpoint {

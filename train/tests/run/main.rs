@@ -7,6 +7,7 @@
     reason = "helpers of tests may fail"
 )]
 
+mod agreement;
 mod bad_input;
 mod evaluate;
 mod harness;
