@@ -99,7 +99,7 @@ class Call:
 
     def peer(self, name, model, batch, how, limit_s):
         command = [sys.executable, HERE / "step.py", "--peer", model, batch, self.args.precision, self.args.device,
-                   self.args.steps, how]
+                   self.args.steps, self.args.shards, how]
         return self.run(name, command, limit_s, model=model, batch=int(batch))
 
     def facts(self):

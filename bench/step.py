@@ -2,27 +2,49 @@
 
 step.py --binary STEP_BENCH --shards SHARDS [--device cpu] [--models RN50-quickgelu,...] [--batches 16] [--precision fp32]
         [--steps 6] [--runs 3] [--compile] [--fed] [--out FOLDER]
-step.py --peer MODEL BATCH PRECISION DEVICE STEPS (eager|compile)      the peer's side, one JSON object
+step.py --peer MODEL BATCH PRECISION DEVICE STEPS SHARDS (eager|compile)   the peer's side, one JSON object
+
+Both sides take images and captions of the same shards, since what is gained by cutting the padding off captions depends
+on the longest caption of a batch: the larger the batch, the longer it is.
 """
 
 import argparse
+import io
 import json
 import os
+import pathlib
 import platform
+import random
 import statistics
 import subprocess
 import sys
+import tarfile
 import time
 
-WARM_UP = 3
 
 
-def peer(model, batch, precision, device, steps, how):
+def samples(shards, count):
+    """`count` random samples of the folder's tars: images and captions."""
+    from PIL import Image
+
+    found = {}
+    for path in sorted(pathlib.Path(shards).glob("*.tar")):
+        with tarfile.open(path) as tar:
+            for member in tar:
+                key, _, extension = member.name.partition(".")
+                if extension in ("jpg", "txt"):
+                    found.setdefault(key, {})[extension] = tar.extractfile(member).read()
+    whole = [found[key] for key in sorted(found) if len(found[key]) == 2]
+    chosen = random.Random(0).sample(whole, count)
+    return [Image.open(io.BytesIO(one["jpg"])) for one in chosen], [one["txt"].decode() for one in chosen]
+
+
+def peer(model, batch, precision, device, steps, shards, how):
     import open_clip
     import torch
     from open_clip.loss import ClipLoss
 
-    batch, steps = int(batch), int(steps)
+    batch, steps, warm_up = int(batch), int(steps), int(os.environ.get("STEP_BENCH_WARM_UP", 3))
     torch.manual_seed(0)
     net = open_clip.create_model(model, precision="fp32", device=device)
     torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = True
@@ -37,17 +59,17 @@ def peer(model, batch, precision, device, steps, how):
         lr=1e-4,
     )
     side = net.visual.image_size if isinstance(net.visual.image_size, int) else net.visual.image_size[0]
-    images = torch.randn(batch, 3, side, side, device=device)
-    # Captions of the length web captions have: about a dozen tokens, padded with zeros.
-    tokens = torch.zeros(batch, 77, dtype=torch.long, device=device)
-    tokens[:, :14] = torch.randint(1, 49405, (batch, 14), device=device)
-    tokens[:, 0], tokens[:, 13] = 49406, 49407
+    pictures, captions = samples(shards, batch)
+    transform = open_clip.image_transform(side, is_train=True)
+    images = torch.stack([transform(picture) for picture in pictures]).to(device)
+    tokens = open_clip.get_tokenizer(model)(captions).to(device)
+    longest = int((tokens != 0).sum(dim=1).max())
     criterion = ClipLoss()
     run = torch.compile(net) if how == "compile" else net
     kind = {"amp_bf16": torch.bfloat16, "amp": torch.float16}.get(precision)
     net.train()
-    for step in range(WARM_UP + steps):
-        if step == WARM_UP:
+    for step in range(warm_up + steps):
+        if step == warm_up:
             if device != "cpu":
                 torch.cuda.synchronize()
             begun, cpu = time.monotonic(), time.process_time()
@@ -65,7 +87,7 @@ def peer(model, batch, precision, device, steps, how):
     print(json.dumps({
         "tool": f"open_clip {how}", "model": model, "batch": batch, "precision": precision, "feed": "fixed",
         "samples_per_s": batch * steps / wall, "cpu_s_per_sample": (time.process_time() - cpu) / (batch * steps),
-        "wait_share": 0.0, "peak_bytes": peak, "loss": value,
+        "wait_share": 0.0, "peak_bytes": peak, "loss": value, "longest_caption": longest, "text_positions": tokens.shape[1],
     }))
 
 
@@ -98,18 +120,20 @@ def main():
     parser.add_argument("--batches", default="16")
     parser.add_argument("--precision", default="fp32")
     parser.add_argument("--steps", default="6")
+    parser.add_argument("--warm-up", default="3", help="steps before the clock starts [%(default)s]")
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--compile", action="store_true")
     parser.add_argument("--fed", action="store_true")
     parser.add_argument("--out")
     args = parser.parse_args()
+    os.environ["STEP_BENCH_WARM_UP"] = args.warm_up
     rows = []
     for model in args.models.split(","):
         for batch in args.batches.split(","):
             tail = [model, batch, args.precision, args.device, args.steps]
             commands = [[args.binary, *tail, "fixed", args.shards]]
             commands += [[args.binary, *tail, "fed", args.shards]] * args.fed
-            here = [sys.executable, __file__, "--peer", *tail]
+            here = [sys.executable, __file__, "--peer", *tail, args.shards]
             commands += [[*here, "eager"]] + [[*here, "compile"]] * args.compile
             runs = {}
             for _ in range(args.runs):
@@ -121,12 +145,15 @@ def main():
                 for key in ("samples_per_s", "cpu_s_per_sample", "wait_share", "peak_bytes"):
                     median[key] = statistics.median(row[key] for row in same)
                 rows.append(median)
-    lines = ["| model | batch | precision | tool | feed | samples/s | CPU-ms/sample | wait | peak memory, GB |",
-             "|---|---|---|---|---|---|---|---|---|"]
+    ours = {(row["model"], row["batch"]): row["cpu_s_per_sample"] for row in rows
+            if row["tool"] == "pairmill" and row["feed"] == "fixed"}
+    lines = ["| model | batch | precision | tool | feed | text positions | samples/s | CPU-ms/sample | against ours | wait "
+             "| peak memory, GB |", "|---|---|---|---|---|---|---|---|---|---|---|"]
     for row in rows:
         lines.append(
             f"| {row['model']} | {row['batch']} | {row['precision']} | {row['tool']} | {row['feed']} "
-            f"| {row['samples_per_s']:.2f} | {1000 * row['cpu_s_per_sample']:.1f} | {100 * row['wait_share']:.1f} % "
+            f"| {row['text_positions']} | {row['samples_per_s']:.2f} | {1000 * row['cpu_s_per_sample']:.1f} "
+            f"| {row['cpu_s_per_sample'] / ours[row['model'], row['batch']]:.2f} × | {100 * row['wait_share']:.1f} % "
             f"| {row['peak_bytes'] / 1e9:.2f} |")
     table = "\n".join(lines)
     print(table)
@@ -140,8 +167,10 @@ def main():
             page.write(
                 f"# Training steps against open_clip\n\n{time.strftime('%Y-%m-%d')}, {device}, load average "
                 f"{os.getloadavg()[0]:.1f}; torch {torch.__version__}, open_clip {open_clip.__version__}. Medians of "
-                f"{args.runs} runs of {args.steps} steps after {WARM_UP}, in turn, each in a process of its own.\n\n"
-                f"Command: `just bench-step {' '.join(sys.argv[1:])}` (without `--binary`, `--shards`, `--out`).\n\n{table}\n")
+                f"{args.runs} runs of {args.steps} steps after {args.warm_up}, in turn, each in a process of its own. Images and captions of one set of real "
+                f"shards on both sides; text positions are those that the text tower computes (ours: the longest caption of the "
+                f"batch, up to a multiple of 8).\n\n"
+                f"Command: `./justw bench-step {' '.join(sys.argv[1:])}` (without `--binary`, `--shards`, `--out`).\n\n{table}\n")
 
 
 if __name__ == "__main__":

@@ -15,11 +15,13 @@ use pairmill_train::torch::{cuda, memory};
 use pairmill_train::trainer::setup::prepare;
 use toml::Table;
 
-/// Steps before the clock starts: caches fill, algorithms are chosen. `STEP_BENCH_WARM_UP` sets another number: fed from
-/// shards, every new length of captions is a shape to warm.
-const WARM_UP: usize = 3;
 /// Steps that are recorded for `STEP_BENCH_TRACE`, after those that are timed.
 const TRACED: usize = 3;
+
+/// Steps before the clock starts: caches fill, algorithms are chosen. `STEP_BENCH_WARM_UP` says another number.
+fn warm_up() -> usize {
+    std::env::var("STEP_BENCH_WARM_UP").ok().and_then(|text| text.parse().ok()).unwrap_or(3)
+}
 
 fn main() -> anyhow::Result<()> {
     cuda::load();
@@ -38,6 +40,7 @@ fn main() -> anyhow::Result<()> {
     }
     let config = TrainConfig::from_layers(vec![("step_bench".into(), text.parse::<Table>()?)])?;
     let steps: usize = steps.parse()?;
+    let warm = warm_up();
     let folder = std::env::temp_dir().join(format!("pairmill-step-bench-{}", std::process::id()));
     let launch = Launch::from_env()?;
     let meeting = Meeting::open(&launch)?;
@@ -45,16 +48,12 @@ fn main() -> anyhow::Result<()> {
     let next = |setup: &mut pairmill_train::trainer::setup::Setup| -> anyhow::Result<_> {
         setup.feed.next()?.ok_or_else(|| anyhow::anyhow!("the shards are empty"))
     };
-    let warm_up = match std::env::var("STEP_BENCH_WARM_UP") {
-        Ok(number) => number.parse()?,
-        Err(_) => WARM_UP,
-    };
     let fixed = next(&mut setup)?;
     let fed = how == "fed";
     let mut loss = f64::NAN;
     let (mut begun, mut cpu, mut waited) = (Instant::now(), cpu_s(), setup.feed.waited());
-    for step in 0..warm_up + steps {
-        if step == warm_up {
+    for step in 0..warm + steps {
+        if step == warm {
             (begun, cpu, waited) = (Instant::now(), cpu_s(), setup.feed.waited());
         }
         let fresh = if fed { Some(next(&mut setup)?) } else { None };
@@ -63,7 +62,7 @@ fn main() -> anyhow::Result<()> {
         if fed {
             setup.feed.prefetch();
         }
-        if step + 1 == warm_up || step + 1 == warm_up + steps {
+        if step + 1 == warm || step + 1 == warm + steps {
             // Waits for the device.
             loss = number(&outcome.loss)?;
         }
@@ -92,6 +91,7 @@ fn main() -> anyhow::Result<()> {
         "wait_share": wait_share,
         "peak_bytes": memory::peak_bytes(setup.device).or_else(peak_resident_bytes),
         "loss": loss,
+        "text_positions": fixed.part(0, config.batch_size)?.tokens.size().last(),
     });
     println!("{report}");
     Ok(())
