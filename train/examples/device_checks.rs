@@ -66,7 +66,9 @@ fn main() -> anyhow::Result<ExitCode> {
         let found = check(&place);
         let seconds = begun.elapsed().as_secs_f64();
         match found {
-            Ok(found) => println!("{}", json!({ "check": name, "ok": true, "seconds": seconds, "found": found })),
+            Ok(found) => {
+                println!("{}", json!({ "check": name, "ok": true, "seconds": seconds, "found": found }))
+            }
             Err(error) => {
                 code = ExitCode::FAILURE;
                 println!(
@@ -140,14 +142,24 @@ fn group_of_one(place: &Place) -> anyhow::Result<Value> {
 fn one_query_attention(place: &Place) -> anyhow::Result<Value> {
     let mut found = serde_json::Map::new();
     for length in [50i64, 64, 77, 192] {
-        let mask = Tensor::f_arange(length, (Kind::Int64, place.device))?.f_le(length / 2)?.f_view([1, 1, 1, length])?;
+        let mask = Tensor::f_arange(length, (Kind::Int64, place.device))?
+            .f_le(length / 2)?
+            .f_view([1, 1, 1, length])?;
         let draw = |rows: i64| Tensor::f_randn([32, 8, rows, 64], (Kind::Float, place.device));
         let (q, k, v) = (draw(1)?, draw(length)?, draw(length)?);
         let run = |kind: Kind| -> anyhow::Result<Vec<Tensor>> {
-            let leaf = |x: &Tensor| Ok::<_, tch::TchError>(x.f_to_kind(kind)?.f_detach()?.set_requires_grad(true));
+            let leaf =
+                |x: &Tensor| Ok::<_, tch::TchError>(x.f_to_kind(kind)?.f_detach()?.set_requires_grad(true));
             let all = [leaf(&q)?, leaf(&k)?, leaf(&v)?];
             let y = Tensor::f_scaled_dot_product_attention(
-                &all[0], &all[1], &all[2], Some(&mask), 0.0, false, None, false,
+                &all[0],
+                &all[1],
+                &all[2],
+                Some(&mask),
+                0.0,
+                false,
+                None,
+                false,
             )?;
             y.f_to_kind(Kind::Float)?.f_sum(Kind::Float)?.f_backward()?;
             let gradients = all.iter().map(|leaf| leaf.f_grad()?.f_to_kind(Kind::Float));
@@ -167,7 +179,8 @@ fn one_query_attention(place: &Place) -> anyhow::Result<Value> {
                 far.collect::<anyhow::Result<Vec<f64>>>()
                     .map(|far| far.into_iter().fold(0.0, |a: f64, b| if b > a || b.is_nan() { b } else { a }))
             });
-            let name = format!("{length} keys, {}", if cudnn_attention { "cuDNN allowed" } else { "without cuDNN" });
+            let name =
+                format!("{length} keys, {}", if cudnn_attention { "cuDNN allowed" } else { "without cuDNN" });
             match (cudnn_attention, largest) {
                 (_, Ok(far)) if far < 0.05 => drop(found.insert(name, far.into())),
                 // What the default keeps away is reported and is not a failure.
@@ -182,7 +195,13 @@ fn one_query_attention(place: &Place) -> anyhow::Result<Value> {
 }
 
 /// Losses of `steps` on one batch from the same weights.
-fn losses(place: &Place, model: &str, precision: Precision, recompute: Recompute, steps: usize) -> anyhow::Result<Vec<f64>> {
+fn losses(
+    place: &Place,
+    model: &str,
+    precision: Precision,
+    recompute: Recompute,
+    steps: usize,
+) -> anyhow::Result<Vec<f64>> {
     rng::seed(3);
     let mut clip = Clip::new(&Architecture::find(model)?, place.device)?;
     clip.set_recompute(recompute);
@@ -192,7 +211,8 @@ fn losses(place: &Place, model: &str, precision: Precision, recompute: Recompute
     let mut optimiser = AdamW::new(clip.weights(), AdamWConfig::for_model(model))?;
     let mut scaler = precision.scaler(place.device)?;
     let (side, batch) = (clip.architecture().image_size(), 16);
-    let pixels = Tensor::f_randn([batch, 3, side, side], (Kind::Float, Device::Cpu))?.f_to_device(place.device)?;
+    let pixels =
+        Tensor::f_randn([batch, 3, side, side], (Kind::Float, Device::Cpu))?.f_to_device(place.device)?;
     let ids = Tensor::f_randint_low(1, 40_000, [batch, 15], (Kind::Int64, Device::Cpu))?;
     let end = Tensor::f_full([batch, 1], 49_407, (Kind::Int64, Device::Cpu))?;
     let tokens = Tensor::f_cat(&[ids, end], 1)?.f_to_device(place.device)?;
@@ -278,7 +298,11 @@ fn feed_race(place: &Place) -> anyhow::Result<Value> {
         }
         let sums = {
             let views = found.whole()?;
-            [views.pixels.f_sum(Kind::Double)?, views.tokens.f_sum(Kind::Double)?, found.labels.f_sum(Kind::Double)?]
+            [
+                views.pixels.f_sum(Kind::Double)?,
+                views.tokens.f_sum(Kind::Double)?,
+                found.labels.f_sum(Kind::Double)?,
+            ]
         };
         drop(found);
         feed.prefetch();
@@ -286,13 +310,17 @@ fn feed_race(place: &Place) -> anyhow::Result<Value> {
         let [pixels, tokens, _labels] = sums.map(|sum| sum.double_value(&[]));
         let statistics = pairmill_pixels::Normalisation::Clip;
         let pixels_of = |channel: usize| -> f64 {
-            let bytes: Vec<u8> = expected.images.as_slice().iter().skip(channel).step_by(3).copied().collect();
+            let bytes: Vec<u8> =
+                expected.images.as_slice().iter().skip(channel).step_by(3).copied().collect();
             let (mean_of, std_of) = (statistics.mean()[channel], statistics.std()[channel]);
             (mean(&bytes) / 255.0 - mean_of * bytes.len() as f64) / std_of
         };
         let wanted: f64 = (0..3).map(pixels_of).sum();
         let count = expected.images.as_slice().len() as f64;
-        ensure!((pixels - wanted).abs() < 1e-4 * count, "batch {batch}: pixels sum to {pixels} instead of {wanted}");
+        ensure!(
+            (pixels - wanted).abs() < 1e-4 * count,
+            "batch {batch}: pixels sum to {pixels} instead of {wanted}"
+        );
         let ids: f64 = expected.tokens.iter().map(|&id| f64::from(id)).sum();
         ensure!(tokens == ids, "batch {batch}: tokens sum to {tokens} instead of {ids}");
         plain.recycle(expected.images);

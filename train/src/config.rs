@@ -207,7 +207,13 @@ pub struct EvalConfig {
 
 impl Default for EvalConfig {
     fn default() -> Self {
-        Self { every: Span::Epochs(1.0), validation: None, zero_shot: Vec::new(), batch_size: 256, precision: None }
+        Self {
+            every: Span::Epochs(1.0),
+            validation: None,
+            zero_shot: Vec::new(),
+            batch_size: 256,
+            precision: None,
+        }
     }
 }
 

@@ -358,7 +358,8 @@ mod tests {
     #[test]
     fn t02_ranks_that_differ_learn_the_same_and_a_failure_reaches_the_others() {
         let seen = two_ranks(|ranks| {
-            let facts = |value: usize| Facts::new().with("it", "", &serde_json::json!({ "value": value })).unwrap();
+            let facts =
+                |value: usize| Facts::new().with("it", "", &serde_json::json!({ "value": value })).unwrap();
             let agreed = ranks.agree(facts(7)).is_ok();
             let error = ranks.agree(facts(ranks.rank())).unwrap_err();
             (agreed, error.is_bad_input(), error.to_string())

@@ -71,7 +71,13 @@ impl Facts {
         if let Some((a, b)) = (0..ours.len().max(theirs.len())).find_map(first) {
             let name = match (a, b) {
                 // A leaf that only one has comes before what stands there in the other.
-                (Some((a, _)), Some((b, _))) => if theirs.iter().any(|(path, _)| path == a) && a != b { b } else { a },
+                (Some((a, _)), Some((b, _))) => {
+                    if theirs.iter().any(|(path, _)| path == a) && a != b {
+                        b
+                    } else {
+                        a
+                    }
+                }
                 (Some((path, _)), None) | (None, Some((path, _))) => path,
                 (None, None) => return Some(message),
             };
@@ -126,7 +132,9 @@ mod tests {
     fn facts(step: u64, lr: f64, shards: &[&str]) -> Facts {
         Facts::new()
             .with("the checkpoint", format!("step {step}"), &json!({ "step": step }))
-            .and_then(|facts| facts.with("the settings", "", &json!({ "batch_size": 8, "optim": { "lr": lr } })))
+            .and_then(|facts| {
+                facts.with("the settings", "", &json!({ "batch_size": 8, "optim": { "lr": lr } }))
+            })
             .and_then(|facts| facts.with("the shards", format!("{} shards", shards.len()), &shards))
             .unwrap()
     }

@@ -168,8 +168,7 @@ impl Meeting {
             why,
         };
         let store = Store::connect(rendezvous).map_err(|TorchError(why)| cannot(why))?;
-        let shared =
-            Arc::new(Shared { rank, world, state: Mutex::default(), changed: Condvar::new() });
+        let shared = Arc::new(Shared { rank, world, state: Mutex::default(), changed: Condvar::new() });
         if rank == 0 {
             let (listener, port) = listen(&rendezvous.host).map_err(|error| cannot(error.to_string()))?;
             let secret = secret();
@@ -178,15 +177,15 @@ impl Meeting {
             spawn("ranks-accept", move || accepting.accept(&listener, &secret))
                 .map_err(|error| cannot(error.to_string()))?;
             let deadline = Instant::now() + rendezvous.timeout;
-            let state = shared.wait_until(deadline, |state| {
-                state.lost.is_some() || state.peers.len() == world - 1
-            });
+            let state =
+                shared.wait_until(deadline, |state| state.lost.is_some() || state.peers.len() == world - 1);
             if state.lost.is_none() && state.peers.len() < world - 1 {
                 return Err(cannot("not all came in time".to_owned()));
             }
         } else {
             let place = store.get(LINE).map_err(|TorchError(why)| cannot(why))?;
-            let told = place.split_once(' ').and_then(|(port, secret)| Some((port.parse::<u16>().ok()?, secret)));
+            let told =
+                place.split_once(' ').and_then(|(port, secret)| Some((port.parse::<u16>().ok()?, secret)));
             let Some((port, secret)) = told else {
                 return Err(cannot("rank 0 is another program".to_owned()));
             };
@@ -524,7 +523,7 @@ fn secret() -> String {
 /// So that a machine that is switched off is noticed. Where the system refuses, collectives still have their timeout.
 fn keep_alive(stream: &TcpStream) {
     let (idle, interval) = KEEPALIVE;
-    let _ = SockRef::from(stream)
-        .set_tcp_keepalive(&TcpKeepalive::new().with_time(idle).with_interval(interval));
+    let _ =
+        SockRef::from(stream).set_tcp_keepalive(&TcpKeepalive::new().with_time(idle).with_interval(interval));
     let _ = stream.set_nodelay(true);
 }

@@ -52,7 +52,12 @@ impl Readback {
             return Ok(Self { host: numbers, arrived: None });
         }
         // A copy that nobody waits for lands in pinned memory by itself.
-        let host = numbers.f_to_device_(Device::Cpu, Kind::Double, /* non_blocking */ true, /* copy */ true)?;
+        let host = numbers.f_to_device_(
+            Device::Cpu,
+            Kind::Double,
+            /* non_blocking */ true,
+            /* copy */ true,
+        )?;
         let mut arrived = Event::new(device, false)?;
         arrived.record(&Stream::current(device)?)?;
         Ok(Self { host, arrived: Some(arrived) })

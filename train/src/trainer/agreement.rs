@@ -95,9 +95,7 @@ fn settings(config: &TrainConfig) -> Result<Value, TrainError> {
 /// # Errors
 /// When a fact has no JSON form.
 pub fn with_tasks(facts: Facts, tasks: &[ZeroShotTask]) -> Result<Facts, TrainError> {
-    let table = |task: &ZeroShotTask| {
-        json!({ "name": task.name, "classes": task.classes, "templates": task.templates })
-    };
+    let table = |task: &ZeroShotTask| json!({ "name": task.name, "classes": task.classes, "templates": task.templates });
     facts.with("the zero-shot tasks", "", &tasks.iter().map(table).collect::<Value>()).map_err(no_json)
 }
 
@@ -105,11 +103,7 @@ pub fn with_tasks(facts: Facts, tasks: &[ZeroShotTask]) -> Result<Facts, TrainEr
 ///
 /// # Errors
 /// When a fact has no JSON form.
-pub fn with_request(
-    facts: Facts,
-    request: &Request<'_>,
-    precision: Precision,
-) -> Result<Facts, TrainError> {
+pub fn with_request(facts: Facts, request: &Request<'_>, precision: Precision) -> Result<Facts, TrainError> {
     let asked = json!({
         "batch_size": request.batch_size,
         "precision": precision,

@@ -94,7 +94,8 @@ fn t02_ranks_that_see_different_checkpoints_refuse_and_name_both_steps() {
 #[test]
 fn t02_rank_0_decides_which_checkpoint_the_run_goes_on_from() {
     let bench = Bench::new(1, 16);
-    let steps = ["--duration", "12", "--set", "checkpoint.every=3", "--set", "checkpoint.keep.last=9", "--quiet"];
+    let steps =
+        ["--duration", "12", "--set", "checkpoint.every=3", "--set", "checkpoint.keep.last=9", "--quiet"];
     succeed(&mut bench.run("one", &steps));
     let kept = "checkpoints/step-00000009";
     copy(&bench.path("one").join(kept), &bench.path("zero").join(kept));
@@ -144,7 +145,10 @@ fn t02_ranks_with_other_settings_or_another_architecture_refuse() {
     let bench = Bench::new(1, 16);
     let run = |more: &[&str]| bench.run("out", &[&["--duration", "2"], more].concat());
     let refused = ends(two([run(&[]), run(&["--lr", "0.5"])]));
-    assert_refused(&refused, &["the settings; first difference: optim.lr is 0.001 on rank 0 and 0.5 on rank 1"]);
+    assert_refused(
+        &refused,
+        &["the settings; first difference: optim.lr is 0.001 on rank 0 and 0.5 on rank 1"],
+    );
     // What only one rank measures would leave the others waiting.
     let task = bench.path("data").to_string_lossy().into_owned();
     let refused = ends(two([run(&["--validation", &task]), run(&[])]));
@@ -161,7 +165,10 @@ fn t02_ranks_with_other_settings_or_another_architecture_refuse() {
         path.to_string_lossy().into_owned()
     };
     let refused = ends(two([run(&["--model", &file(1)]), run(&["--model", &file(2)])]));
-    assert_refused(&refused, &["the architecture; first difference: visual.layers is 1 on rank 0 and 2 on rank 1"]);
+    assert_refused(
+        &refused,
+        &["the architecture; first difference: visual.layers is 1 on rank 0 and 2 on rank 1"],
+    );
     assert!(!bench.path("out").exists(), "nothing was begun");
 }
 
@@ -196,11 +203,11 @@ fn t02_a_rank_that_cannot_begin_brings_the_others_down_with_its_reason() {
 fn t02_a_world_of_another_size_is_refused() {
     let bench = Bench::new(1, 16);
     let port = free_port();
-    let run = || bench.run("out", &["--duration", "2", "--batch-size", "12"]);
-    let ranks = vec![spawn(&mut run(), 0, 2, port), spawn(&mut run(), 1, 3, port)];
+    let run = || bench.run("out", &["--duration", "2"]);
+    let ranks = vec![spawn(&mut run(), 0, 2, port), spawn(&mut run(), 1, 4, port)];
     for (code, message) in ends(ranks) {
         assert_eq!(code, Some(2), "{message}");
-        assert!(message.contains("WORLD_SIZE is 2 on rank 0 and 3 on rank 1"), "{message}");
+        assert!(message.contains("WORLD_SIZE is 2 on rank 0 and 4 on rank 1"), "{message}");
     }
 }
 
@@ -241,7 +248,10 @@ fn t02_an_evaluation_by_several_ranks_compares_what_it_is_about_to_do() {
     let refused = ends(two([evaluate("a", "data"), evaluate("b", "data")]));
     assert_refused(&refused, &["in the checkpoint; first difference: state is "]);
     let refused = ends(two([evaluate("a", "data"), evaluate("a", "data/00000.tar")]));
-    assert_refused(&refused, &["in the shards to evaluate on: 2 shards of 32 samples on rank 0, 1 shard of 16"]);
+    assert_refused(
+        &refused,
+        &["in the shards to evaluate on: 2 shards of 32 samples on rank 0, 1 shard of 16"],
+    );
     for (code, message) in ends(two([evaluate("a", "data"), evaluate("a", "data")])) {
         assert_eq!(code, Some(0), "{message}");
     }

@@ -90,7 +90,15 @@ fn t12_two_ranks_evaluate_the_batch_norm_statistics_that_they_keep() {
     let validation = bench.path("data").to_string_lossy().into_owned();
     // A high rate, so that statistics of two halves of the data are far apart.
     let steps = [
-        "--model", "rn-tiny", "--duration", "4", "--lr", "0.01", "--validation", &validation, "--set",
+        "--model",
+        "rn-tiny",
+        "--duration",
+        "4",
+        "--lr",
+        "0.01",
+        "--validation",
+        &validation,
+        "--set",
         "eval.batch_size=12",
     ];
     launch(2, || bench.run("two", &steps));
