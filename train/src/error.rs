@@ -1,5 +1,7 @@
 //! What ends a training run, and whether the input is at fault.
 
+use std::path::PathBuf;
+
 use pairmill_pixels::PixelError;
 use pairmill_shards::atomic::FileError;
 
@@ -59,9 +61,24 @@ pub enum TrainError {
     /// The folder of the run cannot be written.
     #[error(transparent)]
     File(#[from] FileError),
-    /// The loss or the weights are no numbers any more.
+    /// The loss or the weights are not finite any more.
     #[error(transparent)]
-    Diverged(#[from] crate::log::Diverged),
+    Diverged(#[from] Box<crate::log::Diverged>),
+    /// Another process trains in the folder.
+    #[error(
+        "{}: {} is training in this folder; wait until it ends, stop it, or give another --out",
+        folder.display(),
+        holder.as_deref().unwrap_or("another process")
+    )]
+    Locked {
+        /// The run's folder.
+        folder: PathBuf,
+        /// Who it is, if known.
+        holder: Option<String>,
+    },
+    /// Weights alone, of which nobody says what they are of.
+    #[error("{}: a file of weights does not say which architecture it is of; give --model, such as RN50", .0.display())]
+    NoModel(PathBuf),
     /// A labelled dataset.
     #[error(transparent)]
     Dataset(#[from] DatasetError),
@@ -156,6 +173,8 @@ impl TrainError {
             | Self::BadPicture { .. }
             | Self::Transfer(_)
             | Self::NoCuda { .. }
+            | Self::Locked { .. }
+            | Self::NoModel(_)
             | Self::OutOfMemory { .. } => true,
             Self::Feed(FeedError::Loader(_) | FeedError::NoBatch { .. }) | Self::Model(_) => true,
             Self::Ranks(error) => error.is_bad_input(),

@@ -15,6 +15,8 @@ use pairmill_loader::{Dataset, DatasetConfig, Encode, Loader, LoaderConfig, Sour
 use pairmill_tokens::{CONTEXT_LENGTH, Encoder, Tokenizer, Truncation};
 use tch::Device;
 
+use self::scores::{Scale, Scores};
+use self::task::ZeroShotTask;
 use crate::error::TrainError;
 use crate::feed::{Feed, FeedError, PixelBuffer};
 use crate::optim::{OptimError, Precision};
@@ -29,10 +31,24 @@ pub struct Metric {
     pub task: String,
     /// Name of the number, as CLIP_benchmark has it: `acc1`, `image_retrieval_recall@5`, …
     pub name: String,
-    /// The number; shares are 0–1.
+    /// The number; shares are 0–1. NaN where the model gives no numbers.
+    #[serde(with = "crate::numbers::float")]
     pub value: f64,
     /// Samples it rests on.
     pub num_samples: u64,
+}
+
+/// What an evaluation of `tasks`, and of held-out shards if there are any, measures: `TASK/NAME` of each number.
+pub fn metric_names(has_validation: bool, tasks: &[ZeroShotTask]) -> Vec<String> {
+    let mut names = Vec::new();
+    if has_validation {
+        names.extend(retrieval::metric_names().map(|name| format!("{}/{name}", retrieval::TASK)));
+    }
+    for task in tasks {
+        let measured = Scores::new(task.classes.len()).metrics(Scale::Share);
+        names.extend(measured.into_iter().map(|(name, _)| format!("{}/{name}", task.name)));
+    }
+    names
 }
 
 /// What an evaluation needs besides the model.

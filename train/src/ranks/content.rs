@@ -101,6 +101,14 @@ fn look_at_all(shards: &[ShardInfo]) -> Result<Vec<String>, FileError> {
     found.into_iter().map(|(_, content)| content).collect()
 }
 
+/// A file by its length and the bytes at both ends.
+///
+/// # Errors
+/// When it cannot be read.
+pub fn file(path: &Path) -> Result<String, FileError> {
+    look_at_file(path).map_err(|error| FileError::new(path, FileAction::Read, error))
+}
+
 fn look_at(shard: &ShardInfo) -> Result<String, FileError> {
     // One behind a URL is the same for all who fetch it; where it lies once fetched is each machine's own.
     match &shard.url {
@@ -108,9 +116,7 @@ fn look_at(shard: &ShardInfo) -> Result<String, FileError> {
             let public = url.split(['?', '#']).next().unwrap_or_default();
             Ok(format!("URL {}", short(Sha256::digest(public))))
         }
-        None => {
-            look_at_file(&shard.path).map_err(|error| FileError::new(&shard.path, FileAction::Read, error))
-        }
+        None => file(&shard.path),
     }
 }
 

@@ -20,6 +20,7 @@ use crate::eval::task::ZeroShotTask;
 use crate::model::Architecture;
 use crate::optim::Precision;
 use crate::ranks::{Facts, content};
+use crate::torch::flags::Flags;
 
 /// The fact that names the checkpoint of rank 0.
 pub const CHECKPOINT: &str = "the checkpoint";
@@ -99,14 +100,30 @@ pub fn with_tasks(facts: Facts, tasks: &[ZeroShotTask]) -> Result<Facts, TrainEr
     facts.with("the zero-shot tasks", "", &tasks.iter().map(table).collect::<Value>()).map_err(no_json)
 }
 
+/// A file of weights, or the checkpoint it belongs to, added to `facts`.
+///
+/// # Errors
+/// When it cannot be read.
+pub fn with_weights(facts: Facts, path: &Path) -> Result<Facts, TrainError> {
+    let state = path.with_file_name(STATE);
+    let state = if state.is_file() { Some(content::file(&state)?) } else { None };
+    facts.with("the weights", "", &json!({ "file": content::file(path)?, "state": state })).map_err(no_json)
+}
+
 /// What is asked of a kept model, added to `facts`.
 ///
 /// # Errors
 /// When a fact has no JSON form.
-pub fn with_request(facts: Facts, request: &Request<'_>, precision: Precision) -> Result<Facts, TrainError> {
+pub fn with_request(
+    facts: Facts,
+    request: &Request<'_>,
+    precision: Precision,
+    flags: Flags,
+) -> Result<Facts, TrainError> {
     let asked = json!({
         "batch_size": request.batch_size,
         "precision": precision,
+        "flags": flags,
         "validation": request.validation.is_some(),
     });
     facts.with("what is evaluated", "", &asked).map_err(no_json)

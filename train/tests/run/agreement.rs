@@ -246,7 +246,7 @@ fn t02_an_evaluation_by_several_ranks_compares_what_it_is_about_to_do() {
         command
     };
     let refused = ends(two([evaluate("a", "data"), evaluate("b", "data")]));
-    assert_refused(&refused, &["in the checkpoint; first difference: state is "]);
+    assert_refused(&refused, &["in the weights; first difference: file is "]);
     let refused = ends(two([evaluate("a", "data"), evaluate("a", "data/00000.tar")]));
     assert_refused(
         &refused,

@@ -14,3 +14,4 @@ mod harness;
 mod ranks;
 mod resume;
 mod tokenize;
+mod trust;
