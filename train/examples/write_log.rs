@@ -46,6 +46,7 @@ fn run(folder: &Path, resumed_at: u64, until: u64) -> Result<(), FileError> {
             data_wait: 0.003,
             memory_bytes: Some(8_100_000_000),
             skipped: 0,
+            skipped_batches: 0,
         })?;
         if step % 50 == 0 {
             let metrics =

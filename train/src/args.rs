@@ -8,6 +8,7 @@ use toml::{Table, Value};
 
 use crate::config::{ConfigError, DeviceName, TrainConfig};
 use crate::downstream::command::DatasetsArgs;
+use crate::optim::Precision;
 use crate::transfer::args::{SweepArgs, TransferArgs};
 
 /// CLIP from shards.
@@ -101,7 +102,10 @@ pub struct RunArgs {
     pub precision: Option<String>,
     /// Seed of weights, order and crops
     #[arg(long)]
-    pub seed: Option<u32>,
+    pub seed: Option<u64>,
+    /// Leave out up to N batches of the run whose loss or gradients are not finite; one more ends it
+    #[arg(long, value_name = "N")]
+    pub skip_bad_batches: Option<u32>,
     /// Held-out shards with captions
     #[arg(long, value_name = "SHARDS")]
     pub validation: Option<String>,
@@ -122,8 +126,11 @@ pub struct RunArgs {
 /// Flags of `evaluate`.
 #[derive(Debug, Args)]
 pub struct EvaluateArgs {
-    /// A run's folder or one of its checkpoints
+    /// A run's folder, one of its checkpoints, or weights (.safetensors, .pt; give --model)
     pub checkpoint: PathBuf,
+    /// Architecture of plain weights, such as RN50-quickgelu, or a file; a checkpoint carries its own
+    #[arg(long)]
+    pub model: Option<String>,
     /// Zero-shot task file; may be repeated
     #[arg(long, value_name = "TOML")]
     pub zero_shot: Vec<PathBuf>,
@@ -133,6 +140,9 @@ pub struct EvaluateArgs {
     /// Samples per forward pass
     #[arg(long, default_value_t = 256)]
     pub batch_size: usize,
+    /// fp32, amp_bf16 or amp_fp16; that of the training without
+    #[arg(long)]
+    pub precision: Option<Precision>,
     /// Where to compute
     #[arg(long, default_value = "auto")]
     pub device: DeviceName,
@@ -234,7 +244,12 @@ impl RunArgs {
             ("duration", self.duration.as_ref().map(duration)),
             ("optim.lr", self.lr.map(Value::Float)),
             ("precision", self.precision.as_deref().map(text)),
-            ("seed", self.seed.map(|n| Value::Integer(n.into()))),
+            // TOML's integers end at 2⁶³ − 1; a larger seed is written as its digits.
+            (
+                "seed",
+                self.seed.map(|n| i64::try_from(n).map_or_else(|_| text(&n.to_string()), Value::Integer)),
+            ),
+            ("skip_bad_batches", self.skip_bad_batches.map(|n| Value::Integer(n.into()))),
             ("eval.validation", self.validation.as_deref().map(text)),
         ] {
             if let Some(value) = value {
@@ -312,12 +327,27 @@ mod tests {
 
     #[test]
     fn what_is_computed_decides_the_hash_and_where_does_not() {
-        let hash = |words: &[&str]| resolve(words).unwrap().hash();
+        let hash = |words: &[&str]| resolve(words).unwrap().hash().unwrap();
         assert_eq!(hash(&[]), hash(&["--device", "cpu", "--set", "log.every_steps=1"]));
         assert_ne!(hash(&[]), hash(&["--seed", "1"]));
         let config = resolve(&["--lr", "0.25"]).unwrap();
         let back = TrainConfig::from_layers(vec![("x".into(), config.to_toml().unwrap().parse().unwrap())]);
         assert_eq!(back.unwrap(), config);
+    }
+
+    #[test]
+    fn t11_a_seed_of_64_bits_is_kept_whole() {
+        for seed in [0, u64::from(u32::MAX) + 1, i64::MAX as u64 + 1, u64::MAX] {
+            let typed = seed.to_string();
+            let config = resolve(&["--seed", &typed]).unwrap();
+            assert_eq!(config.seed, seed);
+            let file = config.to_toml().unwrap().parse().unwrap();
+            assert_eq!(TrainConfig::from_layers(vec![("x".into(), file)]).unwrap(), config);
+        }
+        let hash = |seed: &str| resolve(&["--seed", seed]).unwrap().hash().unwrap();
+        assert_ne!(hash("18446744073709551615"), hash("0"));
+        let message = resolve(&["--set", "seed=-1"]).unwrap_err();
+        assert!(message.contains("18446744073709551615"), "{message}");
     }
 
     #[test]

@@ -12,7 +12,10 @@ use sha2::{Digest, Sha256};
 use toml::Table;
 
 use crate::checkpoint::Keep;
+use crate::eval::metric_names;
+use crate::eval::task::ZeroShotTask;
 use crate::model::Architecture;
+use crate::numbers::whole;
 use crate::optim::{AdamWConfig, DecayRule, Precision, Schedule, Shape, Span};
 use crate::torch::flags::Flags;
 
@@ -90,9 +93,12 @@ pub struct TrainConfig {
     /// Type of the arithmetic.
     #[serde(default)]
     pub precision: Precision,
-    /// Decides the fresh weights, the order of samples and every crop.
-    #[serde(default)]
+    /// Decides the fresh weights, the order of samples and every crop. From 2⁶³ on in quotes, since TOML ends there.
+    #[serde(default, with = "whole")]
     pub seed: u64,
+    /// Batches of a run that may be left out because their loss or gradients are not finite; one more ends it.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub skip_bad_batches: u64,
     /// Compute the towers' insides again in the backward pass instead of keeping them: less memory, a third more time.
     #[serde(default)]
     pub recompute: bool,
@@ -183,7 +189,7 @@ pub struct CheckpointConfig {
 
 impl Default for CheckpointConfig {
     fn default() -> Self {
-        Self { every: Span::Epochs(1.0), keep: Keep { last: Some(2), best: None } }
+        Self { every: Span::Epochs(1.0), keep: Keep::default() }
     }
 }
 
@@ -200,11 +206,20 @@ pub struct EvalConfig {
     pub zero_shot: Vec<PathBuf>,
     /// Samples per forward pass and rank.
     pub batch_size: usize,
+    /// Type of the arithmetic; that of training without.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub precision: Option<Precision>,
 }
 
 impl Default for EvalConfig {
     fn default() -> Self {
-        Self { every: Span::Epochs(1.0), validation: None, zero_shot: Vec::new(), batch_size: 256 }
+        Self {
+            every: Span::Epochs(1.0),
+            validation: None,
+            zero_shot: Vec::new(),
+            batch_size: 256,
+            precision: None,
+        }
     }
 }
 
@@ -264,6 +279,10 @@ pub enum DeviceName {
     Cuda,
 }
 
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde gives a reference")]
+fn is_zero(number: &u64) -> bool {
+    *number == 0
+}
 fn one() -> usize {
     1
 }
@@ -287,6 +306,13 @@ impl TrainConfig {
         let mut merged = Table::new();
         for (_, layer) in layers {
             lay_over(&mut merged, layer);
+        }
+        // TOML has `nan` and `inf`. Each passes some comparison, and JSON, which checkpoints keep settings in, has neither.
+        if let Some((key, value)) = not_finite("", &merged) {
+            let message = format!(
+                "{key} = {value}: every number of a run is finite; leave a setting out for its default"
+            );
+            return Err(ConfigError::Format { place, message });
         }
         let config: Self = merged.try_into().map_err(|error: toml::de::Error| ConfigError::Format {
             place,
@@ -338,12 +364,34 @@ impl TrainConfig {
             return wrong("optim.weight_decay", self.optim.weight_decay.to_string(), "0 or more");
         }
         if self.checkpoint.keep.last == Some(0) {
-            return wrong("checkpoint.keep.last", "0".into(), "at least 1, or a killed run cannot go on");
+            return wrong(
+                "checkpoint.keep.last",
+                "0".into(),
+                "at least 1, or a killed run cannot go on; \"all\" keeps every one",
+            );
         }
         if self.eval.batch_size == 0 || self.log.every_steps == 0 {
             return wrong("eval.batch_size and log.every_steps", "0".into(), "at least 1");
         }
         Ok(())
+    }
+
+    /// Checks that keep-best looks at something that is measured.
+    ///
+    /// # Errors
+    /// When it does not; the message lists what is.
+    pub fn check_best(&self, tasks: &[ZeroShotTask]) -> Result<(), ConfigError> {
+        let Some(best) = &self.checkpoint.keep.best else { return Ok(()) };
+        let names = metric_names(self.eval.validation.is_some(), tasks);
+        if names.contains(&best.metric) {
+            return Ok(());
+        }
+        let rule = match names.as_slice() {
+            [] => "this run measures nothing; set eval.validation (--validation) or eval.zero_shot (--zero-shot)"
+                .to_owned(),
+            names => format!("this run measures {}", names.join(", ")),
+        };
+        Err(ConfigError::Value { key: "checkpoint.keep.best.metric", value: best.metric.clone(), rule })
     }
 
     /// The architecture, held against what the rest of the run can feed it.
@@ -382,9 +430,10 @@ impl TrainConfig {
         Ok(self.batch_size / world)
     }
 
-    /// AdamW's settings, with open_clip's for this architecture where none are given.
-    pub fn adamw(&self) -> AdamWConfig {
-        let default = AdamWConfig::for_model(&self.model);
+    /// AdamW's settings, with open_clip's for this architecture where none are given. It goes by the architecture's own
+    /// name: the path of its file says nothing.
+    pub fn adamw(&self, architecture: &Architecture) -> AdamWConfig {
+        let default = AdamWConfig::for_model(&architecture.name);
         AdamWConfig {
             beta1: self.optim.betas.map_or(default.beta1, |[beta1, _]| beta1),
             beta2: self.optim.betas.map_or(default.beta2, |[_, beta2]| beta2),
@@ -415,16 +464,38 @@ impl TrainConfig {
         }
     }
 
+    /// As JSON, as checkpoints keep it.
+    ///
+    /// # Errors
+    /// When a value has no JSON form.
+    pub fn to_json(&self) -> Result<serde_json::Value, ConfigError> {
+        serde_json::to_value(self).map_err(|error| ConfigError::Format {
+            place: "the resolved config".into(),
+            message: error.to_string(),
+        })
+    }
+
     /// Names the run: SHA-256 over everything that decides what is computed, in hex. Where it runs, what it logs and
-    /// which checkpoints stay are left out.
-    pub fn hash(&self) -> String {
-        let mut value = serde_json::to_value(self).unwrap_or_default();
+    /// which checkpoints stay are left out. A model's file counts by what is in it.
+    ///
+    /// # Errors
+    /// When a value has no JSON form, or the model's file cannot be read.
+    pub fn hash(&self) -> Result<String, crate::error::TrainError> {
+        let mut value = self.to_json()?;
         if let Some(map) = value.as_object_mut() {
             for key in ["runtime", "log", "checkpoint"] {
                 map.remove(key);
             }
+            if self.model.ends_with(".toml") {
+                let architecture = Architecture::find(&self.model)?;
+                let content = serde_json::to_value(architecture).map_err(|error| ConfigError::Format {
+                    place: self.model.clone(),
+                    message: error.to_string(),
+                })?;
+                map.insert("model".into(), content);
+            }
         }
-        hex(&Sha256::digest(value.to_string()))
+        Ok(hex(&Sha256::digest(value.to_string())))
     }
 
     /// As TOML, to stand beside the checkpoints.
@@ -444,6 +515,19 @@ fn parse(place: &str, text: &str) -> Result<Table, ConfigError> {
         place: place.into(),
         message: error.to_string().trim().replace('\n', " "),
     })
+}
+
+/// The first number of a table that is not finite, by its dotted key.
+fn not_finite(prefix: &str, table: &Table) -> Option<(String, f64)> {
+    fn walk(key: String, value: &toml::Value) -> Option<(String, f64)> {
+        match value {
+            toml::Value::Float(number) if !number.is_finite() => Some((key, *number)),
+            toml::Value::Array(items) => items.iter().find_map(|item| walk(key.clone(), item)),
+            toml::Value::Table(table) => not_finite(&format!("{key}."), table),
+            _ => None,
+        }
+    }
+    table.iter().find_map(|(key, value)| walk(format!("{prefix}{key}"), value))
 }
 
 /// Tables are merged key by key, everything else is replaced.
@@ -471,6 +555,73 @@ mod tests {
         TrainConfig::from_layers(layers.into()).unwrap()
     }
 
+    fn refused(more: &str) -> String {
+        let sources = "[[data.sources]]\nshards = '/shards'\n";
+        let layers = [
+            TrainConfig::recipe("clip-rn50").unwrap(),
+            ("test".into(), format!("{more}\n{sources}").parse().unwrap()),
+        ];
+        TrainConfig::from_layers(layers.into()).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn t03_settings_that_are_not_finite_are_refused_by_name() {
+        for (toml, key) in [
+            ("[optim]\nweight_decay = nan", "optim.weight_decay = NaN"),
+            ("[optim]\nlr = inf", "optim.lr = inf"),
+            ("[optim]\nbetas = [0.9, nan]", "optim.betas = NaN"),
+            ("[optim]\nclip_norm = -inf", "optim.clip_norm = -inf"),
+        ] {
+            let message = refused(toml);
+            assert!(message.contains(key) && !message.contains('\n'), "{message}");
+        }
+    }
+
+    #[test]
+    fn t07_a_model_file_counts_by_its_content() {
+        let folder = tempfile::tempdir().unwrap();
+        let text = include_str!("../models/vit_tiny.toml");
+        let write = |name: &str, text: &str| {
+            let path = folder.path().join(name);
+            fs::write(&path, text).unwrap();
+            TrainConfig { model: path.to_string_lossy().into_owned(), ..run("") }
+        };
+        let (a, b) = (write("a.toml", text), write("vit_b.toml", text));
+        assert_eq!(a.hash().unwrap(), b.hash().unwrap());
+        assert_ne!(a.hash().unwrap(), write("c.toml", &text.replace("vit-tiny", "other")).hash().unwrap());
+        let architecture = a.architecture().unwrap();
+        assert_eq!(a.adamw(&architecture), b.adamw(&architecture));
+        fs::remove_file(folder.path().join("a.toml")).unwrap();
+        assert!(a.hash().unwrap_err().to_string().contains("a.toml"));
+    }
+
+    #[test]
+    fn t11_a_mistyped_metric_is_refused_with_the_list() {
+        let best = "[checkpoint.keep.best]\nmetric = 'val_loss'\ndirection = 'lowest'\n";
+        let check = |more: &str, tasks: &[ZeroShotTask]| run(&format!("{best}{more}")).check_best(tasks);
+        let message = check("", &[]).unwrap_err().to_string();
+        assert!(message.contains("keep.best.metric = val_loss: this run measures nothing"), "{message}");
+        let shards = "[eval]\nvalidation = 'held-out'\n";
+        let message = check(shards, &[]).unwrap_err().to_string();
+        let known = "validation/validation_loss, validation/image_retrieval_recall@1";
+        assert!(message.contains(known) && message.ends_with("text_retrieval_recall@10"), "{message}");
+        let task = ZeroShotTask {
+            name: "pets".into(),
+            shards: "t.tar".into(),
+            classes: ["cat", "dog"].map(String::from).into(),
+            templates: vec!["{}".into()],
+            samples: DatasetConfig::default(),
+        };
+        let message = check("", std::slice::from_ref(&task)).unwrap_err().to_string();
+        assert!(message.ends_with("this run measures pets/acc1, pets/mean_per_class_recall"), "{message}");
+        for (metric, task) in [("pets/acc1", vec![task]), ("validation/validation_loss", vec![])] {
+            let mut right = run(&format!("{best}{shards}"));
+            right.checkpoint.keep.best.as_mut().unwrap().metric = metric.into();
+            right.check_best(&task).unwrap();
+            assert_eq!(right.checkpoint.keep.last, Some(2), "keep.best leaves keep.last alone");
+        }
+    }
+
     #[test]
     fn augmentation_changes_the_hash_and_its_absence_does_not() {
         let plain = run("");
@@ -482,7 +633,7 @@ mod tests {
         );
         assert_eq!(plain.transform(224).rand_augment, None);
         let augmented = run("[data.rand_augment]\nmagnitude = 7.0\n");
-        assert_ne!(augmented.hash(), plain.hash());
+        assert_ne!(augmented.hash().unwrap(), plain.hash().unwrap());
         let wanted = RandAugment { magnitude: 7.0, ..RandAugment::default() };
         assert_eq!(augmented.transform(224).rand_augment, Some(wanted));
         let read: TrainConfig = toml::from_str(&augmented.to_toml().unwrap()).unwrap();

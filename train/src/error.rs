@@ -1,5 +1,7 @@
 //! What ends a training run, and whether the input is at fault.
 
+use std::path::PathBuf;
+
 use pairmill_pixels::PixelError;
 use pairmill_shards::atomic::FileError;
 
@@ -12,6 +14,7 @@ use crate::feed::FeedError;
 use crate::launch::LaunchError;
 use crate::model::{ArchitectureError, ModelError};
 use crate::optim::OptimError;
+use crate::ranks::RankError;
 use crate::torch::TorchError;
 use crate::torch::memory::FailedAllocation;
 
@@ -27,6 +30,9 @@ pub enum TrainError {
     /// The launcher's variables.
     #[error(transparent)]
     Launch(#[from] LaunchError),
+    /// Other ranks of the run.
+    #[error(transparent)]
+    Ranks(#[from] RankError),
     /// A zero-shot task.
     #[error(transparent)]
     Task(#[from] TaskError),
@@ -55,9 +61,24 @@ pub enum TrainError {
     /// The folder of the run cannot be written.
     #[error(transparent)]
     File(#[from] FileError),
-    /// The loss or the weights are no numbers any more.
+    /// The loss or the weights are not finite any more.
     #[error(transparent)]
-    Diverged(#[from] crate::log::Diverged),
+    Diverged(#[from] Box<crate::log::Diverged>),
+    /// Another process trains in the folder.
+    #[error(
+        "{}: {} is training in this folder; wait until it ends, stop it, or give another --out",
+        folder.display(),
+        holder.as_deref().unwrap_or("another process")
+    )]
+    Locked {
+        /// The run's folder.
+        folder: PathBuf,
+        /// Who it is, if known.
+        holder: Option<String>,
+    },
+    /// Weights alone, of which nobody says what they are of.
+    #[error("{}: a file of weights does not say which architecture it is of; give --model, such as RN50", .0.display())]
+    NoModel(PathBuf),
     /// A labelled dataset.
     #[error(transparent)]
     Dataset(#[from] DatasetError),
@@ -125,6 +146,18 @@ impl TrainError {
         }
     }
 
+    /// Whether a collective may have failed because another rank is gone.
+    pub fn may_be_a_lost_rank(&self) -> bool {
+        use crate::optim::OptimError;
+        matches!(
+            self,
+            Self::Torch(_)
+                | Self::Feed(FeedError::Torch(_))
+                | Self::Optim(OptimError::Torch(_))
+                | Self::Model(ModelError::Torch(_))
+        ) && FailedAllocation::of(&self.to_string()).is_none()
+    }
+
     /// Whether other input or flags would help: exit code 2, against 1 for what went wrong by itself.
     pub fn is_bad_input(&self) -> bool {
         match self {
@@ -140,8 +173,11 @@ impl TrainError {
             | Self::BadPicture { .. }
             | Self::Transfer(_)
             | Self::NoCuda { .. }
+            | Self::Locked { .. }
+            | Self::NoModel(_)
             | Self::OutOfMemory { .. } => true,
             Self::Feed(FeedError::Loader(_) | FeedError::NoBatch { .. }) | Self::Model(_) => true,
+            Self::Ranks(error) => error.is_bad_input(),
             Self::Feed(FeedError::Torch(_))
             | Self::Optim(_)
             | Self::File(_)

@@ -9,7 +9,7 @@ use tch::{Device, Kind, Tensor};
 
 use crate::model::trimmed;
 use crate::torch::TorchError;
-use crate::torch::memory::{HostBytes, HostSlot};
+use crate::torch::memory::{self, HostBytes, HostSlot};
 use crate::torch::stream::{Event, Stream};
 
 /// What can go wrong between the shards and the device.
@@ -115,6 +115,13 @@ impl DeviceBatch {
     pub fn whole(&self) -> Result<Views, TorchError> {
         self.part(0, 1)
     }
+
+    /// Everything that was made on the side stream and is used on the step's. Spelt out, so that a tensor more cannot
+    /// be forgotten: its memory would be given away while the step still reads it.
+    fn staged_tensors(&self) -> [&Tensor; 3] {
+        let Self { bytes, tokens, labels, normalise: _, slots: _, epoch: _, state: _ } = self;
+        [bytes, tokens, labels]
+    }
 }
 
 /// Turns bytes into what the model takes: `pixels * scale + shift` per channel.
@@ -162,11 +169,16 @@ pub struct Feed {
     loader: Loader<PixelBuffer>,
     device: Device,
     side: Option<Stream>,
+    /// Whether batches are staged ahead. Without a second engine that copies, that would only hold memory.
+    ahead: bool,
     normalise: Normalise,
     batch_size: i64,
     side_pixels: i64,
     context_length: i64,
-    staged: Option<Staged>,
+    /// What the last [`Feed::prefetch`] came to: an error is kept for the call that would have met it.
+    staged: Option<Result<Option<Staged>, FeedError>>,
+    /// Host memory of the batch delivered last, until its copy has arrived.
+    leaving: Option<(PixelBuffer, Event)>,
     waited: Duration,
 }
 
@@ -187,17 +199,19 @@ impl Feed {
         Ok(Self {
             loader,
             device,
+            ahead: side.is_some(),
             side,
             normalise: Normalise::new(Normalisation::Clip, device)?,
             batch_size: config.batch_size as i64,
             side_pixels: i64::from(config.image.pixels.side),
             context_length: config.context_length as i64,
             staged: None,
+            leaving: None,
             waited: Duration::ZERO,
         })
     }
 
-    /// The next batch, of whatever epoch; `None` when the loader's epochs are over. Begins to move the one after.
+    /// The next batch, of whatever epoch; `None` when the loader's epochs are over.
     ///
     /// # Errors
     /// [`FeedError`], in order: the batches before it are delivered first.
@@ -207,26 +221,31 @@ impl Feed {
     )]
     pub fn next(&mut self) -> Result<Option<DeviceBatch>, FeedError> {
         let staged = match self.staged.take() {
-            Some(staged) => Some(staged),
+            Some(staged) => staged?,
             None => self.stage()?,
         };
         let Some(Staged { batch, buffer, arrived }) = staged else { return Ok(None) };
-        match (&self.side, arrived) {
-            (Some(_), Some(arrived)) => {
-                // The step waits on the device; this thread waits only for the host memory, which has long arrived
-                // unless the loader is the bottleneck.
+        match arrived {
+            Some(arrived) => {
+                // The step waits on the device; this thread does not.
                 let current = Stream::current(self.device)?;
                 arrived.block(&current)?;
-                current.keeps(&batch.bytes)?;
-                current.keeps(&batch.tokens)?;
-                arrived.synchronize()?;
-                self.loader.recycle(buffer);
-                self.staged = self.stage()?;
+                for tensor in batch.staged_tensors() {
+                    current.keeps(tensor)?;
+                }
+                self.leaving = Some((buffer, arrived));
             }
-            // Without a second engine that copies, staging ahead would only hold memory.
-            _ => self.loader.recycle(buffer),
+            None => self.loader.recycle(buffer),
         }
         Ok(Some(batch))
+    }
+
+    /// Begins to move the batch after the one delivered last, where the device copies while it computes. To be called
+    /// when a step is queued: a loader that is late then delays nothing that is ready.
+    pub fn prefetch(&mut self) {
+        if self.ahead && self.staged.is_none() {
+            self.staged = Some(self.stage());
+        }
     }
 
     /// The loader behind it.
@@ -240,6 +259,11 @@ impl Feed {
     }
 
     fn stage(&mut self) -> Result<Option<Staged>, FeedError> {
+        if let Some((buffer, arrived)) = self.leaving.take() {
+            // Arrived a step ago.
+            arrived.synchronize()?;
+            self.loader.recycle(buffer);
+        }
         let begun = Instant::now();
         let mut next = self.loader.next()?;
         if next.is_none() {
@@ -271,8 +295,9 @@ impl Feed {
         let shape = [self.batch_size, self.side_pixels, self.side_pixels, 3];
         let bytes = host.images.0.copy_to(&shape, self.device)?;
         let rows = Tensor::f_from_slice(&host.tokens)?.f_view([self.batch_size, self.context_length])?;
-        let tokens = trimmed(&rows)?.f_to_device(self.device)?.f_to_kind(Kind::Int64)?;
-        let labels = Tensor::f_from_slice(&host.labels)?.f_to_device(self.device)?;
+        // By way of pinned memory: from pageable memory this thread would wait for the pixels before.
+        let tokens = memory::to_device(&trimmed(&rows)?, self.device)?.f_to_kind(Kind::Int64)?;
+        let labels = memory::to_device(&Tensor::f_from_slice(&host.labels)?, self.device)?;
         let batch = DeviceBatch {
             bytes,
             tokens,
@@ -283,5 +308,93 @@ impl Feed {
             state,
         };
         Ok((batch, host.images))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::{self, File};
+    use std::path::Path;
+    use std::sync::Arc;
+
+    use pairmill_loader::{Dataset, DatasetConfig, ImageTransform, LoaderConfig, Order, SourceSpec};
+    use pairmill_shards::tar::TarWriter;
+    use pairmill_world::{Source, World, WorldConfig};
+
+    use super::*;
+
+    /// One pass in order, in batches of a shard each.
+    fn config() -> LoaderConfig {
+        LoaderConfig {
+            batch_size: 4,
+            threads: 1,
+            order: Order::Sequential,
+            window_shards: 1,
+            epochs: Some(1),
+            image: ImageTransform::evaluation(32),
+            ..LoaderConfig::default()
+        }
+    }
+
+    /// Shards of a batch each.
+    fn shards(folder: &Path, count: u64) {
+        let world = World::new(WorldConfig::default());
+        for shard in 0..count {
+            let mut tar = TarWriter::new(File::create(folder.join(format!("{shard:05}.tar"))).unwrap());
+            for sample in 0..4 {
+                let picture = world.picture(Source::Shutterstock, shard * 4 + sample).bytes().unwrap();
+                let members: [(&str, &[u8]); 2] = [("jpg", &picture), ("txt", b"a caption")];
+                tar.append(&format!("{shard}{sample:04}"), &members).unwrap();
+            }
+            tar.finish().unwrap();
+        }
+    }
+
+    /// A feed that stages ahead as on a GPU, over a dataset that was opened before `spoil` had its way with the files.
+    fn ahead(folder: &Path, spoil: impl FnOnce()) -> Feed {
+        let source = SourceSpec::new(folder.to_string_lossy());
+        let dataset = Dataset::open(&[source], &DatasetConfig::default()).unwrap();
+        spoil();
+        let config = config();
+        let buffers = PixelBuffer::pool(3, config.image_bytes(), Device::Cpu).unwrap();
+        let loader = Loader::start(dataset, &config, Arc::new(|_, _| {}), buffers).unwrap();
+        Feed { ahead: true, ..Feed::new(loader, &config, Device::Cpu).unwrap() }
+    }
+
+    fn first_key(batch: &DeviceBatch) -> &str {
+        &batch.slots[0].key
+    }
+
+    #[test]
+    fn t12_a_batch_in_hand_survives_that_the_next_one_cannot_be_staged() {
+        let folder = tempfile::tempdir().unwrap();
+        shards(folder.path(), 3);
+        let second = folder.path().join("00001.tar");
+        let mut feed = ahead(folder.path(), || fs::write(&second, b"no tar").unwrap());
+        let first = feed.next().unwrap().unwrap();
+        assert_eq!(first_key(&first), "00000");
+        feed.prefetch();
+        // Asking twice stages once.
+        feed.prefetch();
+        let error = feed.next().unwrap_err();
+        assert!(error.to_string().contains("00001.tar"), "{error}");
+    }
+
+    #[test]
+    fn t12_batches_come_in_order_whether_or_not_they_are_staged_ahead() {
+        let folder = tempfile::tempdir().unwrap();
+        shards(folder.path(), 3);
+        let mut feed = ahead(folder.path(), || {});
+        let mut keys = Vec::new();
+        while let Some(batch) = feed.next().unwrap() {
+            // The position that is kept is behind this batch, not behind the one that is staged.
+            assert_eq!(serde_json::to_value(&batch.state).unwrap()["consumed"], 4 * (keys.len() as u64 + 1));
+            keys.push(first_key(&batch).to_owned());
+            if keys.len() != 2 {
+                feed.prefetch();
+            }
+        }
+        assert_eq!(keys, ["00000", "10000", "20000"]);
+        assert!(feed.next().unwrap().is_none());
     }
 }

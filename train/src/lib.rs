@@ -16,6 +16,7 @@ pub mod feed;
 pub mod launch;
 pub mod log;
 pub mod model;
+mod numbers;
 pub mod objective;
 pub mod optim;
 mod pickle;

@@ -4,6 +4,7 @@ mod command;
 
 use std::io::{self, Write};
 use std::num::NonZeroUsize;
+use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -20,11 +21,11 @@ use pairmill_train::args::{
 use pairmill_train::config::RECIPES;
 use pairmill_train::downstream::command::{DatasetsArgs, DatasetsError};
 use pairmill_train::error::TrainError;
-use pairmill_train::eval::checkpoint::{Request, evaluate};
+use pairmill_train::eval::checkpoint::{Evaluation, Request, evaluate};
 use pairmill_train::launch::Launch;
 use pairmill_train::torch::cuda;
 use pairmill_train::trainer::setup::outline;
-use pairmill_train::{checkpoint, log, model, trainer};
+use pairmill_train::{checkpoint, log, model, ranks, trainer};
 
 const FAILED: u8 = 1;
 const BAD_INPUT: u8 = 2;
@@ -35,10 +36,13 @@ const CHART: (usize, usize) = (78, 16);
 fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
-        Err(error) if is_command_line_plain() => error.exit(),
+        Err(error) if is_command_line_plain() => {
+            let _ = error.print();
+            return refused(&error);
+        }
         Err(error) => {
             let _ = write!(io::stderr(), "{}", printable_lines(&error.render().to_string()));
-            return ExitCode::from(BAD_INPUT);
+            return refused(&error);
         }
     };
     // Before anything asks libtorch about devices; what needs none does without the second it takes.
@@ -84,14 +88,29 @@ fn main() -> ExitCode {
     })
 }
 
+/// The exit code of a command line that was not understood; other ranks of a run are told, or they would wait.
+fn refused(error: &clap::Error) -> ExitCode {
+    if !error.use_stderr() {
+        return ExitCode::SUCCESS;
+    }
+    if let Ok(launch) = Launch::from_env() {
+        ranks::refuse(&launch, "its command line is wrong");
+    }
+    ExitCode::from(BAD_INPUT)
+}
+
 fn run(args: &RunArgs) -> anyhow::Result<ExitCode> {
-    let config = args.resolve()?;
     let launch = Launch::from_env()?;
+    let config = args.resolve().inspect_err(|error| {
+        if !args.dry_run {
+            ranks::refuse(&launch, &error.to_string());
+        }
+    })?;
     if args.dry_run {
         let outline = outline(&config, &args.out, &launch)?;
         let schedule = outline.schedule;
         say(&format!(
-            "data       {}\nmodel      {}\nsteps      {} of {} samples, {} an epoch\nrate       {} after {} steps\nrun        {}\noutput     {}{}\n",
+            "data       {}\nmodel      {}\nsteps      {} of {} samples, {} an epoch\nrate       {} after {} steps\nrun        {}\noutput     {}{}\n{}",
             outline.dataset.describe(),
             config.model,
             schedule.total_steps,
@@ -99,9 +118,10 @@ fn run(args: &RunArgs) -> anyhow::Result<ExitCode> {
             outline.steps_per_epoch,
             schedule.base_lr,
             schedule.warmup_steps,
-            config.hash(),
+            config.hash()?,
             args.out.display(),
             outline.resume_step.map_or(String::new(), |step| format!(" (goes on at step {step})")),
+            outline.extension.map_or(String::new(), |note| format!("note       {note}\n")),
         ))?;
         if let Some(conflict) = outline.conflict {
             anyhow::bail!(conflict);
@@ -134,14 +154,19 @@ fn evaluate_command(args: &EvaluateArgs) -> anyhow::Result<ExitCode> {
     let launch = Launch::from_env()?;
     let request = Request {
         checkpoint: &args.checkpoint,
+        model: args.model.as_deref(),
         zero_shot: &args.zero_shot,
         validation: args.validation.as_deref(),
         batch_size: args.batch_size,
         device: args.device,
+        precision: args.precision,
     };
-    let metrics = evaluate(&request, &launch)?;
+    let Evaluation { metrics, notes } = evaluate(&request, &launch)?;
     if launch.rank != 0 {
         return Ok(ExitCode::SUCCESS);
+    }
+    for note in notes {
+        let _ = writeln!(io::stderr(), "{}", printable(&note));
     }
     let mut text = String::new();
     for metric in &metrics {
@@ -160,10 +185,12 @@ fn evaluate_command(args: &EvaluateArgs) -> anyhow::Result<ExitCode> {
 
 fn export(args: &ExportArgs) -> anyhow::Result<ExitCode> {
     let found = checkpoint::Checkpoint::find(&args.checkpoint)?;
-    let architecture = model::Architecture::find(&found.state.architecture).map_err(TrainError::from)?;
-    let clip = model::Clip::new(&architecture, tch::Device::Cpu).map_err(TrainError::from)?;
+    if let Some(warning) = found.warning() {
+        let _ = writeln!(io::stderr(), "warning: {}", printable(&warning));
+    }
+    let clip = model::Clip::new(&found.architecture()?, tch::Device::Cpu).map_err(TrainError::from)?;
     checkpoint::import_weights(&found.model(), clip.weights())?;
-    checkpoint::export_weights(clip.weights(), &args.output)?;
+    write_weights(&clip, &found.model(), &args.output)?;
     say(&format!("{}: {} of step {}\n", args.output.display(), found.state.architecture, found.state.step))
         .map(|()| ExitCode::SUCCESS)
 }
@@ -175,11 +202,17 @@ fn import(args: &ImportArgs) -> anyhow::Result<ExitCode> {
     }
     let clip = model::Clip::new(&architecture, tch::Device::Cpu).map_err(TrainError::from)?;
     let resized = checkpoint::import_weights(&args.weights, clip.weights())?;
-    checkpoint::export_weights(clip.weights(), &args.output)?;
-    let resized = resized.map_or(String::new(), |checkpoint::Resized { from, to }| {
-        format!(", position embeddings resized from {from}×{from} to {to}×{to} patches")
-    });
+    write_weights(&clip, &args.weights, &args.output)?;
+    let resized = resized.map_or(String::new(), |resized| format!(", {resized}"));
     say(&format!("{}: {}{resized}\n", args.output.display(), args.model)).map(|()| ExitCode::SUCCESS)
+}
+
+/// Writes weights that are to be used elsewhere, unless they are those of a run that has lost its numbers.
+fn write_weights(clip: &model::Clip, from: &Path, to: &Path) -> Result<(), checkpoint::CheckpointError> {
+    if let Some(found) = checkpoint::NotFinite::among(&checkpoint::named(clip.weights()))? {
+        return Err(checkpoint::CheckpointError::NotFinite { path: from.to_path_buf(), found });
+    }
+    checkpoint::export_weights(clip.weights(), to)
 }
 
 fn curve(args: &CurveArgs) -> anyhow::Result<ExitCode> {

@@ -51,6 +51,7 @@ fn state(step: u64) -> State {
         format: FORMAT,
         tool: State::tool(),
         architecture: "test".into(),
+        model: None,
         step,
         epoch: 0,
         samples_seen: step,
@@ -60,6 +61,8 @@ fn state(step: u64) -> State {
         scaler: None,
         loader: serde_json::Value::Null,
         metrics: Default::default(),
+        skipped_batches: 0,
+        notes: Vec::new(),
         config: serde_json::Value::Null,
     }
 }

@@ -209,6 +209,11 @@ impl RunConfig {
     }
 }
 
+/// JSON has no NaN and gets `null` for it.
+fn nan_where_null<'de, D: Deserializer<'de>>(from: D) -> Result<f64, D::Error> {
+    Ok(Option::deserialize(from)?.unwrap_or(f64::NAN))
+}
+
 /// One measured value of one run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ResultRow {
@@ -229,6 +234,7 @@ pub struct ResultRow {
     /// `acc1`, `acc5`, `mean_per_class_recall`, … as CLIP_benchmark names them.
     pub metric: String,
     /// The value. Accuracies and recalls are percentages, 0–100. NaN: measured, and no number came out.
+    #[serde(deserialize_with = "nan_where_null")]
     pub value: f64,
     /// Images it was measured on, where known.
     pub num_test: Option<u64>,

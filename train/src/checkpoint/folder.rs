@@ -12,9 +12,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tch::{Device, Tensor};
 
-use super::state::{self, State, differences};
+use super::state::{self, Difference, State, differences};
 use super::tensors::{self, TensorFile};
-use super::{CheckpointError, import, restore};
+use super::{CheckpointError, NotFinite, import, restore};
+use crate::model::Architecture;
 use crate::optim::AdamW;
 use crate::torch::rng;
 use crate::weights::Weights;
@@ -86,14 +87,59 @@ pub struct Best {
     pub direction: Direction,
 }
 
-/// Which checkpoints are kept when a new one is in place.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+/// Which checkpoints are kept when a new one is in place. A setting that is not given has its default, whatever else is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Keep {
-    /// The newest so many (at least 1); `None` keeps all.
+    /// The newest so many (at least 1), or `"all"`, which is `None` here.
+    #[serde(with = "last")]
     pub last: Option<usize>,
     /// Also the best one.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub best: Option<Best>,
+}
+
+/// Newest checkpoints that stay where the user says nothing.
+const DEFAULT_LAST: usize = 2;
+
+impl Default for Keep {
+    fn default() -> Self {
+        Self { last: Some(DEFAULT_LAST), best: None }
+    }
+}
+
+/// [`Keep::last`] as users write it.
+mod last {
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    const ALL: &str = "all";
+
+    #[derive(Serialize, Deserialize)]
+    #[serde(untagged, expecting = "a number of checkpoints, or \"all\"")]
+    enum Last {
+        Newest(usize),
+        Word(Word),
+    }
+
+    #[derive(Serialize, Deserialize)]
+    enum Word {
+        #[serde(rename = "all")]
+        All,
+    }
+
+    pub(super) fn serialize<S: Serializer>(last: &Option<usize>, to: S) -> Result<S::Ok, S::Error> {
+        match last {
+            Some(newest) => newest.serialize(to),
+            None => to.serialize_str(ALL),
+        }
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Option<usize>, D::Error> {
+        Ok(match Last::deserialize(from)? {
+            Last::Newest(newest) => Some(newest),
+            Last::Word(Word::All) => None,
+        })
+    }
 }
 
 /// Points of a save at which a process may die; tests stop it at each.
@@ -135,10 +181,10 @@ impl Checkpoints {
 
     /// Writes a checkpoint, then deletes those that are no longer kept. Returns where it is.
     ///
-    /// A checkpoint of the same name is replaced.
+    /// A checkpoint of the same name is replaced. Weights and moments that are not finite are never written.
     ///
     /// # Errors
-    /// When the disk refuses or libtorch does. What is there then can be resumed from, as after a kill.
+    /// [`CheckpointError::NotFinite`], or when the disk refuses or libtorch does. What is there then can be resumed from, as after a kill.
     pub fn save(
         &self,
         name: Name,
@@ -164,6 +210,11 @@ impl Checkpoints {
     ) -> Result<PathBuf, CheckpointError> {
         let temp = self.hidden(name, "tmp");
         let path = self.folder.join(name.to_string());
+        for tensors in [import::named(weights), optimizer.state()] {
+            if let Some(found) = NotFinite::among(&tensors)? {
+                return Err(CheckpointError::NotFinite { path, found });
+            }
+        }
         // A process of the same number may have died here.
         remove_folder(&temp)?;
         fs::create_dir(&temp).map_err(|error| FileError::new(&path, FileAction::Create, error))?;
@@ -298,17 +349,28 @@ fn hidden_name(file_name: &str) -> Option<(Name, &str)> {
 }
 
 fn list(folder: &Path) -> Result<Vec<Checkpoint>, CheckpointError> {
+    whole_and_broken(folder).map(|(whole, _)| whole)
+}
+
+/// A checkpoint that cannot be opened, and why.
+type Broken = (PathBuf, CheckpointError);
+
+/// The checkpoints of a folder that can be opened, oldest first, and those that cannot.
+fn whole_and_broken(folder: &Path) -> Result<(Vec<Checkpoint>, Vec<Broken>), CheckpointError> {
     let unlistable = |error| FileError::new(folder, FileAction::List, error);
-    let mut found = Vec::new();
+    let (mut whole, mut broken) = (Vec::new(), Vec::new());
     for entry in fs::read_dir(folder).map_err(unlistable)? {
         let entry = entry.map_err(unlistable)?;
-        let is_one = entry.file_name().to_str().and_then(Name::parse).is_some();
-        if is_one && let Ok(checkpoint) = Checkpoint::open(&entry.path()) {
-            found.push(checkpoint);
+        if entry.file_name().to_str().and_then(Name::parse).is_none() {
+            continue;
+        }
+        match Checkpoint::open(&entry.path()) {
+            Ok(checkpoint) => whole.push(checkpoint),
+            Err(error) => broken.push((entry.path(), error)),
         }
     }
-    found.sort_by(|a, b| (a.state.step, &a.path).cmp(&(b.state.step, &b.path)));
-    Ok(found)
+    whole.sort_by(|a, b| (a.state.step, &a.path).cmp(&(b.state.step, &b.path)));
+    Ok((whole, broken))
 }
 
 fn json(state: &State, path: &Path) -> Result<Vec<u8>, CheckpointError> {
@@ -377,26 +439,60 @@ impl Checkpoint {
     /// The checkpoint a user means by `path`: one checkpoint, or the newest in a `checkpoints` folder or a run's folder.
     ///
     /// # Errors
-    /// When there is none.
+    /// When there is none, or when the newest cannot be read: an older one never stands in for it.
     pub fn find(path: &Path) -> Result<Self, CheckpointError> {
         if path.join(STATE).is_file() {
             return Self::open(path);
         }
         for folder in [path.to_path_buf(), path.join(CHECKPOINTS)] {
             let latest = fs::read_to_string(folder.join(LATEST)).ok();
-            if let Some(name) = latest.as_deref().map(str::trim).and_then(Name::parse)
-                && let Ok(found) = Self::open(&folder.join(name.to_string()))
-            {
-                return Ok(found);
+            let latest = latest.as_deref().map(str::trim).and_then(Name::parse);
+            let latest = latest.map(|name| folder.join(name.to_string())).filter(|path| path.is_dir());
+            let error = match latest.as_deref().map(Self::open) {
+                Some(Ok(found)) => return Ok(found),
+                Some(Err(error)) => Some(error),
+                None => None,
+            };
+            let Ok((mut whole, mut broken)) = whole_and_broken(&folder) else { continue };
+            if let (Some(path), Some(error)) = (latest, error) {
+                return Err(newest(path, error, whole));
             }
-            // No `latest`, or a stale one: a copied folder, or a kill between rename and pointer of the first save.
-            if let Ok(mut all) = list(&folder)
-                && let Some(found) = all.pop()
-            {
-                return Ok(found);
+            // No `latest`, or a stale one: a copied folder, or a kill between rename and pointer of the first save. How
+            // new a checkpoint is stands in its state, so any that cannot be read may be the newest.
+            match (broken.pop(), whole.pop()) {
+                (Some((path, error)), last) => {
+                    return Err(newest(path, error, last.into_iter().collect()));
+                }
+                (None, Some(found)) => return Ok(found),
+                (None, None) => {}
             }
         }
         Err(CheckpointError::None { path: path.to_path_buf() })
+    }
+
+    /// The model it holds: as it was described when the run began, or, of format 1, as its name stands now.
+    ///
+    /// # Errors
+    /// When there is no such model, or what is carried is none.
+    pub fn architecture(&self) -> Result<Architecture, CheckpointError> {
+        let failed = |error| CheckpointError::Architecture { path: self.path.clone(), error };
+        match &self.state.model {
+            Some(carried) => carried.validate().map(|()| carried.clone()),
+            None => Architecture::find(&self.state.architecture),
+        }
+        .map_err(failed)
+    }
+
+    /// What to tell a user whose checkpoint names a file instead of carrying what was in it.
+    pub fn warning(&self) -> Option<String> {
+        let is_named_only = self.state.model.is_none() && self.state.architecture.ends_with(".toml");
+        is_named_only.then(|| {
+            format!(
+                "{} does not carry its architecture; that of {} is taken as it is now",
+                self.path.display(),
+                self.state.architecture
+            )
+        })
     }
 
     /// Its weights.
@@ -404,19 +500,36 @@ impl Checkpoint {
         self.path.join(MODEL)
     }
 
-    /// Whether a run of `architecture` and `config` can go on from here. `free` names settings that may have changed.
+    /// Whether a run of the model `name`, which is `architecture`, and of `config` can go on from here. `free` names
+    /// settings that may have changed. A model's file may have moved; what it says may not have changed.
     ///
     /// # Errors
     /// The first reason why not.
-    pub fn check(&self, architecture: &str, config: &Value, free: &[&str]) -> Result<(), CheckpointError> {
-        if self.state.architecture != architecture {
-            return Err(CheckpointError::OtherModel {
-                path: self.path.clone(),
-                found: self.state.architecture.clone(),
-                wanted: architecture.to_owned(),
-            });
+    pub fn check(
+        &self,
+        name: &str,
+        architecture: &Architecture,
+        config: &Value,
+        free: &[&str],
+    ) -> Result<(), CheckpointError> {
+        let is_same_name = self.state.architecture == name;
+        let mut free = free.to_vec();
+        match &self.state.model {
+            Some(carried) if carried == architecture => free.push("model"),
+            Some(carried) if is_same_name => {
+                let differences = architecture_differences(carried, architecture);
+                return Err(CheckpointError::OtherConfig { path: self.path.clone(), differences });
+            }
+            None if is_same_name => {}
+            _ => {
+                return Err(CheckpointError::OtherModel {
+                    path: self.path.clone(),
+                    found: self.state.architecture.clone(),
+                    wanted: name.to_owned(),
+                });
+            }
         }
-        let differences = differences(&self.state.config, config, free);
+        let differences = differences(&self.state.config, config, &free);
         if !differences.is_empty() {
             return Err(CheckpointError::OtherConfig { path: self.path.clone(), differences });
         }
@@ -446,6 +559,17 @@ impl Checkpoint {
     pub fn restore_weights(&self, weights: &Weights) -> Result<(), CheckpointError> {
         restore(&self.path.join(MODEL), &import::named(weights))
     }
+}
+
+fn newest(path: PathBuf, error: CheckpointError, mut whole: Vec<Checkpoint>) -> CheckpointError {
+    let older = whole.pop().map(|checkpoint| checkpoint.path);
+    CheckpointError::Newest { path, error: error.into(), older }
+}
+
+/// Numbers of two models that differ, by path within the model's file.
+pub fn architecture_differences(saved: &Architecture, given: &Architecture) -> Vec<Difference> {
+    let value = |architecture: &Architecture| serde_json::json!({ "model": architecture });
+    differences(&value(saved), &value(given), &[])
 }
 
 /// States of the generators a run on `device` draws from, by name.

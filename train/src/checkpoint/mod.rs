@@ -4,6 +4,7 @@
 //!
 //! The bytes are specified in `train/CHECKPOINTS.md`.
 
+pub mod finite;
 pub mod folder;
 pub mod import;
 pub mod matching;
@@ -17,13 +18,15 @@ use std::path::{Path, PathBuf};
 
 use pairmill_shards::atomic::{FileAction, FileError};
 
+pub use finite::NotFinite;
 pub use folder::{Best, Checkpoint, Checkpoints, Direction, Keep, Name};
-pub use import::{convert_weights, export_weights, import_weights};
+pub use import::{convert_weights, export_weights, import_weights, named};
 pub use matching::Mismatch;
 pub(crate) use matching::restore;
 pub use positions::Resized;
 pub use state::{Difference, State};
 
+use crate::model::ArchitectureError;
 use crate::torch::TorchError;
 
 /// Why a checkpoint could not be written or read. Every message is one line that names the file.
@@ -47,6 +50,32 @@ pub enum CheckpointError {
         path: PathBuf,
         /// Names that are missing, left over or of another shape.
         mismatch: Box<Mismatch>,
+    },
+    /// Weights or optimiser state of a run that has lost its numbers.
+    #[error("{}: {found}; the run that made them has diverged, take an earlier checkpoint", path.display())]
+    NotFinite {
+        /// The file or the checkpoint to be.
+        path: PathBuf,
+        /// Which tensors.
+        found: NotFinite,
+    },
+    /// The model's description.
+    #[error("{}: {error}", path.display())]
+    Architecture {
+        /// The checkpoint.
+        path: PathBuf,
+        /// What is wrong.
+        error: ArchitectureError,
+    },
+    /// The newest checkpoint cannot be read, and an older one must not stand in unasked.
+    #[error("{error}; remove {} or name another checkpoint{}", path.display(), older.as_ref().map_or(String::new(), |older| format!(", such as {}", older.display())))]
+    Newest {
+        /// The checkpoint.
+        path: PathBuf,
+        /// What is wrong with it.
+        error: Box<CheckpointError>,
+        /// The one before it.
+        older: Option<PathBuf>,
     },
     /// A checkpoint of another model.
     #[error("{} holds {found}, not {wanted}; resume with --model {found} or name another checkpoint", path.display())]

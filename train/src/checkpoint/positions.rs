@@ -1,6 +1,8 @@
 //! Position embeddings of an image tower made for pictures of another size. As open_clip's `resize_pos_embed`: the class
 //! token's row stays, the others are a square picture of the embedding's channels and are resized bicubically.
 
+use std::fmt;
+
 use tch::Tensor;
 
 use crate::torch::TorchError;
@@ -17,6 +19,13 @@ pub struct Resized {
     pub from: i64,
     /// In the model.
     pub to: i64,
+}
+
+impl fmt::Display for Resized {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { from, to } = self;
+        write!(f, "position embeddings resized from {from}×{from} to {to}×{to} patches")
+    }
 }
 
 impl Resized {

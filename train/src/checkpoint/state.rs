@@ -6,10 +6,12 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::model::Architecture;
+use crate::numbers::floats;
 use crate::optim::{ScalerState, Schedule};
 
 /// Version of the checkpoint folder this program writes (`train/CHECKPOINTS.md`, version table).
-pub const FORMAT: u32 = 1;
+pub const FORMAT: u32 = 2;
 
 /// Where a run stood. Everything but tensors.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -18,8 +20,11 @@ pub struct State {
     pub format: u32,
     /// Program and version that wrote it.
     pub tool: String,
-    /// Name of the model, as its data file has it.
+    /// The model as the run's settings name it: a known name, or the path of a file.
     pub architecture: String,
+    /// What that name stood for when the run began. Checkpoints of format 1 have only the name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub model: Option<Architecture>,
     /// Optimiser steps made; the next step has this number.
     pub step: u64,
     /// Whole epochs done.
@@ -37,8 +42,14 @@ pub struct State {
     /// Position of the loader, as the loader wrote it.
     pub loader: Value,
     /// Results of the evaluation at this step, by name; what keep-best looks at.
-    #[serde(default)]
+    #[serde(default, with = "floats")]
     pub metrics: BTreeMap<String, f64>,
+    /// Batches left out so far because their loss or gradients were not finite (`skip_bad_batches`).
+    #[serde(default)]
+    pub skipped_batches: u64,
+    /// What a reader of its results should know, such as position embeddings that were resized.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub notes: Vec<String>,
     /// The resolved config of the run. Whole, not hashed, so that a difference can be named.
     pub config: Value,
 }

@@ -48,7 +48,7 @@ pub fn sweep(config: &SweepConfig, args: &RunningArgs, part: Option<Part>) -> an
     }
     fs::create_dir_all(&args.out).with_context(|| format!("{}: cannot be made", args.out.display()))?;
     let untold = datasets::claim(&plan, &args.out)?;
-    write_atomic(args.out.join(GRID), config.to_toml().as_bytes())?;
+    write_atomic(args.out.join(GRID), config.to_toml()?.as_bytes())?;
     let target = if args.quiet { Target::Quiet } else { Target::stderr() };
     let total = todo.iter().flat_map(|todo| &todo.left).map(|&i| plan.cost_of(&plan.points[i])).sum();
     let mut progress = Progress::new(target, runs, total, predicted.wall_s);

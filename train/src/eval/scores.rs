@@ -34,12 +34,15 @@ pub struct Scores {
     confusion: Vec<u32>,
     /// Of each class, samples with it among the five best.
     top5: Vec<u32>,
+    /// Of each class, samples with a score that is not finite: nothing can be called the best.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    unranked: Vec<u32>,
 }
 
 impl Scores {
     /// Nothing counted yet.
     pub fn new(classes: usize) -> Self {
-        Self { classes, confusion: vec![0; classes * classes], top5: vec![0; classes] }
+        Self { classes, confusion: vec![0; classes * classes], top5: vec![0; classes], unranked: Vec::new() }
     }
 
     /// Adds one batch: `logits` N×classes, `labels` one class number a row, -1 for none.
@@ -51,12 +54,19 @@ impl Scores {
         let (_, best) = logits.f_topk(k, -1, true, true)?;
         let best = best.f_to_device(tch::Device::Cpu)?.f_to_kind(Kind::Int64)?;
         let best = Vec::<Vec<i64>>::try_from(&best)?;
+        let finite = logits.f_isfinite()?.f_all_dim(-1, false)?.f_to_device(tch::Device::Cpu)?;
+        let finite = Vec::<i64>::try_from(&finite.f_to_kind(Kind::Int64)?)?;
         let class = |number: i64| usize::try_from(number).ok().filter(|&class| class < self.classes);
-        for (best, &number) in best.iter().zip(labels) {
+        for ((best, &number), finite) in best.iter().zip(labels).zip(finite) {
             let (Some(label), Some(given)) = (class(number), best.first().and_then(|&first| class(first)))
             else {
                 continue;
             };
+            if finite == 0 {
+                self.unranked.resize(self.classes, 0);
+                self.unranked[label] += 1;
+                continue;
+            }
             self.confusion[label * self.classes + given] += 1;
             self.top5[label] += u32::from(best.contains(&number));
         }
@@ -65,14 +75,32 @@ impl Scores {
 
     /// All counts behind each other, for a sum over ranks.
     pub fn numbers(&self) -> Vec<f64> {
-        self.confusion.iter().chain(&self.top5).map(|&count| f64::from(count)).collect()
+        let unranked = (0..self.classes).map(|class| self.unranked_of(class));
+        self.confusion.iter().chain(&self.top5).copied().chain(unranked).map(f64::from).collect()
     }
 
     /// The same for so many classes with the counts of [`Scores::numbers`].
     pub fn from_numbers(classes: usize, numbers: &[f64]) -> Self {
         let counts: Vec<u32> = numbers.iter().map(|&count| count as u32).collect();
-        let (confusion, top5) = counts.split_at((classes * classes).min(counts.len()));
-        Self { classes, confusion: confusion.to_vec(), top5: top5.to_vec() }
+        let (confusion, rest) = counts.split_at((classes * classes).min(counts.len()));
+        let (top5, unranked) = rest.split_at(classes.min(rest.len()));
+        let unranked = if unranked.iter().all(|&n| n == 0) { Vec::new() } else { unranked.to_vec() };
+        Self { classes, confusion: confusion.to_vec(), top5: top5.to_vec(), unranked }
+    }
+
+    /// Samples of class `label` with a score that is not finite.
+    fn unranked_of(&self, label: usize) -> u32 {
+        self.unranked.get(label).copied().unwrap_or(0)
+    }
+
+    /// Samples with a score that is not finite. Where there are any, every accuracy is NaN.
+    pub fn num_unranked(&self) -> u64 {
+        self.unranked.iter().map(|&n| u64::from(n)).sum()
+    }
+
+    /// A share of the samples, or NaN where some have no rank.
+    fn share(&self, scale: Scale, right: u64, all: u64) -> f64 {
+        if self.num_unranked() > 0 { f64::NAN } else { scale.of(right, all) }
     }
 
     /// Number of classes.
@@ -87,30 +115,31 @@ impl Scores {
 
     /// Samples of class `label`.
     pub fn total(&self, label: usize) -> u32 {
-        self.confusion[label * self.classes..(label + 1) * self.classes].iter().sum()
+        let ranked: u32 = self.confusion[label * self.classes..(label + 1) * self.classes].iter().sum();
+        ranked + self.unranked_of(label)
     }
 
     /// All samples.
     pub fn num_samples(&self) -> u64 {
-        self.confusion.iter().map(|&n| u64::from(n)).sum()
+        self.confusion.iter().map(|&n| u64::from(n)).sum::<u64>() + self.num_unranked()
     }
 
     /// How many of the samples' classes scored highest; 0 of no samples.
     pub fn acc1(&self, scale: Scale) -> f64 {
         let right = (0..self.classes).map(|class| u64::from(self.count(class, class))).sum();
-        scale.of(right, self.num_samples())
+        self.share(scale, right, self.num_samples())
     }
 
     /// How many of the samples' classes were among the five best; 0 of no samples.
     pub fn acc5(&self, scale: Scale) -> f64 {
-        scale.of(self.top5.iter().map(|&n| u64::from(n)).sum(), self.num_samples())
+        self.share(scale, self.top5.iter().map(|&n| u64::from(n)).sum(), self.num_samples())
     }
 
     /// Mean over the classes with samples of how many were right; 0 of no samples.
     pub fn mean_per_class_recall(&self, scale: Scale) -> f64 {
         let recalls: Vec<f64> = (0..self.classes)
             .filter(|&class| self.total(class) > 0)
-            .map(|class| scale.of(self.count(class, class).into(), self.total(class).into()))
+            .map(|class| self.share(scale, self.count(class, class).into(), self.total(class).into()))
             .collect();
         recalls.iter().sum::<f64>() / recalls.len().max(1) as f64
     }
@@ -195,6 +224,21 @@ mod tests {
         // Three classes have no five best.
         assert_eq!(scores.metrics(Scale::Share), [("acc1", 0.5), ("mean_per_class_recall", 0.5)]);
         assert_eq!((scores.count(1, 2), scores.count(1, 0), scores.total(2)), (1, 1, 0));
+    }
+
+    #[test]
+    fn t03_scores_that_are_not_numbers_make_every_accuracy_nan() {
+        let mut scores = counted();
+        let logits = Tensor::from_slice2(&[[f32::NAN, 1.0, 2.0], [f32::INFINITY, 1.0, 2.0]]);
+        scores.add(&logits, &[0, -1]).unwrap();
+        // The row without a label does not count.
+        assert_eq!((scores.num_samples(), scores.total(0), scores.num_unranked()), (5, 3, 1));
+        assert!(scores.metrics(Scale::Percent).iter().all(|(_, value)| value.is_nan()));
+        // And stays so over ranks and over a file.
+        assert_eq!(Scores::from_numbers(3, &scores.numbers()), scores);
+        let text = serde_json::to_string(&scores).unwrap();
+        assert_eq!(serde_json::from_str::<Scores>(&text).unwrap(), scores);
+        assert!(!serde_json::to_string(&counted()).unwrap().contains("unranked"));
     }
 
     #[test]

@@ -51,7 +51,10 @@ pub fn zero_shot_head(
 /// When shards are missing or damaged, or a label is no class of the task.
 pub fn evaluate(model: &Clip, setup: &EvalSetup<'_>, task: &ZeroShotTask) -> Result<Vec<Metric>, TrainError> {
     let _no_grad = tch::no_grad_guard();
-    let head = zero_shot_head(model, setup.tokenizer, setup.truncation, &task.classes, &task.templates)?;
+    let head = {
+        let _autocast = setup.autocast()?;
+        zero_shot_head(model, setup.tokenizer, setup.truncation, &task.classes, &task.templates)?
+    };
     let mut feed = setup.feed(&task.shards, &task.samples)?;
     let mut scores = Scores::new(task.classes.len());
     while let Some(batch) = feed.next()? {
@@ -64,7 +67,12 @@ pub fn evaluate(model: &Clip, setup: &EvalSetup<'_>, task: &ZeroShotTask) -> Res
             });
         }
         let views = batch.whole()?;
-        let features = normalise(&model.encode_image(&views.pixels, Mode::Eval)?)?;
+        let features = {
+            let _autocast = setup.autocast()?;
+            model.encode_image(&views.pixels, Mode::Eval)?
+        };
+        feed.prefetch();
+        let features = normalise(&features)?;
         scores.add(&features.f_matmul(&head.f_tr()?)?, &Vec::try_from(&batch.labels)?)?;
     }
     let mut numbers = scores.numbers();

@@ -8,6 +8,8 @@ use std::path::Path;
 use pairmill_shards::atomic::{FileAction, FileError};
 use serde::Deserialize;
 
+use crate::numbers::float;
+
 /// Loss after a number of steps.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Point {
@@ -25,6 +27,7 @@ pub fn read(path: &Path) -> Result<Vec<Point>, FileError> {
     #[derive(Deserialize)]
     struct Line {
         step: u64,
+        #[serde(with = "float")]
         loss: f64,
     }
     let failed = |error| FileError::new(path, FileAction::Read, error);
@@ -58,8 +61,30 @@ fn range(values: impl Iterator<Item = f64>) -> Option<(f64, f64)> {
     })
 }
 
+/// The points that can be drawn, and a sentence about the others.
+fn drawable(points: &[Point]) -> (Vec<Point>, Option<String>) {
+    let (finite, others): (Vec<Point>, Vec<Point>) = points.iter().partition(|point| point.loss.is_finite());
+    let sentence = others.first().map(|Point { step, loss }| {
+        format!(
+            "the loss is not finite at {} of {} steps, first at {step}: {loss}",
+            others.len(),
+            points.len()
+        )
+    });
+    (finite, sentence)
+}
+
 /// The curve in `height` lines of at most `width` characters and an axis; empty without points.
 pub fn chart(points: &[Point], width: usize, height: usize) -> String {
+    let (points, not_finite) = drawable(points);
+    let mut text = chart_of_finite(&points, width, height);
+    if let Some(sentence) = not_finite {
+        let _ = writeln!(text, "{sentence}");
+    }
+    text
+}
+
+fn chart_of_finite(points: &[Point], width: usize, height: usize) -> String {
     const LABEL: usize = 9;
     let (columns, rows) = (width.saturating_sub(LABEL).max(1), height.max(2));
     let means = means(points, columns);
@@ -92,7 +117,10 @@ pub fn svg(points: &[Point], title: &str) -> String {
     const HEIGHT: f64 = 360.0;
     const MARGIN: f64 = 48.0;
     const MEANS: usize = 80;
-    let escaped = pairmill_shards::markup::escape(title);
+    let (points, not_finite) = drawable(points);
+    let points = points.as_slice();
+    let title = not_finite.map_or_else(|| title.to_owned(), |sentence| format!("{title}; {sentence}"));
+    let escaped = pairmill_shards::markup::escape(&title);
     let mut text = format!(
         "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {WIDTH} {HEIGHT}\" font-family=\"sans-serif\" \
          font-size=\"12\">\n<rect width=\"100%\" height=\"100%\" fill=\"white\"/>\n\
@@ -158,6 +186,25 @@ mod tests {
         );
         assert_eq!(chart(&[], 80, 10), "");
         assert!(chart(&points[..1], 80, 5).contains('*'));
+    }
+
+    #[test]
+    fn t03_a_loss_that_is_not_finite_is_said_and_not_drawn() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("metrics.jsonl");
+        let old = "{\"kind\":\"step\",\"step\":2,\"loss\":null}\n";
+        let lines = "{\"kind\":\"step\",\"step\":1,\"loss\":4.0}\n".to_owned()
+            + old
+            + "{\"kind\":\"step\",\"step\":3,\"loss\":\"NaN\"}\n{\"kind\":\"step\",\"step\":4,\"loss\":3.0}\n";
+        std::fs::write(&path, lines).unwrap();
+        let points = read(&path).unwrap();
+        assert_eq!(points.len(), 4);
+        let chart = chart(&points, 18, 3);
+        assert!(chart.contains("  4.000 |*\n") && chart.contains("  3.000 |        *\n"), "{chart}");
+        let sentence = "the loss is not finite at 2 of 4 steps, first at 2: NaN";
+        assert!(chart.ends_with(&format!("{sentence}\n")), "{chart}");
+        let picture = svg(&points, "run");
+        assert!(picture.contains(sentence) && !picture.contains("NaN,") && !picture.contains(",NaN"));
     }
 
     #[test]

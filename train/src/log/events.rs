@@ -41,8 +41,7 @@ impl EventFile {
     /// When it cannot be made.
     pub fn create(folder: &Path, resumed_at: u64) -> Result<Self, FileError> {
         fs::create_dir_all(folder).map_err(|error| FileError::new(folder, FileAction::Create, error))?;
-        let host = fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
-        let host: String = host.trim().chars().filter(|c| c.is_ascii_alphanumeric() || *c == '-').collect();
+        let host = host();
         let is_first = fs::read_dir(folder).is_ok_and(|mut entries| entries.next().is_none());
         // TensorBoard reads files in order of their names, so ten digits of seconds come first.
         let (seconds, pid) = (now().floor(), std::process::id());
@@ -96,6 +95,8 @@ impl EventFile {
                 let scalars: Vec<_> = tagged.iter().map(|(tag, value)| (tag.as_str(), *value)).collect();
                 self.scalars(line.step, &scalars)
             }
+            // Keys are text; TensorBoard shows the gap.
+            Line::BadBatch(_) => Ok(()),
         }
     }
 
@@ -126,6 +127,12 @@ impl EventFile {
             [&length[..], &masked(&length).to_le_bytes(), data, &masked(data).to_le_bytes()].concat();
         self.file.write_all(&record).map_err(|error| FileError::new(&self.path, FileAction::Write, error))
     }
+}
+
+/// Name of this machine, of letters, digits and `-`; empty where the system does not say.
+pub(crate) fn host() -> String {
+    let host = fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    host.trim().chars().filter(|c| c.is_ascii_alphanumeric() || *c == '-').collect()
 }
 
 fn event(step: u64, field: u8, content: &[u8]) -> Vec<u8> {

@@ -1,4 +1,5 @@
-//! `metrics.jsonl`: one JSON object a line, `"kind"` first, in order of steps. Values that are not finite are `null`.
+//! `metrics.jsonl`: one JSON object a line, `"kind"` first, in order of steps. Values that are not finite are
+//! text: `"NaN"`, `"Infinity"`, `"-Infinity"`.
 
 use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
@@ -7,6 +8,8 @@ use std::path::{Path, PathBuf};
 
 use pairmill_shards::atomic::{FileAction, FileError};
 use serde::{Deserialize, Serialize};
+
+use crate::numbers::{float, floats, optional_float};
 
 /// A logged training step.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -18,18 +21,21 @@ pub struct StepLine {
     /// Samples through the model so far, over all ranks.
     pub samples_seen: u64,
     /// Loss of this step's batch.
+    #[serde(with = "float")]
     pub loss: f64,
     /// Share of this batch's images whose caption scores highest.
+    #[serde(with = "float")]
     pub accuracy: f64,
     /// Learned factor of the logits, after `exp`.
+    #[serde(with = "float")]
     pub logit_scale: f64,
     /// Learning rate of this step.
     pub lr: f64,
     /// Joint norm of the gradients before clipping.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none", with = "optional_float")]
     pub gradient_norm: Option<f64>,
     /// Factor of the loss under fp16.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none", with = "optional_float")]
     pub loss_scale: Option<f64>,
     /// Samples a second since the last line, over all ranks.
     pub samples_per_s: f64,
@@ -40,6 +46,14 @@ pub struct StepLine {
     pub memory_bytes: Option<u64>,
     /// Bad samples this rank has met so far.
     pub skipped: u64,
+    /// Batches left out so far because their loss or gradients were not finite.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub skipped_batches: u64,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde gives a reference")]
+fn is_zero(number: &u64) -> bool {
+    *number == 0
 }
 
 /// An evaluation.
@@ -50,7 +64,20 @@ pub struct EvalLine {
     /// Passes over the data.
     pub epoch: f64,
     /// Results by name.
+    #[serde(with = "floats")]
     pub metrics: BTreeMap<String, f64>,
+}
+
+/// A batch whose loss or gradients were not finite.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct BadBatchLine {
+    /// The step that it was for.
+    pub step: u64,
+    /// Its loss.
+    #[serde(with = "float")]
+    pub bad_loss: f64,
+    /// `SHARD/KEY` of every sample of this rank's share.
+    pub keys: Vec<String>,
 }
 
 /// A line of the file.
@@ -61,6 +88,8 @@ pub enum Line {
     Step(StepLine),
     /// An evaluation.
     Eval(EvalLine),
+    /// A batch that was left out, or that ended the run.
+    BadBatch(BadBatchLine),
 }
 
 /// What truncation needs of a line.
@@ -154,6 +183,7 @@ pub(super) mod tests {
             data_wait: 0.01,
             memory_bytes: Some(1 << 30),
             skipped: 0,
+            skipped_batches: 0,
         }
     }
 
@@ -180,6 +210,22 @@ pub(super) mod tests {
              \"lr\":0.0001,\"samples_per_s\":120.0,\"data_wait\":0.01,\"memory_bytes\":1073741824,\"skipped\":0}\n\
              {\"kind\":\"eval\",\"step\":2,\"epoch\":0.5,\"metrics\":{\"acc1\":0.25}}\n"
         );
+    }
+
+    #[test]
+    fn t03_values_that_are_not_finite_are_written_as_such() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join(super::super::METRICS);
+        let eval = EvalLine { step: 2, epoch: 0.5, metrics: [("acc1".to_owned(), f64::NAN)].into() };
+        let step = StepLine { loss: f64::NAN, gradient_norm: Some(f64::INFINITY), ..step_line(2) };
+        write(&path, 0, [Line::Step(step), Line::Eval(eval)]);
+        let text = fs::read_to_string(&path).unwrap();
+        for words in ["\"loss\":\"NaN\"", "\"gradient_norm\":\"Infinity\"", "{\"acc1\":\"NaN\"}"] {
+            assert!(text.contains(words), "{words}: {text}");
+        }
+        // A later start finds its place in such a file.
+        assert_eq!(write(&path, 2, []), Some(2));
+        assert_eq!(fs::read_to_string(&path).unwrap(), text);
     }
 
     #[test]

@@ -13,8 +13,8 @@ use std::path::Path;
 
 use pairmill_shards::atomic::FileError;
 
-pub use diverged::{Diverged, StepWindow};
-pub use metrics::{EvalLine, Line, StepLine};
+pub use diverged::{Diverged, Lost, StepWindow};
+pub use metrics::{BadBatchLine, EvalLine, Line, StepLine};
 pub use progress::Target;
 
 use events::EventFile;
@@ -76,6 +76,14 @@ impl TrainLog {
         self.progress.eval(&line);
         self.last_eval = Some(line.step);
         self.write(Line::Eval(line))
+    }
+
+    /// Logs a batch that was left out or ended the run.
+    ///
+    /// # Errors
+    /// When a file cannot be written.
+    pub fn bad_batch(&mut self, line: BadBatchLine) -> Result<(), FileError> {
+        self.write(Line::BadBatch(line))
     }
 
     /// Says something in between, without breaking the progress line.

@@ -135,16 +135,36 @@ impl AdamW {
     /// # Errors
     /// When a parameter has no gradient, or libtorch refuses.
     pub fn step(&mut self, lr: f64, scaler: Option<&mut Scaler>) -> Result<StepOutcome, OptimError> {
+        self.step_guarded(lr, scaler, None)
+    }
+
+    /// The same; where there is no scaler, `guard` (an f32 scalar on the device) becomes 1 if a gradient is not finite,
+    /// else 0, and with 1 nothing is changed. Nobody waits for the device.
+    ///
+    /// # Errors
+    /// As [`AdamW::step`].
+    pub fn step_guarded(
+        &mut self,
+        lr: f64,
+        scaler: Option<&mut Scaler>,
+        guard: Option<&Tensor>,
+    ) -> Result<StepOutcome, OptimError> {
         let all = self.gradients()?;
         let mut scaler = scaler;
+        let guard = guard.filter(|_| scaler.is_none());
         if let Some(scaler) = scaler.as_deref_mut() {
             scaler.unscale(&all)?;
+        }
+        if let Some(guard) = guard {
+            let _ = guard.shallow_clone().f_zero_()?;
+            // Multiplied by one, gradients stay as they are.
+            gradients::unscale(&all, guard, &guard.f_ones_like()?)?;
         }
         let gradient_norm = match self.config.clip_norm {
             Some(max_norm) => Some(gradients::clip_norm(&all, Some(max_norm))?),
             None => None,
         };
-        let found_inf = scaler.as_deref().map(Scaler::found_inf);
+        let found_inf = scaler.as_deref().map(Scaler::found_inf).or(guard);
         let (free, decaying) = all.split_at(self.groups[0].params.len());
         for (group, gradients) in self.groups.iter().zip([free, decaying]) {
             if gradients.is_empty() {

@@ -25,6 +25,16 @@ pub enum Precision {
     AmpFp16,
 }
 
+impl std::str::FromStr for Precision {
+    type Err = String;
+
+    /// The names that a config has.
+    fn from_str(name: &str) -> Result<Self, String> {
+        let name = serde::de::value::StrDeserializer::<serde::de::value::Error>::new(name);
+        Self::deserialize(name).map_err(|_| "fp32, amp_bf16 and amp (or amp_fp16) are known".to_owned())
+    }
+}
+
 impl Precision {
     /// The guard under which the forward pass runs; `None` for fp32.
     ///

@@ -3,12 +3,13 @@
 
 use tch::{Device, Kind};
 
-use super::{TorchError, check, ffi};
+use super::{TorchError, ffi};
 
-/// Autocast from its creation to its drop, on this thread. Guards nest.
+/// Autocast from its creation to its drop, on this thread. Guards nest: the end of one puts back what was before it.
 #[derive(Debug)]
 pub struct Autocast {
-    device: libc::c_int,
+    /// What autocast was before. The raw pointer keeps the guard on its thread.
+    before: *mut libc::c_void,
 }
 
 /// libtorch's number of a device type.
@@ -29,15 +30,15 @@ impl Autocast {
     pub fn begin(device: Device, kind: Kind) -> Result<Self, TorchError> {
         let device = device_type(device);
         let dtype = super::scalar_type(kind)?;
-        // SAFETY: plain numbers.
-        check(unsafe { ffi::pm_autocast(device, 1, dtype) })?;
-        Ok(Self { device })
+        // SAFETY: plain numbers; the handle is freed by Drop.
+        let before = unsafe { ffi::pm_autocast_begin(device, dtype) };
+        if before.is_null() { Err(super::last_error()) } else { Ok(Self { before }) }
     }
 }
 
 impl Drop for Autocast {
     fn drop(&mut self) {
-        // SAFETY: plain numbers. Disabling what was enabled cannot fail.
-        let _ = unsafe { ffi::pm_autocast(self.device, 0, -1) };
+        // SAFETY: made by the shim on this thread, ended once. Putting back what was there cannot fail.
+        let _ = unsafe { ffi::pm_autocast_end(self.before) };
     }
 }

@@ -41,8 +41,15 @@ unsafe extern "C" {
         inv_scale: *mut C_tensor,
     ) -> c_int;
 
-    pub fn pm_autocast(device: c_int, enabled: c_int, dtype: c_int) -> c_int;
-    pub fn pm_set_flags(cudnn_benchmark: c_int, tf32: c_int, deterministic: c_int) -> c_int;
+    pub fn pm_autocast_begin(device: c_int, dtype: c_int) -> *mut c_void;
+    pub fn pm_autocast_end(state: *mut c_void) -> c_int;
+    pub fn pm_set_flags(
+        cudnn_benchmark: c_int,
+        tf32: c_int,
+        deterministic: c_int,
+        cudnn_attention: c_int,
+    ) -> c_int;
+    pub fn pm_flags() -> c_int;
     pub fn pm_rng_state(device: c_int, index: c_int) -> *mut C_tensor;
     pub fn pm_set_rng_state(device: c_int, index: c_int, state: *mut C_tensor) -> c_int;
 
@@ -61,6 +68,8 @@ unsafe extern "C" {
     pub fn pm_record_stream(tensor: *mut C_tensor, stream: *mut c_void) -> c_int;
     pub fn pm_empty_cache() -> c_int;
     pub fn pm_peak_bytes(index: c_int) -> i64;
+    pub fn pm_profile_begin(cuda: c_int) -> c_int;
+    pub fn pm_profile_end(path: *const c_char) -> c_int;
 
     pub fn pm_store_new(
         host: *const c_char,
@@ -72,8 +81,13 @@ unsafe extern "C" {
         timeout_ms: i64,
     ) -> *mut c_void;
     pub fn pm_store_free(store: *mut c_void);
+    pub fn pm_store_set(store: *mut c_void, key: *const c_char, value: *const c_char) -> c_int;
+    pub fn pm_store_get(store: *mut c_void, key: *const c_char, value: *mut c_char, size: i64) -> i64;
     pub fn pm_group_gloo(store: *mut c_void, rank: c_int, world: c_int, timeout_ms: i64) -> *mut c_void;
+    pub fn pm_group_share(group: *mut c_void) -> *mut c_void;
     pub fn pm_group_free(group: *mut c_void);
+    pub fn pm_group_shutdown(group: *mut c_void) -> c_int;
+    pub fn pm_group_abort(group: *mut c_void) -> c_int;
     pub fn pm_all_reduce(group: *mut c_void, tensor: *mut C_tensor, op: c_int) -> *mut c_void;
     pub fn pm_work_wait(work: *mut c_void) -> c_int;
     pub fn pm_work_free(work: *mut c_void);

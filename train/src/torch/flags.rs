@@ -14,11 +14,15 @@ pub struct Flags {
     pub cudnn_benchmark: bool,
     /// Only algorithms that give the same bits every time, where libtorch has them.
     pub deterministic: bool,
+    /// cuDNN's attention on CUDA. Off by default: PyTorch 2.11 prefers it on H100 and H200, where a backward pass with
+    /// a mask has given NaN gradients (pytorch#196678), and each new length of captions costs it tens of milliseconds.
+    /// Flash and memory-efficient attention stay.
+    pub cudnn_attention: bool,
 }
 
 impl Default for Flags {
     fn default() -> Self {
-        Self { tf32: true, cudnn_benchmark: true, deterministic: false }
+        Self { tf32: true, cudnn_benchmark: true, deterministic: false, cudnn_attention: false }
     }
 }
 
@@ -28,9 +32,45 @@ impl Flags {
     /// # Errors
     /// When libtorch refuses.
     pub fn apply(self) -> Result<(), TorchError> {
-        let (benchmark, tf32, deterministic) =
-            (self.cudnn_benchmark.into(), self.tf32.into(), self.deterministic.into());
+        let number = |flag: bool| libc::c_int::from(flag);
         // SAFETY: plain numbers.
-        check(unsafe { ffi::pm_set_flags(benchmark, tf32, deterministic) }).map(drop)
+        check(unsafe {
+            ffi::pm_set_flags(
+                number(self.cudnn_benchmark),
+                number(self.tf32),
+                number(self.deterministic),
+                number(self.cudnn_attention),
+            )
+        })
+        .map(drop)
+    }
+
+    /// Those of the process now.
+    ///
+    /// # Errors
+    /// When libtorch refuses.
+    pub fn current() -> Result<Self, TorchError> {
+        // SAFETY: no arguments.
+        let bits = check(unsafe { ffi::pm_flags() })?;
+        let bit = |number: u32| bits >> number & 1 == 1;
+        Ok(Self { cudnn_benchmark: bit(0), tf32: bit(1), deterministic: bit(2), cudnn_attention: bit(3) })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn t12_cudnn_attention_is_off_unless_asked_for() {
+        let before = Flags::current().unwrap();
+        Flags::default().apply().unwrap();
+        assert_eq!(Flags::current().unwrap(), Flags::default());
+        assert!(!Flags::current().unwrap().cudnn_attention);
+        let asked: Flags = toml::from_str("cudnn_attention = true\ntf32 = false").unwrap();
+        asked.apply().unwrap();
+        let found = Flags::current().unwrap();
+        before.apply().unwrap();
+        assert!(found.cudnn_attention && !found.tf32 && found.cudnn_benchmark, "{found:?}");
     }
 }

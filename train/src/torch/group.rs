@@ -1,6 +1,8 @@
 //! Process groups: the ranks of a data-parallel run, over Gloo on the CPU and NCCL on GPUs.
 
 use std::ffi::CString;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use libc::c_void;
@@ -47,51 +49,26 @@ impl Reduce {
     }
 }
 
-/// The ranks of a run, connected. Collectives must be called by all of them in the same order.
+/// The place where the ranks meet, connected: a few short values by name that every rank can set and read.
 #[derive(Debug)]
-pub struct Group {
-    group: *mut c_void,
+pub struct Store {
     store: *mut c_void,
-    rank: usize,
-    world: usize,
+    rendezvous: Rendezvous,
 }
 
-// SAFETY: the handles are reference-counted C++ objects without thread affinity.
-unsafe impl Send for Group {}
+// SAFETY: the handle is a reference-counted C++ object without thread affinity.
+unsafe impl Send for Store {}
 
-impl Group {
-    /// Connects over Gloo; returns when all ranks are there.
+impl Store {
+    /// Longest value that [`Store::get`] reads.
+    const MAX_VALUE: usize = 512;
+
+    /// Connects; returns when all ranks are there.
     ///
     /// # Errors
     /// When the others do not come in time or the address cannot be used.
-    pub fn gloo(rendezvous: &Rendezvous) -> Result<Self, TorchError> {
-        let mut made = Self::meet(rendezvous)?;
+    pub fn connect(rendezvous: &Rendezvous) -> Result<Self, TorchError> {
         let (rank, world, timeout_ms) = numbers(rendezvous)?;
-        // SAFETY: a live store.
-        made.group = unsafe { ffi::pm_group_gloo(made.store, rank, world, timeout_ms) };
-        if made.group.is_null() { Err(last_error()) } else { Ok(made) }
-    }
-
-    /// Connects over NCCL, each rank with the CUDA device `index` of its machine.
-    ///
-    /// # Errors
-    /// As [`Group::gloo`], and when this binary was built without CUDA's headers.
-    pub fn nccl(rendezvous: &Rendezvous, index: usize) -> Result<Self, TorchError> {
-        type Connect = extern "C" fn(*mut c_void, libc::c_int, libc::c_int, libc::c_int, i64) -> *mut c_void;
-        let half = super::cuda::load_half()?;
-        let function = half.function(c"pmc_group_nccl")?;
-        let mut made = Self::meet(rendezvous)?;
-        let (rank, world, timeout_ms) = numbers(rendezvous)?;
-        // SAFETY: declared so in shim/cuda.cpp.
-        let connect: Connect = unsafe { std::mem::transmute(function.as_ptr()) };
-        made.group = connect(made.store, rank, world, length(index)?, timeout_ms);
-        if made.group.is_null() { Err(half.last_error()) } else { Ok(made) }
-    }
-
-    /// The store alone, without a group yet.
-    fn meet(rendezvous: &Rendezvous) -> Result<Self, TorchError> {
-        let (rank, world, timeout_ms) = numbers(rendezvous)?;
-        let text = |s: &str| CString::new(s).map_err(|_| TorchError(format!("a zero byte in {s:?}")));
         let host = text(&rendezvous.host)?;
         let attempt = text(rendezvous.agent_attempt.as_deref().unwrap_or(""))?;
         let agent = rendezvous.agent_attempt.is_some().into();
@@ -100,11 +77,122 @@ impl Group {
         let store = unsafe {
             ffi::pm_store_new(host.as_ptr(), port, rank, world, agent, attempt.as_ptr(), timeout_ms)
         };
-        if store.is_null() {
-            return Err(last_error());
-        }
-        let (rank, world) = (rendezvous.rank, rendezvous.world);
-        Ok(Self { group: std::ptr::null_mut(), store, rank, world })
+        if store.is_null() { Err(last_error()) } else { Ok(Self { store, rendezvous: rendezvous.clone() }) }
+    }
+
+    /// Where it is and who this process is.
+    pub fn rendezvous(&self) -> &Rendezvous {
+        &self.rendezvous
+    }
+
+    /// Sets a value for all ranks.
+    ///
+    /// # Errors
+    /// When the store is gone.
+    pub fn set(&self, key: &str, value: &str) -> Result<(), TorchError> {
+        let (key, value) = (text(key)?, text(value)?);
+        // SAFETY: a live store; strings live for the call.
+        check(unsafe { ffi::pm_store_set(self.store, key.as_ptr(), value.as_ptr()) }).map(drop)
+    }
+
+    /// A value that some rank sets; waits for it.
+    ///
+    /// # Errors
+    /// When it does not come in time, or the store is gone.
+    pub fn get(&self, key: &str) -> Result<String, TorchError> {
+        let key = text(key)?;
+        let mut value = [0u8; Self::MAX_VALUE];
+        // SAFETY: a live store; at most as many bytes as the buffer has are written.
+        let length = unsafe {
+            ffi::pm_store_get(self.store, key.as_ptr(), value.as_mut_ptr().cast(), Self::MAX_VALUE as i64)
+        };
+        let length = usize::try_from(length).map_err(|_| last_error())?;
+        Ok(String::from_utf8_lossy(&value[..length.min(Self::MAX_VALUE)]).into_owned())
+    }
+}
+
+impl Drop for Store {
+    fn drop(&mut self) {
+        // SAFETY: made by the shim, freed once; groups hold references of their own.
+        unsafe { ffi::pm_store_free(self.store) }
+    }
+}
+
+/// A handle to a [`Group`] for a thread that ends its collectives when a rank is lost.
+#[derive(Debug)]
+pub struct Aborter {
+    group: *mut c_void,
+    ended: Arc<AtomicBool>,
+}
+
+// SAFETY: the handle is a reference-counted C++ object without thread affinity; aborting is for other threads.
+unsafe impl Send for Aborter {}
+
+impl Aborter {
+    /// Ends the collectives that are waiting, where the backend can (NCCL); Gloo notices a lost rank by itself.
+    pub fn abort(&self) {
+        self.ended.store(true, Ordering::Release);
+        // SAFETY: a live handle. A failure leaves what was to be ended.
+        let _ = unsafe { ffi::pm_group_abort(self.group) };
+    }
+}
+
+impl Drop for Aborter {
+    fn drop(&mut self) {
+        // SAFETY: made by the shim, freed once.
+        unsafe { ffi::pm_group_free(self.group) }
+    }
+}
+
+/// The ranks of a run, connected. Collectives must be called by all of them in the same order.
+#[derive(Debug)]
+pub struct Group {
+    group: *mut c_void,
+    rank: usize,
+    world: usize,
+    /// Shut down or aborted already.
+    ended: Arc<AtomicBool>,
+}
+
+// SAFETY: the handle is a reference-counted C++ object without thread affinity.
+unsafe impl Send for Group {}
+
+impl Group {
+    /// Connects over Gloo; returns when all ranks are there.
+    ///
+    /// # Errors
+    /// When the others do not come in time.
+    pub fn gloo(store: &Store) -> Result<Self, TorchError> {
+        let (rank, world, timeout_ms) = numbers(&store.rendezvous)?;
+        // SAFETY: a live store.
+        let group = unsafe { ffi::pm_group_gloo(store.store, rank, world, timeout_ms) };
+        if group.is_null() { Err(last_error()) } else { Ok(Self::of(group, store)) }
+    }
+
+    /// Connects over NCCL, each rank with the CUDA device `index` of its machine, to which it is bound.
+    ///
+    /// # Errors
+    /// As [`Group::gloo`], and when this binary was built without CUDA's headers.
+    pub fn nccl(store: &Store, index: usize) -> Result<Self, TorchError> {
+        type Connect = extern "C" fn(*mut c_void, libc::c_int, libc::c_int, libc::c_int, i64) -> *mut c_void;
+        let half = super::cuda::load_half()?;
+        let function = half.function(c"pmc_group_nccl")?;
+        let (rank, world, timeout_ms) = numbers(&store.rendezvous)?;
+        // SAFETY: declared so in shim/cuda.cpp.
+        let connect: Connect = unsafe { std::mem::transmute(function.as_ptr()) };
+        let group = connect(store.store, rank, world, length(index)?, timeout_ms);
+        if group.is_null() { Err(half.last_error()) } else { Ok(Self::of(group, store)) }
+    }
+
+    fn of(group: *mut c_void, store: &Store) -> Self {
+        let Rendezvous { rank, world, .. } = store.rendezvous;
+        Self { group, rank, world, ended: Arc::default() }
+    }
+
+    /// A handle with which another thread can end what waits for a lost rank.
+    pub fn aborter(&self) -> Aborter {
+        // SAFETY: a live group; the new handle is freed by its Drop.
+        Aborter { group: unsafe { ffi::pm_group_share(self.group) }, ended: Arc::clone(&self.ended) }
     }
 
     /// This process.
@@ -157,6 +245,17 @@ impl Group {
         check(unsafe { ffi::pm_broadcast(self.group, raw(tensor), length(root)?) }).map(drop)
     }
 
+    /// The orderly end, when every rank has come through all collectives. A group that is dropped without it is
+    /// aborted, since a rank that fails must not wait for the others.
+    ///
+    /// # Errors
+    /// When a rank is lost.
+    pub fn shutdown(&self) -> Result<(), TorchError> {
+        self.ended.store(true, Ordering::Release);
+        // SAFETY: a live group.
+        check(unsafe { ffi::pm_group_shutdown(self.group) }).map(drop)
+    }
+
     /// Returns when every rank has called it.
     ///
     /// # Errors
@@ -169,12 +268,18 @@ impl Group {
 
 impl Drop for Group {
     fn drop(&mut self) {
-        // SAFETY: made by the shim, freed once; deleting a null pointer does nothing.
+        // SAFETY: made by the shim, freed once. A failure to abort has nobody to tell it to.
         unsafe {
+            if !self.ended.load(Ordering::Acquire) {
+                let _ = ffi::pm_group_abort(self.group);
+            }
             ffi::pm_group_free(self.group);
-            ffi::pm_store_free(self.store);
         }
     }
+}
+
+fn text(text: &str) -> Result<CString, TorchError> {
+    CString::new(text).map_err(|_| TorchError(format!("a zero byte in {text:?}")))
 }
 
 fn numbers(rendezvous: &Rendezvous) -> Result<(libc::c_int, libc::c_int, i64), TorchError> {
@@ -218,7 +323,7 @@ impl Buckets {
     /// Watches `params` (leaves that require gradients, the same on every rank), in buckets of about `bytes`.
     ///
     /// # Errors
-    /// When a tensor is no leaf.
+    /// When a tensor is not a leaf or is frozen.
     pub fn new(group: &Group, params: &[Tensor], bytes: usize) -> Result<Self, TorchError> {
         let list = raw_all(params);
         let bytes = i64::try_from(bytes).unwrap_or(i64::MAX);

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use tch::{Device, Kind, Tensor};
 
+use super::stream::{Event, Stream};
 use super::{TorchError, check, ffi, own};
 
 /// An uninitialised host tensor in pinned memory, from which copies to the device need no CPU. Only with CUDA loaded.
@@ -15,6 +16,68 @@ pub fn empty_pinned(shape: &[i64], kind: Kind) -> Result<Tensor, TorchError> {
     let dtype = super::scalar_type(kind)?;
     // SAFETY: the shape is borrowed for the call; returns an owned tensor.
     own(unsafe { ffi::pm_empty_pinned(shape.as_ptr(), n, dtype) })
+}
+
+/// A copy of a host tensor on `device`, by way of pinned memory, so that the calling thread does not wait for the copy
+/// or for what is queued before it. On the CPU the tensor itself.
+///
+/// # Errors
+/// When memory runs out.
+pub fn to_device(host: &Tensor, device: Device) -> Result<Tensor, TorchError> {
+    if !device.is_cuda() {
+        return Ok(host.f_to_device(device)?);
+    }
+    // The allocator of pinned memory reuses it only when the copy is done.
+    let mut pinned = empty_pinned(&host.size(), host.kind())?;
+    pinned.f_copy_(host)?;
+    Ok(pinned.f_to_device_(device, host.kind(), /* non_blocking */ true, /* copy */ true)?)
+}
+
+/// Numbers on their way from the device: taken with what the stream holds now, read later.
+#[derive(Debug)]
+pub struct Readback {
+    host: Tensor,
+    arrived: Option<Event>,
+}
+
+impl Readback {
+    /// Queues the copy of `numbers` (any shape, read as f64) and returns at once.
+    ///
+    /// # Errors
+    /// When memory runs out.
+    pub fn begin(numbers: &Tensor) -> Result<Self, TorchError> {
+        let numbers = numbers.f_detach()?.f_to_kind(Kind::Double)?.f_reshape([-1])?;
+        let device = numbers.device();
+        if !device.is_cuda() {
+            return Ok(Self { host: numbers, arrived: None });
+        }
+        // A copy that nobody waits for lands in pinned memory by itself.
+        let host = numbers.f_to_device_(
+            Device::Cpu,
+            Kind::Double,
+            /* non_blocking */ true,
+            /* copy */ true,
+        )?;
+        let mut arrived = Event::new(device, false)?;
+        arrived.record(&Stream::current(device)?)?;
+        Ok(Self { host, arrived: Some(arrived) })
+    }
+
+    /// Whether [`Readback::wait`] has nothing to wait for, as on the CPU.
+    pub fn is_here(&self) -> bool {
+        self.arrived.is_none()
+    }
+
+    /// The numbers.
+    ///
+    /// # Errors
+    /// An error of any kernel before them.
+    pub fn wait(self) -> Result<Vec<f64>, TorchError> {
+        if let Some(arrived) = &self.arrived {
+            arrived.synchronize()?;
+        }
+        Ok(Vec::try_from(&self.host)?)
+    }
 }
 
 /// Gives cached blocks of device memory back to the driver.

@@ -17,6 +17,7 @@ pub mod gradients;
 pub mod group;
 pub mod layout;
 pub mod memory;
+pub mod profile;
 pub mod recompute;
 pub mod rng;
 pub mod stream;

@@ -1,13 +1,19 @@
 //! libtorch's random numbers: seed them, keep their state in a checkpoint.
 
+use pairmill_shards::random::SplitMix64;
 use tch::{Device, Kind, Tensor};
 
 use super::autocast::device_type;
 use super::{TorchError, check, ffi, length, own, raw};
 
 /// Seeds the generators of every device.
-pub fn seed(seed: i64) {
-    tch::manual_seed(seed);
+///
+/// libtorch's CPU generator looks at the lower 32 bits alone, so a larger seed is mixed first: two seeds that differ in
+/// their upper half only give other numbers too. Seeds below 2³² are libtorch's own.
+pub fn seed(seed: u64) {
+    let is_small = seed <= u64::from(u32::MAX);
+    let seed = if is_small { seed } else { SplitMix64::new(seed).next_u64() };
+    tch::manual_seed(seed.cast_signed());
 }
 
 /// State of the default generator of `device`, a tensor of u8 on the CPU: 5,056 bytes for the CPU's, 16 for CUDA's.

@@ -4,7 +4,7 @@ use tch::{Device, Kind, Tensor};
 
 use super::autocast::Autocast;
 use super::gradients::{AdamwLists, AdamwStep, adamw, backward, clip_norm, drop_gradients, unscale};
-use super::group::{Buckets, Group, Reduce, Rendezvous};
+use super::group::{Buckets, Group, Reduce, Rendezvous, Store};
 use super::*;
 
 const CPU: (Kind, Device) = (Kind::Float, Device::Cpu);
@@ -72,6 +72,18 @@ fn autocast_holds_until_dropped_and_nests() {
     let outer = Autocast::begin(Device::Cpu, Kind::BFloat16).unwrap();
     assert_eq!(x.matmul(&x).kind(), Kind::BFloat16);
     drop(Autocast::begin(Device::Cpu, Kind::BFloat16).unwrap());
+    drop(outer);
+    assert_eq!(x.matmul(&x).kind(), Kind::Float);
+}
+
+#[test]
+fn t12_the_end_of_an_inner_autocast_puts_the_outer_one_back() {
+    let x = Tensor::rand([4, 4], CPU);
+    let outer = Autocast::begin(Device::Cpu, Kind::BFloat16).unwrap();
+    let inner = Autocast::begin(Device::Cpu, Kind::Half).unwrap();
+    assert_eq!(x.matmul(&x).kind(), Kind::Half);
+    drop(inner);
+    assert_eq!(x.matmul(&x).kind(), Kind::BFloat16, "the outer one still holds, with its own type");
     drop(outer);
     assert_eq!(x.matmul(&x).kind(), Kind::Float);
 }
@@ -146,7 +158,7 @@ fn two_ranks<T: Send + 'static>(work: impl Fn(Group) -> T + Copy + Send + 'stati
                     agent_attempt: None,
                     timeout: std::time::Duration::from_secs(30),
                 };
-                work(Group::gloo(&meeting).unwrap())
+                work(Group::gloo(&Store::connect(&meeting).unwrap()).unwrap())
             })
         })
         .collect();
@@ -191,4 +203,79 @@ fn buckets_leave_the_mean_gradient_on_every_rank() {
         means
     });
     assert_eq!(seen, [[3.0, 1.5, 1.5, 1.5, 1.0]; 2]);
+}
+
+#[test]
+fn t12_averaged_gradients_are_views_of_their_bucket_in_the_layout_of_their_parameter() {
+    let seen = two_ranks(|group| {
+        let scale = group.rank() as f64 + 1.0;
+        let kernel = layout::channels_last(&Tensor::rand([3, 2, 5, 5], CPU)).unwrap();
+        let params = [
+            Tensor::ones([7], CPU).set_requires_grad(true),
+            kernel.set_requires_grad(true),
+            Tensor::ones([], CPU).set_requires_grad(true),
+            Tensor::ones([4, 6], CPU).set_requires_grad(true),
+        ];
+        let buckets = Buckets::new(&group, &params, 1 << 20).unwrap();
+        let weights: Vec<_> = params
+            .iter()
+            .map(|p| Tensor::arange(p.numel() as i64, CPU).reshape(p.size().as_slice()) + 1.0)
+            .collect();
+        buckets.arm().unwrap();
+        let terms = params.iter().zip(&weights).map(|(p, w)| (p * w * scale).sum(Kind::Float));
+        terms.reduce(|a, b| a + b).unwrap().backward();
+        buckets.finish().unwrap();
+        for (param, weight) in params.iter().zip(&weights) {
+            let grad = param.grad();
+            // The mean of 1 and 2 times the weight.
+            assert_eq!(grad, weight * 1.5);
+            assert_eq!(grad.stride(), param.stride());
+            // Where vector loads may begin.
+            assert_eq!(grad.data_ptr() as usize % 16, 0);
+        }
+        // One bucket, last parameter first, one behind the other: 24, 1 (and 3 of padding), 150 (and 2), 7.
+        let at = |i: usize| params[i].grad().data_ptr() as usize;
+        [at(2) - at(3), at(1) - at(2), at(0) - at(1)]
+    });
+    assert_eq!(seen, [[24 * 4, 4 * 4, 152 * 4]; 2]);
+}
+
+#[test]
+fn t12_a_frozen_parameter_is_refused_by_the_buckets() {
+    let seen = two_ranks(|group| {
+        let params = [Tensor::ones([2], CPU).set_requires_grad(true), Tensor::ones([2], CPU)];
+        Buckets::new(&group, &params, 1 << 20).unwrap_err().0
+    });
+    assert!(seen.iter().all(|message| message.contains("parameter 1 is frozen")), "{seen:?}");
+}
+
+#[test]
+fn t02_a_value_set_by_one_rank_is_read_by_the_other() {
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let ranks: Vec<_> = (0..2)
+        .map(|rank| {
+            std::thread::spawn(move || {
+                let timeout = std::time::Duration::from_secs(30);
+                let host = "127.0.0.1".to_string();
+                let meeting = Rendezvous { host, port, rank, world: 2, agent_attempt: None, timeout };
+                let store = Store::connect(&meeting).unwrap();
+                store.set(&format!("from {rank}"), &format!("value {rank}")).unwrap();
+                let read = store.get(&format!("from {}", 1 - rank)).unwrap();
+                // Rank 0 hosts the store: it waits until the other has read.
+                store.set(&format!("read {rank}"), "").unwrap();
+                store.get(&format!("read {}", 1 - rank)).unwrap();
+                read
+            })
+        })
+        .collect();
+    let seen: Vec<_> = ranks.into_iter().map(|rank| rank.join().unwrap()).collect();
+    assert_eq!(seen, ["value 1", "value 0"]);
+}
+
+#[test]
+fn t12_numbers_come_back_from_the_device_in_order() {
+    let numbers = Tensor::from_slice(&[1.5f32, -2.0]).set_requires_grad(true);
+    let back = memory::Readback::begin(&numbers).unwrap();
+    assert!(back.is_here(), "the CPU has nothing to wait for");
+    assert_eq!(back.wait().unwrap(), [1.5, -2.0]);
 }

@@ -6,23 +6,36 @@ use pairmill_loader::{Dataset, Loader, LoaderConfig, LoaderState};
 use pairmill_tokens::Tokenizer;
 use tch::Device;
 
-use super::device;
+use super::bad_batch::Guard;
 use super::step::Stepper;
-use crate::checkpoint::{Checkpoint, CheckpointError, import_weights};
-use crate::config::TrainConfig;
+use super::{agreement, device};
+use crate::checkpoint::folder::architecture_differences;
+use crate::checkpoint::{Checkpoint, CheckpointError, NotFinite, import_weights, named};
+use crate::config::{ConfigError, TrainConfig};
 use crate::error::TrainError;
 use crate::eval::encode;
 use crate::eval::task::ZeroShotTask;
 use crate::feed::{Feed, PixelBuffer};
 use crate::launch::Launch;
-use crate::model::{Clip, Recompute};
+use crate::model::{Architecture, Clip, Recompute};
 use crate::optim::{AdamW, Scaler, Schedule};
-use crate::ranks::Ranks;
+use crate::ranks::{Facts, Meeting, Ranks};
 use crate::torch::rng;
+use crate::weights::Weights;
 
 /// Settings that may change between a run and its resumption. The schedule is kept in the checkpoint itself.
-pub const FREE: [&str; 7] =
-    ["runtime", "log", "checkpoint", "eval", "init_from", "data.samples.remote", "data.samples.scratch"];
+/// `duration` is free to grow ([`extension`]).
+pub const FREE: [&str; 9] = [
+    "runtime",
+    "log",
+    "checkpoint",
+    "eval",
+    "init_from",
+    "duration",
+    "skip_bad_batches",
+    "data.samples.remote",
+    "data.samples.scratch",
+];
 
 /// A run that is ready to step.
 #[derive(Debug)]
@@ -47,6 +60,8 @@ pub struct Setup {
     pub tasks: Vec<ZeroShotTask>,
     /// The checkpoint it goes on from.
     pub resumed: Option<Checkpoint>,
+    /// What is said at the start and stays in every checkpoint.
+    pub notes: Vec<String>,
 }
 
 /// What a run would be, without touching libtorch: for `--dry-run`.
@@ -66,6 +81,8 @@ pub struct Outline {
     pub resume_step: Option<u64>,
     /// Settings that keep it from going on there.
     pub conflict: Option<String>,
+    /// What the longer schedule of a run that goes on changes.
+    pub extension: Option<String>,
 }
 
 /// The checkpoint in `folder` that a run goes on from; `None` in a fresh folder.
@@ -78,9 +95,84 @@ pub fn resumable(config: &TrainConfig, folder: &Path) -> Result<Option<Checkpoin
         Err(CheckpointError::None { .. }) => return Ok(None),
         Err(error) => return Err(error.into()),
     };
-    let given = serde_json::to_value(config).unwrap_or_default();
-    checkpoint.check(&config.model, &given, &FREE)?;
+    checkpoint.check(&config.model, &config.architecture()?, &config.to_json()?, &FREE)?;
     Ok(Some(checkpoint))
+}
+
+/// What changes for a run that goes on from `checkpoint` by another `schedule`: a longer one is taken up, and said; `None`
+/// where it is the same.
+///
+/// # Errors
+/// When it is shorter: the steps that were made by the longer one cannot be unmade.
+pub fn extension(
+    config: &TrainConfig,
+    checkpoint: &Checkpoint,
+    schedule: &Schedule,
+) -> Result<Option<String>, TrainError> {
+    let (before, now) = (checkpoint.state.schedule, *schedule);
+    if now.total_steps < before.total_steps {
+        return Err(ConfigError::Value {
+            key: "duration",
+            value: config.duration.to_string(),
+            rule: format!(
+                "that is {} steps, and {} is of a run of {}; give {} or more, or start a new run with --init-from",
+                now.total_steps,
+                checkpoint.path.display(),
+                before.total_steps,
+                before.total_steps
+            ),
+        }
+        .into());
+    }
+    let step = checkpoint.state.step;
+    Ok((now != before).then(|| {
+        format!(
+            "the run grows from {} to {} steps: from step {} on, learning rates follow the longer schedule ({:.2e} \
+             instead of {:.2e})",
+            before.total_steps,
+            now.total_steps,
+            step + 1,
+            now.lr(step),
+            before.lr(step),
+        )
+    }))
+}
+
+/// What a run should say whose weights come from `path`.
+fn start_from(
+    path: &Path,
+    architecture: &Architecture,
+    weights: &Weights,
+) -> Result<Vec<String>, TrainError> {
+    let mut notes = Vec::new();
+    // A run's folder or a checkpoint stands for the weights in it.
+    let file = if path.is_dir() {
+        let found = Checkpoint::find(path)?;
+        if let Some(carried) = &found.state.model {
+            let differences: Vec<String> = architecture_differences(carried, architecture)
+                .iter()
+                .filter(|difference| difference.path != "model.name")
+                .map(ToString::to_string)
+                .collect();
+            if !differences.is_empty() {
+                notes.push(format!(
+                    "{}: another model than this run's: {}",
+                    path.display(),
+                    differences.join(", ")
+                ));
+            }
+        }
+        found.model()
+    } else {
+        path.to_path_buf()
+    };
+    if let Some(resized) = import_weights(&file, weights)? {
+        notes.push(format!("{}: {resized}", file.display()));
+    }
+    match NotFinite::among(&named(weights))? {
+        Some(found) => Err(CheckpointError::NotFinite { path: file, found }.into()),
+        None => Ok(notes),
+    }
 }
 
 fn loader_config(
@@ -119,65 +211,90 @@ pub fn outline(config: &TrainConfig, folder: &Path, launch: &Launch) -> Result<O
     if steps_per_epoch == 0 {
         return Err(crate::feed::FeedError::NoBatch { samples, batch: config.batch_size as u64 }.into());
     }
-    let tasks =
+    let tasks: Vec<_> =
         config.eval.zero_shot.iter().map(|path| ZeroShotTask::read(path)).collect::<Result<_, _>>()?;
-    let (resume_step, conflict) = match resumable(config, folder) {
-        Ok(found) => (found.map(|checkpoint| checkpoint.state.step), None),
-        Err(error) => (None, Some(error.to_string())),
+    config.check_best(&tasks)?;
+    let schedule = config.schedule(steps_per_epoch);
+    let resumed = resumable(config, folder).and_then(|found| {
+        let Some(checkpoint) = found else { return Ok((None, None)) };
+        Ok((Some(checkpoint.state.step), extension(config, &checkpoint, &schedule)?))
+    });
+    let (resume_step, extension, conflict) = match resumed {
+        Ok((step, extension)) => (step, extension, None),
+        Err(error) => (None, None, Some(error.to_string())),
     };
-    Ok(Outline {
-        dataset,
-        tasks,
-        samples,
-        steps_per_epoch,
-        schedule: config.schedule(steps_per_epoch),
-        resume_step,
-        conflict,
-    })
+    Ok(Outline { dataset, tasks, samples, steps_per_epoch, schedule, resume_step, conflict, extension })
 }
 
-/// Builds everything. Every rank calls it.
+/// Builds everything. Every rank of the meeting calls it.
 ///
 /// # Errors
-/// When a setting, a file or the device will not do.
-pub fn prepare(config: &TrainConfig, folder: &Path, launch: &Launch) -> Result<Setup, TrainError> {
+/// When a setting, a file or the device will not do, or the ranks are not about to do the same.
+pub fn prepare(
+    config: &TrainConfig,
+    folder: &Path,
+    launch: &Launch,
+    meeting: &Meeting,
+) -> Result<Setup, TrainError> {
     // Everything that can be wrong with the input comes first, so nothing is started in vain.
     let outline = outline(config, folder, launch)?;
     let architecture = config.architecture()?;
-    let checkpoint = resumable(config, folder)?;
     let device = device::choose(config.runtime.device, launch)?;
+    let tokenizer = Tokenizer::new().map_err(|error| crate::torch::TorchError(error.to_string()))?;
+    let mut checkpoint = None;
+    meeting.agree(|offer| -> Result<Facts, TrainError> {
+        checkpoint = match offer {
+            // Rank 0 decides, and its settings are held against the checkpoint's.
+            None => resumable(config, folder)?,
+            Some(offer) => agreement::followed(offer, folder)?,
+        };
+        if meeting.world() == 1 {
+            return Ok(Facts::new());
+        }
+        let facts = agreement::common(device, &architecture, &tokenizer)?;
+        let facts = agreement::with_checkpoint(facts, checkpoint.as_ref())?;
+        let facts = agreement::with_settings(facts, config, &outline.tasks)?;
+        agreement::with_shards(facts, "the shards to train on", &outline.dataset)
+    })?;
+    let mut notes = Vec::new();
+    if let Some(checkpoint) = &checkpoint {
+        notes.extend(checkpoint.warning());
+        notes.extend(extension(config, checkpoint, &outline.schedule)?);
+    }
 
     config.runtime.flags.apply()?;
     if config.runtime.threads > 0 {
         tch::set_num_threads(i32::try_from(config.runtime.threads).unwrap_or(1));
     }
-    let ranks = Ranks::connect(launch, device)?;
-    rng::seed(i64::try_from(config.seed).unwrap_or(0));
+    let ranks = Ranks::connect(meeting, device)?;
+    rng::seed(config.seed);
     let mut model = Clip::new(&architecture, device)?;
     model.set_recompute(if config.recompute { Recompute::Blocks } else { Recompute::Never });
     if checkpoint.is_none()
         && let Some(path) = &config.init_from
     {
-        // A run's folder or a checkpoint stands for the weights in it.
-        let file = if path.is_dir() { Checkpoint::find(path)?.model() } else { path.clone() };
-        import_weights(&file, model.weights())?;
+        notes.extend(start_from(path, &architecture, model.weights())?);
     }
     if device.is_cuda() {
         model.weights().channels_last()?;
     }
-    ranks.share(model.weights())?;
-    let optimiser = AdamW::new(model.weights(), config.adamw())?;
+    let optimiser = AdamW::new(model.weights(), config.adamw(&architecture))?;
     let mut stepper = Stepper::new(model, optimiser, config.precision, device, &ranks)?;
+    if config.skip_bad_batches > 0 {
+        stepper.guard = Some(Guard::new(stepper.model.weights())?);
+    }
     if let Some(checkpoint) = &checkpoint {
         checkpoint.restore(stepper.model.weights(), &stepper.optimiser)?;
         if let Some(state) = checkpoint.state.scaler {
             stepper.scaler = Some(Scaler::from_state(state, device)?);
         }
     }
+    // Whatever each rank read or drew, the run is that of rank 0.
+    ranks.share(stepper.model.weights().all().iter().map(|weight| &weight.tensor))?;
+    ranks.share(stepper.optimiser.state().iter().map(|(_, tensor)| tensor))?;
 
     let side = u32::try_from(architecture.image_size()).unwrap_or(0);
     let loader_config = loader_config(config, ranks.rank(), ranks.world(), side)?;
-    let tokenizer = Tokenizer::new().map_err(|error| crate::torch::TorchError(error.to_string()))?;
     let buffers = PixelBuffer::pool(loader_config.prefetch, loader_config.image_bytes(), device)?;
     let encode = encode(&tokenizer, config.data.truncation);
     let started = match &checkpoint {
@@ -206,5 +323,6 @@ pub fn prepare(config: &TrainConfig, folder: &Path, launch: &Launch) -> Result<S
         tokenizer,
         tasks: outline.tasks,
         resumed: checkpoint,
+        notes,
     })
 }

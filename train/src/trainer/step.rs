@@ -3,6 +3,7 @@
 
 use tch::{Device, Tensor};
 
+use super::bad_batch::Guard;
 use crate::error::TrainError;
 use crate::feed::{DeviceBatch, Views};
 use crate::model::{Clip, Mode};
@@ -24,6 +25,8 @@ pub struct StepOutcome {
     pub accuracy: Tensor,
     /// Norm of the gradients before clipping; only with clipping.
     pub gradient_norm: Option<Tensor>,
+    /// Whether the step was left out for a bad batch; only where a run may do that.
+    pub left_out: Option<Tensor>,
 }
 
 /// Everything that moves in a step.
@@ -35,6 +38,8 @@ pub struct Stepper {
     pub optimiser: AdamW,
     /// The loss scale of fp16.
     pub scaler: Option<Scaler>,
+    /// Leaves out the steps of bad batches, if there is one.
+    pub guard: Option<Guard>,
     precision: Precision,
     device: Device,
     buckets: Option<Buckets>,
@@ -60,6 +65,7 @@ impl Stepper {
             objective: Contrastive::new(model.logit_scale()),
             model,
             optimiser,
+            guard: None,
             precision,
             device,
         })
@@ -77,6 +83,9 @@ impl Stepper {
         ranks: &Ranks,
     ) -> Result<StepOutcome, TrainError> {
         self.optimiser.drop_gradients()?;
+        if let Some(guard) = &self.guard {
+            guard.begin()?;
+        }
 
         // 1. Features of every micro-batch. With one, its graph is kept; with more, only the values are, and the
         //    towers run again in phase 3 (so batch norm sees every image twice, as in open_clip).
@@ -112,10 +121,13 @@ impl Stepper {
         }
 
         // 4. The move.
-        let moved = self.optimiser.step(lr, self.scaler.as_mut())?;
+        let by_scaler = self.scaler.is_some();
+        let flag = self.guard.as_ref().map(Guard::flag);
+        let moved = self.optimiser.step_guarded(lr, self.scaler.as_mut(), flag)?;
         clamp_logit_scale(self.model.logit_scale())?;
+        let left_out = self.guard.as_ref().map(|guard| guard.end(&solved.loss, by_scaler)).transpose()?;
         let [accuracy, _] = solved.accuracy;
-        Ok(StepOutcome { loss: solved.loss, accuracy, gradient_norm: moved.gradient_norm })
+        Ok(StepOutcome { loss: solved.loss, accuracy, gradient_norm: moved.gradient_norm, left_out })
     }
 
     /// Unit features of images and captions.

@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::downstream::DatasetConfig;
+use crate::error::TrainError;
 use crate::optim::Precision;
 
 /// How a tower is brought to a task.
@@ -185,15 +186,20 @@ pub struct TransferConfig {
 impl TransferConfig {
     /// Sixteen hex digits that name the run. `weights` and `images` are the fingerprints of what the checkpoint and the
     /// dataset hold; they stand in for the paths.
-    pub fn hash(&self, weights: &str, images: &str) -> String {
-        let mut value = serde_json::to_value(self).unwrap_or_default();
+    ///
+    /// # Errors
+    /// When a setting has no JSON form: runs without one would all have the same name.
+    pub fn hash(&self, weights: &str, images: &str) -> Result<String, TrainError> {
+        let mut value = serde_json::to_value(self).map_err(|error| {
+            TrainError::Transfer(format!("the settings of a run have no JSON form: {error}"))
+        })?;
         if let Some(source) = value.get_mut("source").and_then(|source| source.as_object_mut()) {
             source.insert("checkpoint".into(), weights.into());
         }
         if let Some(run) = value.as_object_mut() {
             run.insert("dataset".into(), images.into());
         }
-        hex16(value.to_string().as_bytes())
+        Ok(hex16(value.to_string().as_bytes()))
     }
 
     /// Like the study's column `loss`: what pretrained the tower, and how it was brought over where that is not plain

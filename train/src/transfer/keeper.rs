@@ -75,7 +75,8 @@ impl Keeper {
             device_s: member.device_s,
         };
         let before = read(&folder).map(|progress| progress.file);
-        let text = serde_json::to_vec(&progress).unwrap_or_default();
+        let text = serde_json::to_vec(&progress)
+            .map_err(|error| TrainError::Transfer(format!("{}: {error}", folder.display())))?;
         write_atomic(folder.join(PROGRESS), &text)?;
         if let Some(before) = before.filter(|before| *before != progress.file) {
             // A leftover takes room and does no harm.

@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
 use pairmill_shards::words::hex;
 use serde_json::Value;
@@ -10,7 +11,7 @@ use sha2::{Digest, Sha256};
 use tch::Device;
 
 use super::config::SourceConfig;
-use crate::checkpoint::{Checkpoint, import_weights};
+use crate::checkpoint::{Checkpoint, CheckpointError, NotFinite, Resized, import_weights, named};
 use crate::error::TrainError;
 use crate::model::{Architecture, Clip};
 use crate::torch::rng;
@@ -25,6 +26,9 @@ pub struct Source {
     /// Names its weights: a hash of the file, or of nothing for fresh ones.
     pub fingerprint: String,
     file: Option<PathBuf>,
+    notes: Vec<String>,
+    /// Set when the weights are read.
+    resized: OnceLock<Option<Resized>>,
 }
 
 impl Source {
@@ -34,9 +38,15 @@ impl Source {
     /// When there is none, or its architecture is neither known nor given.
     pub fn open(config: &SourceConfig) -> Result<Self, TrainError> {
         let mut config = config.clone();
+        let (mut carried, mut notes) = (None, Vec::new());
         let file = match &config.checkpoint {
             Some(path) if path.is_dir() => {
                 let found = Checkpoint::find(path)?;
+                // A checkpoint carries its architecture; only another one that is asked for comes from elsewhere.
+                if config.model.is_none() {
+                    carried = Some(found.architecture()?);
+                    notes.extend(found.warning());
+                }
                 fill(&mut config, &found);
                 Some(found.model())
             }
@@ -49,12 +59,15 @@ impl Source {
                 config.name
             )));
         };
-        let architecture = Architecture::find(model)?;
+        let architecture = match carried {
+            Some(carried) => carried,
+            None => Architecture::find(model)?,
+        };
         let fingerprint = match &file {
             Some(file) => fingerprint(file)?,
             None => "fresh".to_owned(),
         };
-        Ok(Self { architecture, config, fingerprint, file })
+        Ok(Self { architecture, config, fingerprint, file, notes, resized: OnceLock::new() })
     }
 
     /// Whether nothing was pretrained.
@@ -67,12 +80,23 @@ impl Source {
     /// # Errors
     /// When the weights are damaged or another model's.
     pub fn load(&self, device: Device, seed: u64) -> Result<Clip, TrainError> {
-        rng::seed(i64::try_from(seed).unwrap_or(0));
+        rng::seed(seed);
         let model = Clip::new(&self.architecture, device)?;
         if let Some(file) = &self.file {
-            import_weights(file, model.weights())?;
+            let resized = import_weights(file, model.weights())?;
+            if let Some(found) = NotFinite::among(&named(model.weights()))? {
+                return Err(CheckpointError::NotFinite { path: file.clone(), found }.into());
+            }
+            let _ = self.resized.set(resized);
         }
         Ok(model)
+    }
+
+    /// What a reader of its results should know; whether position embeddings were resized once it was loaded.
+    pub fn notes(&self) -> Vec<String> {
+        let resized = self.resized.get().copied().flatten().map(|resized| resized.to_string());
+        let notes = self.notes.iter().cloned().chain(resized);
+        notes.map(|note| format!("source {}: {note}", self.config.name)).collect()
     }
 
     /// The study's name of the image tower: `RN50`, `VITB32`.

@@ -13,6 +13,7 @@ mod transfer;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
 use pairmill_train::checkpoint::{Resized, export_weights, import_weights};
 use pairmill_train::model::{Activation, Architecture, Clip, Mode, trimmed};
@@ -20,15 +21,18 @@ use pairmill_train::objective::clip::{Contrastive, clamp_logit_scale};
 use pairmill_train::objective::features::{Alone, FeatureCache};
 use pairmill_train::objective::normalise;
 use pairmill_train::optim::{AdamW, AdamWConfig, Schedule, Shape};
-use pairmill_train::torch::{layout, rng};
+use pairmill_train::torch::flags::Flags;
+use pairmill_train::torch::{cuda, layout, rng};
 use pairmill_train::weights::{Role, Weights};
 use sha2::{Digest, Sha256};
 use tch::{Device, Kind, Tensor, no_grad};
 
 use formula::{DIGEST, digest};
 
-/// Largest difference of a feature, of order 1/4 before normalising.
+/// Largest difference of a feature, of order 1/4 before normalising; on the CPU.
 const FEATURE: f64 = 1e-5;
+/// How many times as far apart f32 may be on a GPU, which sums in another order than the CPU that made the fixtures.
+const ON_GPU: f64 = 10.0;
 /// Largest difference of a gradient, relative to its norm.
 const GRADIENT: f64 = 1e-4;
 const BATCH: usize = 4;
@@ -38,8 +42,30 @@ fn batch(expected: &BTreeMap<String, Tensor>) -> usize {
     expected["image_features"].size()[0] as usize
 }
 
+/// A file beside this one. `PAIRMILL_PARITY` names the folder where the binary was built elsewhere.
 fn here(file: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/parity").join(file)
+    let folder = std::env::var_os("PAIRMILL_PARITY").map(PathBuf::from);
+    folder.unwrap_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/parity")).join(file)
+}
+
+/// Where the models compute: on the CPU, or with `PAIRMILL_TEST_DEVICE=cuda` on a GPU, without TF32.
+fn device() -> Device {
+    static DEVICE: OnceLock<Device> = OnceLock::new();
+    *DEVICE.get_or_init(|| match std::env::var("PAIRMILL_TEST_DEVICE").as_deref() {
+        Err(_) | Ok("cpu") => Device::Cpu,
+        Ok("cuda") => {
+            assert_eq!(cuda::load(), &cuda::Cuda::Loaded);
+            assert!(tch::Cuda::is_available(), "PAIRMILL_TEST_DEVICE=cuda, but there is no GPU");
+            Flags { tf32: false, cudnn_benchmark: false, ..Flags::default() }.apply().unwrap();
+            Device::Cuda(0)
+        }
+        Ok(other) => panic!("PAIRMILL_TEST_DEVICE={other}: cpu or cuda"),
+    })
+}
+
+/// The bound of a difference in f32 on the device of the test.
+fn bound(on_cpu: f64) -> f64 {
+    if device().is_cuda() { on_cpu * ON_GPU } else { on_cpu }
 }
 
 fn fixture(name: &str) -> BTreeMap<String, Tensor> {
@@ -52,7 +78,7 @@ fn micro(name: &str) -> Architecture {
 
 /// A model whose weights are the formula's.
 fn filled(architecture: &Architecture) -> Clip {
-    let clip = Clip::new(architecture, Device::Cpu).unwrap();
+    let clip = Clip::new(architecture, device()).unwrap();
     let all = clip.weights().all();
     clip.assign(all.into_iter().map(|weight| {
         let value = match weight.tensor.kind() {
@@ -77,15 +103,18 @@ fn to_double(weights: &Weights) {
 fn inputs(clip: &Clip, count: usize) -> (Tensor, Tensor) {
     let text = &clip.architecture().text;
     let tokens = formula::tokens(count, text.context_length as usize, text.vocab_size as usize);
-    (formula::pixels(count, clip.architecture().image_size() as usize), tokens)
+    let pixels = formula::pixels(count, clip.architecture().image_size() as usize);
+    (pixels.to_device(device()), tokens.to_device(device()))
 }
 
 fn largest(a: &Tensor, b: &Tensor) -> f64 {
     assert_eq!(a.size(), b.size());
-    (a - b).abs().max().double_value(&[])
+    (a.to_device(Device::Cpu) - b.to_device(Device::Cpu)).abs().max().double_value(&[])
 }
 
+/// `tolerance` is the CPU's.
 fn near(what: &str, ours: &Tensor, theirs: &Tensor, tolerance: f64) {
+    let tolerance = bound(tolerance);
     let difference = largest(&ours.detach().to_kind(Kind::Float), theirs);
     assert!(difference <= tolerance, "{what}: {difference:e}");
 }
@@ -144,7 +173,7 @@ fn check_digests<'a>(ours: impl Iterator<Item = (&'a str, Tensor)>, theirs: &Ten
     let theirs: Vec<Vec<f64>> = Vec::try_from(theirs).unwrap();
     let mut count = 0;
     for ((name, tensor), expected) in ours.zip(&theirs) {
-        let found = digest(name, &tensor);
+        let found = digest(name, &tensor.to_device(Device::Cpu));
         count += 1;
         let norm = expected[0];
         if name.ends_with("attnpool.k_proj.bias") {
@@ -192,7 +221,7 @@ fn micro_models_give_open_clips_gradients_value_by_value() {
             clip.weights().parameters().iter().filter(|weight| !weight.name.ends_with("k_proj.bias"))
         {
             let theirs = &expected[&format!("gradient.{}", weight.name)];
-            let difference = (weight.tensor.grad() - theirs).norm().double_value(&[]);
+            let difference = (weight.tensor.grad().to_device(Device::Cpu) - theirs).norm().double_value(&[]);
             let norm = theirs.norm().double_value(&[]);
             assert!(difference <= GRADIENT * norm, "{name} {}: {difference:e} of {norm:e}", weight.name);
         }

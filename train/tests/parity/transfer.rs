@@ -11,7 +11,7 @@ use pairmill_train::transfer::probe::{Features, fit};
 use pairmill_train::transfer::tune::{Tuner, adamw};
 use tch::{Device, Kind, Tensor, no_grad};
 
-use super::{TRAINED, filled, fixture, formula, here, largest, micro, near, to_double};
+use super::{TRAINED, device, filled, fixture, formula, here, largest, micro, near, to_double};
 
 /// Largest difference of a component of a head's unit rows.
 const HEAD: f64 = 1e-6;
@@ -33,10 +33,11 @@ fn zero_shot_heads_and_what_they_say_are_open_clips() {
             no_grad(|| zero_shot_head(&clip, &tokenizer, Truncation::EndToken, &classes, &templates))
                 .unwrap();
         near(name, &directions, &expected[&format!("{name}.head")], HEAD);
-        let classifier = Classifier::new(clip.architecture(), CLASSES.len(), Device::Cpu).unwrap();
+        let classifier = Classifier::new(clip.architecture(), CLASSES.len(), device()).unwrap();
         classifier.take_tower(&clip).unwrap();
         classifier.head().take(&Head::zero_shot(&directions, clip.logit_scale()).unwrap()).unwrap();
         let pixels = formula::pixels(BATCH as usize, clip.architecture().image_size() as usize);
+        let pixels = pixels.to_device(device());
         let scores =
             no_grad(|| classifier.score(&classifier.features(&pixels, Mode::Eval).unwrap())).unwrap();
         let theirs = &expected[&format!("{name}.scores")];
@@ -71,13 +72,14 @@ fn zero_shot_gives_every_picture_open_clips_class() {
         let directions =
             no_grad(|| zero_shot_head(&clip, &tokenizer, Truncation::EndToken, &classes, &templates))
                 .unwrap();
-        let classifier = Classifier::new(clip.architecture(), CLASSES.len(), Device::Cpu).unwrap();
+        let classifier = Classifier::new(clip.architecture(), CLASSES.len(), device()).unwrap();
         classifier.take_tower(&clip).unwrap();
         classifier.head().take(&Head::zero_shot(&directions, clip.logit_scale()).unwrap()).unwrap();
         let pixels = formula::pixels(PICTURES, clip.architecture().image_size() as usize);
+        let pixels = pixels.to_device(device());
         let scores =
             no_grad(|| classifier.score(&classifier.features(&pixels, Mode::Eval).unwrap())).unwrap();
-        let given = |scores: &Tensor| Vec::<i64>::try_from(scores).unwrap();
+        let given = |scores: &Tensor| Vec::<i64>::try_from(scores.to_device(Device::Cpu)).unwrap();
         let theirs = given(&expected[&format!("{name}.predictions")]);
         assert_eq!(given(&scores.argmax(-1, false)), theirs, "{name}");
         // As transfer counts them; the labels are anything.
@@ -102,7 +104,7 @@ fn fifty_steps_of_fine_tuning_follow_wise_fts_losses() {
     for name in ["rn_micro", "vit_micro"] {
         let clip = filled(&micro(name));
         let embed_dim = clip.architecture().embed_dim;
-        let classifier = Classifier::new(clip.architecture(), CLASSES.len(), Device::Cpu).unwrap();
+        let classifier = Classifier::new(clip.architecture(), CLASSES.len(), device()).unwrap();
         classifier.take_tower(&clip).unwrap();
         let bias = Tensor::zeros([CLASSES.len() as i64], (Kind::Float, Device::Cpu));
         let head = Head { weight: formula::weight("head.weight", &[CLASSES.len() as i64, embed_dim]), bias };
@@ -113,7 +115,8 @@ fn fifty_steps_of_fine_tuning_follow_wise_fts_losses() {
         let count = BATCH * BATCHES;
         let pixels =
             formula::pixels(count as usize, clip.architecture().image_size() as usize).to_kind(Kind::Double);
-        let labels = Tensor::arange(count, (Kind::Int64, Device::Cpu)).remainder(CLASSES.len() as i64);
+        let pixels = pixels.to_device(device());
+        let labels = Tensor::arange(count, (Kind::Int64, device())).remainder(CLASSES.len() as i64);
         let losses = Vec::<f64>::try_from(&expected[&format!("{name}.losses")]).unwrap();
         assert_eq!(losses.len() as u64, STEPS);
         for (step, theirs) in (0..STEPS).zip(losses) {

@@ -7,9 +7,11 @@
     reason = "helpers of tests may fail"
 )]
 
+mod agreement;
 mod bad_input;
 mod evaluate;
 mod harness;
 mod ranks;
 mod resume;
 mod tokenize;
+mod trust;

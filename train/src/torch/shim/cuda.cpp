@@ -18,7 +18,8 @@ void* pmc_group_nccl(void* store, int rank, int world, int device, int64_t timeo
         auto options = c10d::ProcessGroupNCCL::Options::create(/*is_high_priority_stream=*/false);
         options->timeout = std::chrono::milliseconds(timeout_ms);
         auto group = c10::make_intrusive<c10d::ProcessGroupNCCL>(s, rank, world, options);
-        group->eagerConnectSingleDevice(c10::Device(c10::kCUDA, device)); return new BackendPtr(group););
+        c10::Device bound(c10::kCUDA, static_cast<c10::DeviceIndex>(device)); group->setBoundDeviceId(bound);
+        group->eagerConnectSingleDevice(bound); return new BackendPtr(group););
 }
 // CUDA graphs. Capture must run on a side stream (pm_stream_enter).
 void* pmc_graph_new() { GUARD(nullptr, return new at::cuda::CUDAGraph();); }

@@ -4,6 +4,8 @@
 #include "error.h"
 
 #include <ATen/ATen.h>
+#include <algorithm>
+#include <cstring>
 #include <mutex>
 #include <torch/csrc/autograd/utils/lambda_post_hook.h>
 #include <torch/csrc/autograd/variable.h>
@@ -19,7 +21,8 @@ using WorkPtr = c10::intrusive_ptr<c10d::Work>;
 // Gradients on their way round the ranks. Parameters are cut into buckets of about equal bytes, last parameters first,
 // because backward reaches those first. A hook on each parameter's gradient accumulator counts its bucket down; a full
 // bucket is flattened and all-reduced while backward goes on. Buckets start in order on every rank, whatever order
-// their gradients come in, so that the ranks' collectives match.
+// their gradients come in, so that the ranks' collectives match. At the end a gradient is a view of its bucket, so
+// nothing is copied back.
 struct Buckets {
   struct Bucket {
     std::vector<size_t> members;
@@ -56,12 +59,24 @@ struct Buckets {
     --buckets[bucket_of[param]].missing;
     while (next < buckets.size() && buckets[next].missing == 0) start(buckets[next++]);
   }
+  // Elements of a gradient in its bucket: a multiple of ALIGN, so that every gradient begins where vector loads may.
+  static constexpr int64_t ALIGN = 4;
+  static int64_t padded(const Tensor& param) { return (param.numel() + ALIGN - 1) / ALIGN * ALIGN; }
+  // A gradient's values in the order of its parameter's memory; a copy only where the two orders differ.
+  static Tensor in_memory_order(const Tensor& param, const Tensor& grad) {
+    if (!grad.defined()) return at::zeros({param.numel()}, param.options());
+    if (!param.is_non_overlapping_and_dense()) return grad.reshape({-1});
+    bool same = grad.strides() == param.strides();
+    Tensor laid_out = same ? grad : at::empty_strided(param.sizes(), param.strides(), grad.options()).copy_(grad);
+    return laid_out.as_strided({param.numel()}, {1});
+  }
   void start(Bucket& bucket) {
     at::NoGradGuard no_grad;
     std::vector<Tensor> pieces;
     for (size_t member : bucket.members) {
-      const Tensor& grad = params[member].grad();
-      pieces.push_back(grad.defined() ? grad.reshape({-1}) : at::zeros({params[member].numel()}, params[member].options()));
+      const Tensor& param = params[member];
+      pieces.push_back(in_memory_order(param, param.grad()));
+      if (int64_t gap = padded(param) - param.numel()) pieces.push_back(at::zeros({gap}, param.options()));
     }
     bucket.flat = at::cat(pieces);
     std::vector<Tensor> flat{bucket.flat};
@@ -80,10 +95,10 @@ struct Buckets {
       int64_t offset = 0;
       for (size_t member : bucket.members) {
         Tensor& param = params[member];
-        auto piece = bucket.flat.narrow(0, offset, param.numel()).view(param.sizes());
-        if (param.grad().defined()) param.mutable_grad().copy_(piece);
-        else param.mutable_grad() = piece.clone();
-        offset += param.numel();
+        bool dense = param.is_non_overlapping_and_dense();
+        param.mutable_grad() = dense ? bucket.flat.as_strided(param.sizes(), param.strides(), offset)
+                                     : bucket.flat.narrow(0, offset, param.numel()).view(param.sizes());
+        offset += padded(param);
       }
       bucket.flat = Tensor();
       bucket.work.reset();
@@ -104,13 +119,28 @@ void* pm_store_new(const char* host, int port, int rank, int world, int agent, c
         return new StorePtr(store););
 }
 void pm_store_free(void* store) { delete static_cast<StorePtr*>(store); }
+int pm_store_set(void* store, const char* key, const char* value) {
+  GUARD(-1, (*static_cast<StorePtr*>(store))->set(std::string(key), std::string(value)); return 0;);
+}
+// Waits until the key is there; returns the value's length and writes as much of it as `size` allows.
+int64_t pm_store_get(void* store, const char* key, char* value, int64_t size) {
+  GUARD(-1, auto bytes = (*static_cast<StorePtr*>(store))->get(key);
+        std::memcpy(value, bytes.data(), std::min<size_t>(bytes.size(), size));
+        return static_cast<int64_t>(bytes.size()););
+}
 
 void* pm_group_gloo(void* store, int rank, int world, int64_t timeout_ms) {
   GUARD(nullptr, StorePtr s = c10::make_intrusive<c10d::PrefixStore>("gloo", *static_cast<StorePtr*>(store));
         auto options = c10d::ProcessGroupGloo::Options::create_default(std::chrono::milliseconds(timeout_ms));
         return new BackendPtr(c10::make_intrusive<c10d::ProcessGroupGloo>(s, rank, world, options)););
 }
+// Another handle to the same group, for a thread that may have to abort it.
+void* pm_group_share(void* group) { return new BackendPtr(*static_cast<BackendPtr*>(group)); }
 void pm_group_free(void* group) { delete static_cast<BackendPtr*>(group); }
+// The orderly end: NCCL flushes and frees its communicators. Gloo has nothing to do.
+int pm_group_shutdown(void* group) { GUARD(-1, backend(group).shutdown(); return 0;); }
+// Ends collectives that wait for a rank that is gone, from any thread.
+int pm_group_abort(void* group) { GUARD(-1, backend(group).abort(); return 0;); }
 
 // op: 0 sum, 1 average, 3 min, 4 max (c10d::ReduceOp). Returns a handle to wait on.
 void* pm_all_reduce(void* group, Tensor* tensor, int op) {
@@ -132,7 +162,9 @@ void* pm_buckets_new(void* group, int world, Tensor* const* params, int n, int64
   GUARD(nullptr, auto made = std::make_shared<Buckets>(); made->group = *static_cast<BackendPtr*>(group);
         made->world = world; made->params.reserve(n); for (int i = 0; i < n; ++i) made->params.push_back(*params[i]);
         made->bucket_of.resize(n); int64_t filled = 0; for (int i = n; i-- > 0;) {
-          if (made->buckets.empty() || filled >= bytes) {
+          TORCH_CHECK(params[i]->requires_grad(), "parameter ", i, " is frozen: it has no gradient to average");
+          if (made->buckets.empty() || filled >= bytes ||
+              params[made->buckets.back().members.back()]->dtype() != params[i]->dtype()) {
             made->buckets.emplace_back();
             filled = 0;
           }

@@ -1,9 +1,9 @@
 // A block whose inner results are not kept for backward but computed again there: one node of the graph that holds the
 // block's input and a closure of Rust's.
+#include "autocast.h"
 #include "error.h"
 
 #include <ATen/ATen.h>
-#include <ATen/autocast_mode.h>
 #include <mutex>
 #include <torch/csrc/autograd/autograd.h>
 #include <torch/csrc/autograd/function.h>
@@ -30,27 +30,12 @@ struct Block {
   }
 };
 
-// Autocast as it is on this thread. Casts of weights are not cached while one is alive: a cast made without gradients
-// would be found again where they are wanted.
-struct Autocast {
-  at::DeviceType device;
-  bool enabled, cached;
-  at::ScalarType type;
-  explicit Autocast(at::DeviceType d)
-      : device(d),
-        enabled(at::autocast::is_autocast_enabled(d)),
-        cached(at::autocast::is_autocast_cache_enabled()),
-        type(at::autocast::get_autocast_dtype(d)) {}
-  void set(bool cache) const {
-    at::autocast::set_autocast_enabled(device, enabled);
-    at::autocast::set_autocast_dtype(device, type);
-    at::autocast::set_autocast_cache_enabled(cache);
-  }
-};
+// Casts of weights are not cached while one is alive: a cast made without gradients would be found again where they are
+// wanted.
 struct UncachedAutocast {
-  Autocast before;
-  explicit UncachedAutocast(const Autocast& during) : before(during.device) { during.set(false); }
-  ~UncachedAutocast() { before.set(before.cached); }
+  AutocastState before;
+  explicit UncachedAutocast(const AutocastState& during) : before(during.device) { during.set(false); }
+  ~UncachedAutocast() { before.restore(); }
 };
 
 struct Recompute : torch::autograd::Node {
@@ -58,7 +43,7 @@ struct Recompute : torch::autograd::Node {
   std::shared_ptr<Block> block;
   torch::autograd::SavedVariable input;
   variable_list parameters;
-  Autocast autocast;
+  AutocastState autocast;
 
   Recompute(std::shared_ptr<Block> b, const Tensor& x, variable_list p)
       : block(std::move(b)), input(x, /*is_output=*/false), parameters(std::move(p)), autocast(x.device().type()) {}

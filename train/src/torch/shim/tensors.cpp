@@ -1,18 +1,20 @@
 // What tch lacks of plain tensors and devices. It links libtorch_cpu and libc10 only: whatever touches CUDA here goes
 // through device-generic interfaces that libtorch_cuda fills in once it is loaded (see cuda.rs).
+#include "autocast.h"
 #include "error.h"
 
 #include <ATen/ATen.h>
 #include <ATen/Context.h>
 #include <ATen/DeviceAccelerator.h>
-#include <ATen/autocast_mode.h>
 #include <ATen/detail/CUDAHooksInterface.h>
 #include <c10/core/CachingDeviceAllocator.h>
 #include <c10/core/Event.h>
 #include <c10/core/StreamGuard.h>
 #include <c10/core/impl/VirtualGuardImpl.h>
 #include <dlfcn.h>
+#include <memory>
 #include <torch/csrc/autograd/autograd.h>
+#include <torch/csrc/autograd/profiler_kineto.h>
 
 using at::Tensor;
 
@@ -94,17 +96,29 @@ int pm_unscale(Tensor* const* grads, int n, Tensor* found_inf, Tensor* inv_scale
 }
 
 // ---- modes --------------------------------------------------------------------------------------------------------
-// device: 0 CPU, 1 CUDA. Enabling sets the dtype and nests; disabling un-nests and clears the cast cache at the outside.
-int pm_autocast(int device, int enabled, int dtype) {
-  GUARD(-1, auto d = static_cast<at::DeviceType>(device);
-        if (enabled) at::autocast::set_autocast_dtype(d, static_cast<at::ScalarType>(dtype));
-        at::autocast::set_autocast_enabled(d, enabled != 0); if (enabled) at::autocast::increment_nesting();
-        else if (at::autocast::decrement_nesting() == 0) at::autocast::clear_cache(); return 0;);
+// device: 0 CPU, 1 CUDA. Returns what autocast was before, to be handed to pm_autocast_end on the same thread.
+void* pm_autocast_begin(int device, int dtype) {
+  GUARD(nullptr, auto before = std::make_unique<AutocastState>(static_cast<at::DeviceType>(device));
+        at::autocast::set_autocast_dtype(before->device, static_cast<at::ScalarType>(dtype));
+        at::autocast::set_autocast_enabled(before->device, true); at::autocast::increment_nesting();
+        return before.release(););
 }
-int pm_set_flags(int cudnn_benchmark, int tf32, int deterministic) {
+// Puts back what was before; the cache of casts is cleared at the outside.
+int pm_autocast_end(void* state) {
+  GUARD(-1, std::unique_ptr<AutocastState> before(static_cast<AutocastState*>(state));
+        if (at::autocast::decrement_nesting() == 0) at::autocast::clear_cache(); before->restore(); return 0;);
+}
+int pm_set_flags(int cudnn_benchmark, int tf32, int deterministic, int cudnn_attention) {
   GUARD(-1, auto& context = at::globalContext(); context.setBenchmarkCuDNN(cudnn_benchmark);
         context.setAllowTF32CuDNN(tf32); context.setAllowTF32CuBLAS(tf32);
-        context.setDeterministicAlgorithms(deterministic, /*warn_only=*/true); return 0;);
+        context.setDeterministicAlgorithms(deterministic, /*warn_only=*/true);
+        context.setSDPUseCuDNN(cudnn_attention); return 0;);
+}
+// What pm_set_flags set, one bit each in the order of its arguments.
+int pm_flags() {
+  GUARD(-1, auto& context = at::globalContext();
+        return int(context.benchmarkCuDNN()) | int(context.allowTF32CuDNN() && context.allowTF32CuBLAS()) << 1 |
+               int(context.deterministicAlgorithms()) << 2 | int(context.userEnabledCuDNNSDP()) << 3;);
 }
 // State of a device's default generator (5056 bytes on the CPU, 16 on CUDA, always in host memory) and back.
 Tensor* pm_rng_state(int device, int index) {
@@ -152,5 +166,17 @@ int pm_empty_cache() { GUARD(-1, at::accelerator::emptyCache(); return 0;); }
 // Largest number of bytes that tensors held on the device at once.
 int64_t pm_peak_bytes(int index) {
   GUARD(-1, return at::accelerator::getDeviceStats(index).allocated_bytes[0].peak;);
+}
+// ---- profiler -----------------------------------------------------------------------------------------------------
+// Kineto, as torch.profiler uses it: what runs between the two calls is written to `path` as a Chrome trace.
+int pm_profile_begin(int cuda) {
+  GUARD(-1, using torch::profiler::impl::ActivityType;
+        torch::profiler::impl::ProfilerConfig config(torch::profiler::impl::ProfilerState::KINETO);
+        std::set<ActivityType> kinds{ActivityType::CPU}; if (cuda) kinds.insert(ActivityType::CUDA);
+        torch::autograd::profiler::prepareProfiler(config, kinds);
+        torch::autograd::profiler::enableProfiler(config, kinds); return 0;);
+}
+int pm_profile_end(const char* path) {
+  GUARD(-1, torch::autograd::profiler::disableProfiler()->save(path); return 0;);
 }
 }  // extern "C"

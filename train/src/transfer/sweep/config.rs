@@ -23,7 +23,8 @@ use std::path::{Path, PathBuf};
 
 use pairmill_pixels::Normalisation;
 use pairmill_shards::results::{Protocol, Selection, Shots};
-use serde::{Deserialize, Serialize};
+use serde::ser::Error as _;
+use serde::{Deserialize, Serialize, Serializer};
 use toml::{Table, Value};
 
 use crate::config::DeviceName;
@@ -195,8 +196,8 @@ impl Default for Runtime {
 }
 
 /// A dataset and what is different for it.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(try_from = "Table", into = "Table")]
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(try_from = "Table")]
 pub struct TaskConfig {
     /// The dataset.
     pub dataset: DatasetConfig,
@@ -244,11 +245,11 @@ impl TryFrom<Table> for TaskConfig {
     }
 }
 
-impl From<TaskConfig> for Table {
-    fn from(task: TaskConfig) -> Self {
-        let mut table = Self::try_from(task.dataset).unwrap_or_default();
-        table.extend(Self::try_from(task.over).unwrap_or_default());
-        table
+impl Serialize for TaskConfig {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        let mut table = Table::try_from(&self.dataset).map_err(S::Error::custom)?;
+        table.extend(Table::try_from(&self.over).map_err(S::Error::custom)?);
+        table.serialize(to)
     }
 }
 
@@ -340,6 +341,13 @@ impl SweepConfig {
             return wrong(format!("two sources are called {}; tables could not tell them apart", pair[0]));
         }
         if self.protocol == Protocol::AsPublished {
+            // NumPy takes no others, and a larger one cut to 32 bits would draw what a small one draws.
+            if let Some(seed) = self.seeds.iter().find(|seed| u32::try_from(**seed).is_err()) {
+                return wrong(format!(
+                    "seeds: {seed}: the seeds of as-published are NumPy's, 0 to {}",
+                    u32::MAX
+                ));
+            }
             if let Some(selection) = self.selection.filter(|&chosen| chosen != Selection::TestBest) {
                 return wrong(format!(
                     "selection = {selection}: as-published chooses the epoch on the test set"
@@ -390,8 +398,11 @@ impl SweepConfig {
     }
 
     /// As TOML, to stand beside the results.
-    pub fn to_toml(&self) -> String {
-        let value = Value::try_from(self).unwrap_or(Value::Table(Table::new()));
-        toml::to_string(&value).unwrap_or_default()
+    ///
+    /// # Errors
+    /// When a setting has no TOML form.
+    pub fn to_toml(&self) -> Result<String, TrainError> {
+        let text = Value::try_from(self).and_then(|value| toml::to_string(&value));
+        text.map_err(|error| TrainError::Transfer(format!("the grid has no TOML form: {error}")))
     }
 }

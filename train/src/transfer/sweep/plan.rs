@@ -146,7 +146,7 @@ impl Plan {
             let templates = config.templates(task_config)?;
             for source in 0..plan.sources.len() {
                 for &method in &config.methods {
-                    plan.lay_out(config, (task, task_config), source, method, &templates);
+                    plan.lay_out(config, (task, task_config), source, method, &templates)?;
                 }
             }
         }
@@ -164,7 +164,7 @@ impl Plan {
         source: usize,
         method: Method,
         templates: &[String],
-    ) {
+    ) -> Result<(), TrainError> {
         let from = &self.sources[source];
         let published = config.protocol == Protocol::AsPublished;
         if from.is_scratch() && matches!(method, Method::ZeroShot | Method::LinearProbe | Method::LpFt) {
@@ -173,7 +173,7 @@ impl Plan {
             if !self.notes.contains(&note) {
                 self.notes.push(note);
             }
-            return;
+            return Ok(());
         }
         let over = &task_config.over;
         let shots = match method {
@@ -243,11 +243,12 @@ impl Plan {
                         },
                         alphas: if method.tunes() { config.alphas.clone() } else { Vec::new() },
                     };
-                    let run = point.hash(&from.fingerprint, &self.tasks[task].fingerprint);
+                    let run = point.hash(&from.fingerprint, &self.tasks[task].fingerprint)?;
                     self.points.push(Point { config: point, run, source, task, draw: 0 });
                 }
             }
         }
+        Ok(())
     }
 
     /// Every draw once; so a class with too few images is told of now.

@@ -1,7 +1,7 @@
 //! A plan to its end: task by task the pictures are decoded, unit by unit the runs are done, each leaving its record. What
 //! is done stays done: a sweep that was stopped or killed goes on where it was, run by run and pass by pass.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -30,6 +30,7 @@ use crate::transfer::member::Member;
 use crate::transfer::pictures::{Pictures, Wanted};
 use crate::transfer::protocol::Rules;
 use crate::transfer::record::{Measured, RESULT, Record, defects, rows};
+use crate::transfer::source::Source;
 use crate::transfer::stream::{Augmentation, Stream, square};
 use crate::transfer::tune::{Tuner, adamw};
 
@@ -88,7 +89,7 @@ impl Shop<'_> {
             run: point.run.clone(),
             config: point.config.clone(),
             defects: defects(point.config.protocol),
-            notes: task.set.notes.clone(),
+            notes: task.set.notes.iter().cloned().chain(source.notes()).collect(),
             images: [draw.train.len(), draw.val.len(), draw.test.len()].map(|n| n as u64),
             epochs: done.epochs,
             chosen_epoch: done.chosen_epoch,
@@ -160,6 +161,7 @@ pub fn run(
         }
     }
     let mut outcome = Outcome::default();
+    let mut told = BTreeSet::new();
     let scratch = runtime.scratch.clone().unwrap_or_else(std::env::temp_dir);
     let mut by_task: BTreeMap<usize, Vec<Todo<'_>>> = BTreeMap::new();
     for todo in todo {
@@ -187,6 +189,11 @@ pub fn run(
                 outcome.interrupted = true;
                 return Ok(outcome);
             };
+            for note in plan.sources.iter().flat_map(Source::notes) {
+                if told.insert(note.clone()) {
+                    progress.note(&note);
+                }
+            }
             outcome.done += todo.left.len() - failed.len();
             outcome.failed.extend(failed);
         }
@@ -346,7 +353,7 @@ fn member(
     };
     let num_classes = plan.tasks[point.task].set.classes.len();
     // A random head is the seed's, whatever was drawn before.
-    rng::seed(i64::try_from(point.config.seed).unwrap_or(0));
+    rng::seed(point.config.seed);
     let classifier = Classifier::new(model.architecture(), num_classes, shop.device)?;
     classifier.take_tower(model)?;
     if let Some(head) = first_head(shop, cohort, point, &classifier, model, draw, tune)? {
