@@ -213,7 +213,7 @@ fn run_captions(args: &CaptionsArgs) -> anyhow::Result<()> {
 }
 
 fn rows(args: &RowsArgs) -> anyhow::Result<()> {
-    let results = args.study.load()?;
+    let results = args.study.load_as_written()?;
     let rows: Vec<_> = results.rows.into_iter().map(|r| r.row).collect();
     let bytes = match args.to {
         RowsFormat::Parquet => write_parquet(&rows)?,

@@ -21,13 +21,19 @@ pub struct Lineup {
     pub is_papers: bool,
     loss: String,
     arch: String,
+    not_compared: Vec<String>,
 }
 
 impl Lineup {
     /// The lineup of `rows`.
     pub fn of(rows: &[SourcedRow]) -> Self {
-        let loss = most_common(rows.iter().map(|r| r.row.config.loss.as_str()), study::CLIP);
-        let main = || rows.iter().map(|r| &r.row).filter(|r| r.config.loss == loss);
+        let losses: Vec<String> = rows.iter().map(|r| r.row.config.loss()).collect();
+        let loss = most_common(losses.iter().map(String::as_str), study::CLIP);
+        let of_loss: Vec<_> =
+            rows.iter().zip(&losses).filter(|(_, own)| **own == loss).map(|(r, _)| &r.row).collect();
+        let main = || of_loss.iter().copied();
+        let others: BTreeSet<&String> = losses.iter().filter(|own| **own != loss).collect();
+        let not_compared = others.into_iter().cloned().collect();
         let arch = most_common(main().map(|r| r.config.arch.as_str()), study::RN50);
         let found: BTreeSet<&str> =
             main().filter(|r| r.config.arch == arch).map(|r| r.config.us.as_str()).collect();
@@ -49,8 +55,12 @@ impl Lineup {
             true => study::SHOTS.contains(shots),
             false => *shots != Shots::Zero,
         };
-        let shots = all_shots.into_iter().filter(wanted).collect();
-        Self { tasks, shots, is_papers, loss, arch, sources }
+        let mut shots: Vec<Shots> = all_shots.iter().copied().filter(wanted).collect();
+        if shots.is_empty() {
+            // Nothing was trained: what there is are zero-shot values.
+            shots = all_shots.into_iter().collect();
+        }
+        Self { tasks, shots, is_papers, loss, arch, sources, not_compared }
     }
 
     /// The series of a compared source.
@@ -58,7 +68,12 @@ impl Lineup {
         Series { loss: self.loss.clone(), arch: Some(self.arch.clone()), us: us.to_owned() }
     }
 
-    /// The objective compared.
+    /// Methods and mixtures of other rows, as texts like [`Lineup::loss`]: figures do not show them.
+    pub fn not_compared(&self) -> &[String] {
+        &self.not_compared
+    }
+
+    /// The objective compared, with method and alpha.
     pub fn loss(&self) -> &str {
         &self.loss
     }
