@@ -129,7 +129,7 @@ pub fn of_table(
     match table.protocols()[..] {
         [protocol] => {
             Ok(Results { rows: table.rows, notes: table.notes, protocol, inputs, one_name: Vec::new() })
-        },
+        }
         [] => {
             let names: Vec<&str> = inputs.iter().map(|i| i.name.as_str()).collect();
             Err(LoadError::NoRows(names.join(", ")))

@@ -8,8 +8,8 @@
 use std::path::Path;
 
 use pairmill_shards::results::{
-    Cell, Method, Names, Protocol, ReadNote, ResultRow, ResultTable, RunConfig, Selection, Shots, Split, TSV_COLUMNS,
-    TsvRow, View, read_parquet, read_tsv, tsv_view, write_parquet, write_tsv,
+    Cell, Method, Names, Protocol, ReadNote, ResultRow, ResultTable, RunConfig, Selection, Shots, Split,
+    TSV_COLUMNS, TsvRow, View, read_parquet, read_tsv, tsv_view, write_parquet, write_tsv,
 };
 use proptest::prelude::*;
 
@@ -167,7 +167,11 @@ fn t15_a_loss_is_taken_apart_and_put_together() {
         ("_LP", "_LP", Method::FineTune, None),
     ] {
         let config = RunConfig::of_loss(loss);
-        assert_eq!((config.objective.as_str(), config.method, config.alpha), (objective, method, alpha), "{loss}");
+        assert_eq!(
+            (config.objective.as_str(), config.method, config.alpha),
+            (objective, method, alpha),
+            "{loss}"
+        );
         assert_eq!(config.loss(), loss);
     }
     let doubtful = RunConfig { objective: "CLIP_LP".to_owned(), ..row("r1", Shots::All, 1.0).config };
@@ -221,15 +225,21 @@ fn t04_sources_and_tasks_of_one_name_are_told_apart_by_content() {
         (row.config.weights, row.config.images) = (Some(weights.to_owned()), Some(images.to_owned()));
         row
     };
-    let rows =
-        [of("0123456789abcdef", "aaaa", 30.0), of("fedcba9876543210", "aaaa", 50.0), row("r3", Shots::Zero, 60.0)];
+    let rows = [
+        of("0123456789abcdef", "aaaa", 30.0),
+        of("fedcba9876543210", "aaaa", 50.0),
+        row("r3", Shots::Zero, 60.0),
+    ];
     let view = tsv_view(&rows).unwrap();
     let names: Vec<&str> = view.rows.iter().map(|line| line.config.us.as_str()).collect();
     assert_eq!(names, ["web@01234567", "web@fedcba98", "web"]);
     assert!(view.rows.iter().all(|line| line.config.ds == "DTD"));
     let notes = Names::of(rows.iter().map(|row| &row.config)).notes();
     assert_eq!(notes.len(), 1);
-    assert!(notes[0].starts_with("source web (CLIP, RN50) is the name of 2 different checkpoints"), "{notes:?}");
+    assert!(
+        notes[0].starts_with("source web (CLIP, RN50) is the name of 2 different checkpoints"),
+        "{notes:?}"
+    );
 }
 
 #[test]

@@ -115,8 +115,7 @@ impl<'a> FullValues<'a> {
             let Some(bits) = line.values.get(&Shots::All) else { continue };
             let c = &line.row.config;
             let loss = c.loss();
-            let is_same =
-                |f: &&mut Self| f.ds == c.ds && f.loss == loss && f.us == c.us && f.arch == c.arch;
+            let is_same = |f: &&mut Self| f.ds == c.ds && f.loss == loss && f.us == c.us && f.arch == c.arch;
             let value = f64::from_bits(*bits);
             match all.iter_mut().find(is_same) {
                 Some(found) => {

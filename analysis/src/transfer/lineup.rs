@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use pairmill_shards::results::{Shots, SourcedRow};
+use pairmill_shards::results::{Method, RunConfig, Shots, SourcedRow};
 
 use super::Series;
 use crate::study;
@@ -20,6 +20,7 @@ pub struct Lineup {
     /// Whether the sources are the paper's seven.
     pub is_papers: bool,
     loss: String,
+    scratch_loss: String,
     arch: String,
     not_compared: Vec<String>,
 }
@@ -32,7 +33,9 @@ impl Lineup {
         let of_loss: Vec<_> =
             rows.iter().zip(&losses).filter(|(_, own)| **own == loss).map(|(r, _)| &r.row).collect();
         let main = || of_loss.iter().copied();
-        let others: BTreeSet<&String> = losses.iter().filter(|own| **own != loss).collect();
+        let is_other = |(r, own): &(&SourcedRow, &String)| **own != loss && r.row.config.us != study::SCRATCH;
+        let others: BTreeSet<&String> =
+            rows.iter().zip(&losses).filter(is_other).map(|(_, own)| own).collect();
         let not_compared = others.into_iter().cloned().collect();
         let arch = most_common(main().map(|r| r.config.arch.as_str()), study::RN50);
         let found: BTreeSet<&str> =
@@ -43,8 +46,12 @@ impl Lineup {
         let sources = if is_papers {
             papers
         } else {
-            found.iter().filter(|us| **us != study::SCRATCH).map(|us| (*us).to_owned()).collect()
+            // Where nothing was pretrained at all, that is what there is.
+            let only_scratch = found.iter().all(|us| *us == study::SCRATCH);
+            let wanted = |us: &&&str| only_scratch || **us != study::SCRATCH;
+            found.iter().filter(wanted).map(|us| (*us).to_owned()).collect()
         };
+        let scratch_loss = scratch_loss(rows, &loss);
         let of_sources = || main().filter(|r| sources.contains(&r.config.us));
         let all_tasks: BTreeSet<&str> = of_sources().map(|r| r.config.ds.as_str()).collect();
         let known = study::TASKS.iter().map(|t| t.ds).filter(|ds| all_tasks.contains(ds));
@@ -60,12 +67,13 @@ impl Lineup {
             // Nothing was trained: what there is are zero-shot values.
             shots = all_shots.into_iter().collect();
         }
-        Self { tasks, shots, is_papers, loss, arch, sources, not_compared }
+        Self { tasks, shots, is_papers, loss, scratch_loss, arch, sources, not_compared }
     }
 
     /// The series of a compared source.
     pub fn series(&self, us: &str) -> Series {
-        Series { loss: self.loss.clone(), arch: Some(self.arch.clone()), us: us.to_owned() }
+        let loss = if us == study::SCRATCH { &self.scratch_loss } else { &self.loss };
+        Series { loss: loss.clone(), arch: Some(self.arch.clone()), us: us.to_owned() }
     }
 
     /// Methods and mixtures of other rows, as texts like [`Lineup::loss`]: figures do not show them.
@@ -82,6 +90,16 @@ impl Lineup {
     pub fn arch(&self) -> &str {
         &self.arch
     }
+}
+
+/// What rows from scratch are called: as the others, as in the paper's table, else by the random head they begin with.
+fn scratch_loss(rows: &[SourcedRow], loss: &str) -> String {
+    let mut own = rows.iter().map(|r| &r.row.config).filter(|config| config.us == study::SCRATCH);
+    let is_random = |config: &RunConfig| config.method == Method::RandomHead && config.alpha.is_none();
+    if own.clone().any(|config| config.loss() == loss) {
+        return loss.to_owned();
+    }
+    own.find(|config| is_random(config)).map_or_else(|| loss.to_owned(), RunConfig::loss)
 }
 
 /// `preferred` if it occurs, else the most frequent word, of equals the first in alphabetical order.

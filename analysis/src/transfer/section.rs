@@ -1,9 +1,9 @@
 //! The transfer half of a report: figures, claims, audit and provenance as sections.
 
 use super::{Figure, Study, all_figures};
-use crate::load::Results;
 use crate::audit::{self, Outcome};
 use crate::claims::{self, Verdict};
+use crate::load::Results;
 use crate::report::{Block, Section, Table, Value};
 
 /// Figures, claims and audit, in reading order.
@@ -89,10 +89,7 @@ pub fn provenance(study: &Study<'_>, seed: u64) -> Section {
         ("rule", Some(study.picker.rule().as_str().to_owned())),
         ("bootstrap seed", Some(seed.to_string())),
         ("compared", Some(format!("{} {}: {}", lineup.loss(), lineup.arch(), lineup.sources.join(", ")))),
-        (
-            "not in figures",
-            (!lineup.not_compared().is_empty()).then(|| lineup.not_compared().join(", ")),
-        ),
+        ("not in figures", (!lineup.not_compared().is_empty()).then(|| lineup.not_compared().join(", "))),
         ("one name, several contents", (!results.one_name.is_empty()).then(|| results.one_name.join("; "))),
         ("probes short of their optimum", unconverged(results)),
         ("left out by the reader", Some(format!("{} cells (see the audit)", results.notes.len()))),

@@ -54,7 +54,8 @@ impl Names {
         let sources = self.sources.iter().map(|((us, objective, arch), contents)| {
             (format!("source {us} ({objective}, {arch})"), "checkpoints or architectures", contents.len())
         });
-        let tasks = self.tasks.iter().map(|(ds, contents)| (format!("task {ds}"), "sets of images", contents.len()));
+        let tasks =
+            self.tasks.iter().map(|(ds, contents)| (format!("task {ds}"), "sets of images", contents.len()));
         let several = sources.chain(tasks).filter(|(.., count)| *count > 1);
         several
             .map(|(name, what, count)| {

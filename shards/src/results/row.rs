@@ -315,7 +315,9 @@ impl RunConfig {
         let (rest, alpha) = match loss.rsplit_once(MIXTURE) {
             Some((rest, share)) if !rest.is_empty() => match share.parse::<f64>() {
                 // Only what is written back as it was read.
-                Ok(alpha) if (0.0..=1.0).contains(&alpha) && alpha.to_string() == share => (rest, Some(alpha)),
+                Ok(alpha) if (0.0..=1.0).contains(&alpha) && alpha.to_string() == share => {
+                    (rest, Some(alpha))
+                }
                 _ => (loss, None),
             },
             _ => (loss, None),

@@ -92,14 +92,16 @@ impl Targets {
         let from = prefix
             .as_ref()
             .map_or(self.members.len(), |prefix| self.members.partition_point(|(other, ..)| other < prefix));
-        self.members[from..].iter().map_while(move |(other, _, kind)| {
-            let rest = other.strip_prefix(prefix.as_deref()?)?;
-            Some(match kind {
-                Kind::File(extent) => Some((rest, *extent)),
-                Kind::Link(_) => None,
+        self.members[from..]
+            .iter()
+            .map_while(move |(other, _, kind)| {
+                let rest = other.strip_prefix(prefix.as_deref()?)?;
+                Some(match kind {
+                    Kind::File(extent) => Some((rest, *extent)),
+                    Kind::Link(_) => None,
+                })
             })
-        })
-        .flatten()
+            .flatten()
     }
 
     fn link(&self, at: usize) -> (&str, u64, &Link) {

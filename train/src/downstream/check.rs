@@ -109,7 +109,9 @@ pub fn recognise(root: &Path) -> Result<Vec<DatasetKind>, DatasetError> {
     let any = |end: &str| names.iter().any(|name| name.to_lowercase().ends_with(end));
     let has_tars = |folder: &str| {
         std::fs::read_dir(root.join(folder)).is_ok_and(|entries| {
-            entries.filter_map(Result::ok).any(|entry| entry.path().extension().is_some_and(|ext| ext == "tar"))
+            entries
+                .filter_map(Result::ok)
+                .any(|entry| entry.path().extension().is_some_and(|ext| ext == "tar"))
         })
     };
     // The second is CLIP_benchmark's layout.

@@ -267,7 +267,8 @@ fn of_listed(
             }
             _ => "",
         };
-        let rule = format!("label {} is out of range; there are {count} classes, from 0{from_one}", texts[at].0);
+        let rule =
+            format!("label {} is out of range; there are {count} classes, from 0{from_one}", texts[at].0);
         return Err(DatasetError::wrong(texts[at].1, rule));
     }
     Ok(Labels { classes, labels: numbers, note: None })
@@ -288,7 +289,9 @@ fn of_numbers(numbers: &[u32], texts: &[(&str, &str)]) -> Result<Labels, Dataset
     let note = match empty {
         _ if count == 0 => None,
         0 => None,
-        1 => Some(format!("label {first_empty} has no image, so it is no class; the head has {count} classes")),
+        1 => {
+            Some(format!("label {first_empty} has no image, so it is no class; the head has {count} classes"))
+        }
         _ => Some(format!(
             "{empty} labels between 0 and {most} have no image, such as {first_empty}, so they are no classes; the head has \
              {count} classes"
@@ -312,9 +315,13 @@ mod tests {
 
     #[test]
     fn delimiters_are_told_by_the_header() {
-        for (header, delimiter) in
-            [("path;label", b';'), ("a,b;c,d", b','), ("a\tb;c", b'\t'), ("\"a;b;c\",d", b','), ("path", b',')]
-        {
+        for (header, delimiter) in [
+            ("path;label", b';'),
+            ("a,b;c,d", b','),
+            ("a\tb;c", b'\t'),
+            ("\"a;b;c\",d", b','),
+            ("path", b','),
+        ] {
             assert_eq!(delimiter_of(header.as_bytes()), delimiter, "{header}");
         }
     }

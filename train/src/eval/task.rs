@@ -115,7 +115,8 @@ fn lines(lines: Lines, folder: &Path) -> Result<Vec<String>, TaskError> {
         Lines::File(file) => {
             let path = folder.join(file);
             let text = read(&path)?;
-            let wrong = |error: DatasetError| TaskError::Format { path: path.clone(), message: error.to_string() };
+            let wrong =
+                |error: DatasetError| TaskError::Format { path: path.clone(), message: error.to_string() };
             let names = list::names(&path.display().to_string(), text.as_bytes()).map_err(wrong)?;
             Ok(names.map(|(_, name)| name.to_owned()).collect())
         }

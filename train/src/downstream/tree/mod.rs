@@ -260,7 +260,8 @@ impl Tree {
 
     /// The names of its files and the content of those that `keep` wants.
     pub fn list(&self, keep: &dyn Fn(&str) -> bool) -> Result<Listing<'static>, DatasetError> {
-        let mut listing = Listing { keep, files: Vec::new(), kept: HashMap::new(), bytes: 0, left_out: BTreeMap::new() };
+        let mut listing =
+            Listing { keep, files: Vec::new(), kept: HashMap::new(), bytes: 0, left_out: BTreeMap::new() };
         self.visit(&mut listing)?;
         if listing.files.len() > MAX_FILES || listing.bytes > MAX_LISTING_BYTES {
             let path = self.path.clone();

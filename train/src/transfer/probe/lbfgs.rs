@@ -32,8 +32,8 @@ const MOST_ITERATIONS_FACTOR: f64 = 100.0;
 
 impl Limits {
     /// The same for a probe's strength, scikit-learn's C. The weaker the penalty, the flatter the floor that leads to the
-    /// optimum: the number of iterations grows about with the square root of the condition number, which is
-    /// proportional to C, so the bound grows by √C.
+    /// optimum: iterations grow about with the square root of the condition number, which grows with C, so the bound
+    /// grows by √C, up to a hundredfold.
     #[must_use]
     pub fn for_strength(self, strength: f64) -> Self {
         let factor = strength.max(1.0).sqrt().min(MOST_ITERATIONS_FACTOR);

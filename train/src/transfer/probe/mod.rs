@@ -9,7 +9,7 @@ pub mod published;
 use tch::Tensor;
 
 use self::lbfgs::{Limits, minimise};
-use self::logistic::Logistic;
+use self::logistic::{Basis, Logistic, Plain};
 use super::classifier::Head;
 use super::tune::cross_entropy;
 use crate::torch::TorchError;
@@ -70,17 +70,19 @@ pub fn fit(
     limits: Limits,
 ) -> Result<Probe, TorchError> {
     let mut best: Option<(Probe, f64)> = None;
-    let mut start = Logistic::zeros(train, num_classes)?;
+    let basis = tch::no_grad(|| Basis::new(train))?;
+    let mut start = Plain::zeros(train, num_classes)?;
     let mut evaluations = 0;
     let mut unconverged = Vec::new();
     for &strength in strengths {
-        let problem = Logistic::new(train, num_classes, strength)?;
-        let found = minimise(&problem, start, limits.for_strength(strength))?;
+        let problem = Logistic::new(&basis, num_classes, strength)?;
+        let found = minimise(&problem, problem.point(&start)?, limits.for_strength(strength))?;
         if !found.converged {
             unconverged.push(strength);
         }
         evaluations += found.evaluations;
-        let head = problem.head(&found.at, train.values.kind())?;
+        start = problem.plain(&found.at)?;
+        let head = start.head(train.values.kind())?;
         let (val_acc1, loss) = match val {
             Some(val) => judge(&head, val)?,
             None => (f64::NAN, f64::NAN),
@@ -97,7 +99,6 @@ pub fn fit(
                 Probe { head, strength, val_acc1, evaluations: 0, converged, unconverged: Vec::new() };
             best = Some((probe, loss));
         }
-        start = found.at;
     }
     let (mut probe, _) = best.ok_or_else(|| TorchError("a probe needs at least one strength".into()))?;
     (probe.evaluations, probe.unconverged) = (evaluations, unconverged);

@@ -375,8 +375,11 @@ impl Task {
         let mut text = set.classes.join("\n");
         let mut sorted = text.clone();
         for part in SetPart::ALL {
-            let mut lines: Vec<String> =
-                set.part(part).iter().map(|example| format!("\n{} {}", example.label, example.name)).collect();
+            let mut lines: Vec<String> = set
+                .part(part)
+                .iter()
+                .map(|example| format!("\n{} {}", example.label, example.name))
+                .collect();
             text.push_str(part.as_str());
             lines.iter().for_each(|line| text.push_str(line));
             lines.sort_unstable();

@@ -93,7 +93,9 @@ impl Shop<'_> {
             [("train", &draw.train, &readable.train), ("test", &draw.test, &readable.test)]
         {
             if left.is_empty() && !all.is_empty() {
-                return Err(TrainError::Transfer(format!("{task}: none of the images to {what} on can be decoded")));
+                return Err(TrainError::Transfer(format!(
+                    "{task}: none of the images to {what} on can be decoded"
+                )));
             }
         }
         Ok(readable)

@@ -173,7 +173,9 @@ pub fn table(found: &Found) -> Summary {
         ));
     }
     for (task, (count, example)) in &found.unreadable {
-        notes.push(format!("{task}: {count} images could not be decoded and were left out, such as {example}"));
+        notes.push(format!(
+            "{task}: {count} images could not be decoded and were left out, such as {example}"
+        ));
     }
     Summary { text: aligned(&grid), notes }
 }
@@ -193,7 +195,9 @@ fn views(rows: &[ResultRow]) -> Option<String> {
     }
     let shown: Vec<String> = views
         .iter()
-        .map(|(view, methods)| format!("{view} for {}", methods.iter().cloned().collect::<Vec<_>>().join(", ")))
+        .map(|(view, methods)| {
+            format!("{view} for {}", methods.iter().cloned().collect::<Vec<_>>().join(", "))
+        })
         .collect();
     (views.len() > 1).then(|| {
         format!(
@@ -244,7 +248,67 @@ fn aligned(grid: &[Vec<String>]) -> String {
 
 #[cfg(test)]
 mod tests {
+    use pairmill_shards::results::{Method, Protocol, RunConfig};
+
     use super::*;
+
+    fn row(method: Method, seed: u64, value: f64, converged: Option<bool>) -> ResultRow {
+        ResultRow {
+            run: format!("{method}{seed}"),
+            protocol: Protocol::Corrected,
+            selection: Selection::ValBest,
+            config: RunConfig {
+                objective: "CLIP".to_owned(),
+                method,
+                arch: "RN50".to_owned(),
+                us: "web".to_owned(),
+                ds: "birds".to_owned(),
+                ..RunConfig::default()
+            },
+            shots: Shots::All,
+            seed: Some(seed),
+            split: Split::Test,
+            metric: METRIC.to_owned(),
+            value,
+            num_test: None,
+            view: None,
+            converged,
+            versions: String::new(),
+            wall_s: None,
+            device_s: None,
+        }
+    }
+
+    #[test]
+    fn t10_values_short_of_their_optimum_are_marked_and_counted() {
+        let rows = vec![
+            row(Method::FineTune, 0, 30.0, None),
+            row(Method::LinearProbe, 0, 50.0, Some(true)),
+            row(Method::LinearProbe, 1, 50.0, Some(false)),
+        ];
+        let unconverged_strengths = BTreeSet::from(["1000".to_owned()]);
+        let summary = table(&Found { rows, unconverged_strengths, ..Found::default() });
+        let lines: Vec<&str> = summary.text.lines().collect();
+        assert!(lines[1].ends_with("30.00"), "{}", summary.text);
+        assert!(lines[2].contains("CLIP_LP") && lines[2].ends_with("50.00 ± 0.00*"), "{}", summary.text);
+        let [note] = &summary.notes[..] else { panic!("{:?}", summary.notes) };
+        assert!(
+            note.starts_with("* 1 values rest on a probe that stopped") && note.contains("strengths 1000"),
+            "{note}"
+        );
+    }
+
+    /// A value that is no number loses to any that is one, whichever comes first.
+    #[test]
+    fn t10_no_number_is_never_the_best() {
+        let of = |values: [f64; 2]| {
+            let mut rows = values.map(|value| row(Method::FineTune, 0, value, None)).to_vec();
+            rows[1].run = "z".to_owned();
+            table(&Found { rows, ..Found::default() }).text
+        };
+        assert_eq!(of([f64::NAN, 20.0]), of([20.0, f64::NAN]));
+        assert!(of([f64::NAN, 20.0]).contains("20.00"));
+    }
 
     #[test]
     fn intervals_are_students() {
