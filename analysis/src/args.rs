@@ -84,6 +84,14 @@ impl StudyArgs {
     /// # Errors
     /// When one cannot be read or breaks the format, or when they do not belong together.
     pub fn load(&self) -> Result<Results, LoadError> {
+        Ok(self.load_as_written()?.told_apart())
+    }
+
+    /// The same with sources and tasks under the names that the files give them.
+    ///
+    /// # Errors
+    /// As [`StudyArgs::load`].
+    pub fn load_as_written(&self) -> Result<Results, LoadError> {
         load::load(&self.results, self.tsv_protocol, self.protocol)
     }
 }

@@ -12,6 +12,7 @@ pub mod audit;
 pub mod captions;
 pub mod chart;
 pub mod claims;
+pub mod command;
 pub mod data;
 pub mod gallery;
 pub mod load;

@@ -4,7 +4,7 @@
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use pairmill_shards::results::{Protocol, ReadNote, ResultTable, ResultsError, SourcedRow};
+use pairmill_shards::results::{Names, Protocol, ReadNote, ResultTable, ResultsError, SourcedRow};
 use pairmill_shards::words::hex;
 use sha2::{Digest, Sha256};
 
@@ -67,6 +67,22 @@ pub struct Results {
     pub protocol: Protocol,
     /// The files.
     pub inputs: Vec<Input>,
+    /// Sources and tasks that share a name and not their content, a line each, once [`Results::told_apart`] has looked.
+    pub one_name: Vec<String>,
+}
+
+impl Results {
+    /// Gives sources and tasks of one name and different content names of their own, so that no cell holds values of
+    /// two checkpoints.
+    #[must_use]
+    pub fn told_apart(mut self) -> Self {
+        let names = Names::of(self.rows.iter().map(|sourced| &sourced.row.config));
+        for sourced in &mut self.rows {
+            names.apply(&mut sourced.row.config);
+        }
+        self.one_name = names.notes();
+        self
+    }
 }
 
 /// Reads `paths` (`-` is standard input). A TSV says nothing of its protocol, so it is taken to be `tsv_protocol`;
@@ -111,7 +127,9 @@ pub fn of_table(
         }
     }
     match table.protocols()[..] {
-        [protocol] => Ok(Results { rows: table.rows, notes: table.notes, protocol, inputs }),
+        [protocol] => {
+            Ok(Results { rows: table.rows, notes: table.notes, protocol, inputs, one_name: Vec::new() })
+        }
         [] => {
             let names: Vec<&str> = inputs.iter().map(|i| i.name.as_str()).collect();
             Err(LoadError::NoRows(names.join(", ")))

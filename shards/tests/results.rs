@@ -8,8 +8,8 @@
 use std::path::Path;
 
 use pairmill_shards::results::{
-    Cell, Protocol, ReadNote, ResultRow, ResultTable, RunConfig, Selection, Shots, Split, TSV_COLUMNS,
-    TsvRow, read_parquet, read_tsv, tsv_view, write_parquet, write_tsv,
+    Cell, Method, Names, Protocol, ReadNote, ResultRow, ResultTable, RunConfig, Selection, Shots, Split,
+    TSV_COLUMNS, TsvRow, View, read_parquet, read_tsv, tsv_view, write_parquet, write_tsv,
 };
 use proptest::prelude::*;
 
@@ -19,7 +19,7 @@ fn row(run: &str, shots: Shots, value: f64) -> ResultRow {
         protocol: Protocol::Corrected,
         selection: Selection::ValBest,
         config: RunConfig {
-            loss: "CLIP".to_owned(),
+            objective: "CLIP".to_owned(),
             arch: "RN50".to_owned(),
             us: "web".to_owned(),
             ds: "DTD".to_owned(),
@@ -32,6 +32,8 @@ fn row(run: &str, shots: Shots, value: f64) -> ResultRow {
         metric: "acc1".to_owned(),
         value,
         num_test: Some(1880),
+        view: None,
+        converged: None,
         versions: "pairmill 0.1.0".to_owned(),
         wall_s: Some(1.5),
         device_s: None,
@@ -119,10 +121,125 @@ fn repeated_runs_count_once_contradicting_ones_are_refused() {
     let message = read(write_parquet(&[a.clone(), b]).unwrap()).unwrap_err();
     assert_eq!(
         message,
-        "r row 0 and r row 1 give run r1 at full shots, test acc1 two values, 50 and 51; remove the wrong one"
+        "r row 0 and r row 1 give run r1 (CLIP) at full shots, test acc1 two values, 50 and 51; remove the wrong one"
     );
     let other_seed = ResultRow { seed: Some(2), ..a.clone() };
     assert_eq!(read(write_parquet(&[a, other_seed]).unwrap()).unwrap().rows.len(), 2);
+}
+
+/// Mixtures of one run share its id and differ in alpha; two of them may be right on as many images.
+#[test]
+fn t15_mixtures_of_one_run_are_values_of_their_own() {
+    let tuned = row("r1", Shots::All, 50.0);
+    let mixed = |alpha: f64, value: f64| {
+        let config = RunConfig { alpha: Some(alpha), ..tuned.config.clone() };
+        ResultRow { config, value, ..tuned.clone() }
+    };
+    let rows = [tuned.clone(), mixed(0.0, 40.0), mixed(0.5, 50.0), mixed(1.0, 50.0)];
+    let table = read(write_parquet(&rows).unwrap()).unwrap();
+    assert_eq!((table.rows.len(), table.notes.len()), (4, 0));
+    // The same file twice is still one measurement each.
+    let mut twice = read(write_parquet(&rows).unwrap()).unwrap();
+    twice.add_bytes(Path::new("again"), write_parquet(&rows).unwrap(), Protocol::Corrected).unwrap();
+    assert_eq!((twice.rows.len(), twice.notes.len()), (4, 4));
+    // One text in the table for people, and back.
+    let view = tsv_view(&rows).unwrap();
+    let losses: Vec<String> = view.rows.iter().map(|line| line.config.loss()).collect();
+    assert_eq!(losses, ["CLIP", "CLIP_WiSE-FT-0", "CLIP_WiSE-FT-0.5", "CLIP_WiSE-FT-1"]);
+    let text = write_tsv(&view.rows);
+    let back = read_tsv(Path::new("r"), text.as_bytes()).unwrap();
+    assert_eq!(back[2].1.config.alpha, Some(0.5));
+    assert_eq!(back.into_iter().map(|(_, row)| row).collect::<Vec<_>>(), view.rows);
+}
+
+#[test]
+fn t15_a_loss_is_taken_apart_and_put_together() {
+    for (loss, objective, method, alpha) in [
+        ("CLIP", "CLIP", Method::FineTune, None),
+        ("SimCLR_LP-FT", "SimCLR", Method::LpFt, None),
+        ("CLIP_LP", "CLIP", Method::LinearProbe, None),
+        ("CLIP_zero-shot", "CLIP", Method::ZeroShot, None),
+        ("CLIP_random-head", "CLIP", Method::RandomHead, None),
+        ("CLIP_LP-FT_WiSE-FT-0.5", "CLIP", Method::LpFt, Some(0.5)),
+        // What is not written so by us stays as it is.
+        ("CLIP_WiSE-FT-0.50", "CLIP_WiSE-FT-0.50", Method::FineTune, None),
+        ("CLIP_WiSE-FT-2", "CLIP_WiSE-FT-2", Method::FineTune, None),
+        ("_LP", "_LP", Method::FineTune, None),
+    ] {
+        let config = RunConfig::of_loss(loss);
+        assert_eq!(
+            (config.objective.as_str(), config.method, config.alpha),
+            (objective, method, alpha),
+            "{loss}"
+        );
+        assert_eq!(config.loss(), loss);
+    }
+    let doubtful = RunConfig { objective: "CLIP_LP".to_owned(), ..row("r1", Shots::All, 1.0).config };
+    let message = write_parquet(&[ResultRow { config: doubtful, ..row("r1", Shots::All, 1.0) }]).unwrap_err();
+    assert!(message.to_string().contains("ends like a method"), "{message}");
+}
+
+/// Files and records of the first version had one column `loss`.
+#[test]
+fn t15_rows_of_the_first_version_are_still_read() {
+    use arrow::array::{ArrayRef, RecordBatch, StringArray};
+    let mixture = RunConfig { alpha: Some(0.5), ..row("r1", Shots::All, 50.0).config };
+    let new = write_parquet(&[ResultRow { config: mixture.clone(), ..row("r1", Shots::All, 50.0) }]).unwrap();
+    let reader =
+        parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder::try_new(bytes::Bytes::from(new));
+    let batch = reader.unwrap().build().unwrap().next().unwrap().unwrap();
+    let schema = batch.schema();
+    let second = ["objective", "method", "alpha", "weights", "images", "setup", "view", "converged"];
+    let mut columns: Vec<(&str, ArrayRef)> = schema
+        .fields()
+        .iter()
+        .zip(batch.columns())
+        .map(|(field, column)| (field.name().as_str(), column.clone()))
+        .filter(|(name, _)| !second.contains(name))
+        .collect();
+    columns.insert(3, ("loss", std::sync::Arc::new(StringArray::from(vec!["CLIP_WiSE-FT-0.5"]))));
+    let batch = RecordBatch::try_from_iter(columns).unwrap();
+    let mut writer = parquet::arrow::ArrowWriter::try_new(Vec::new(), batch.schema(), None).unwrap();
+    writer.write(&batch).unwrap();
+    let table = read(writer.into_inner().unwrap()).unwrap();
+    assert_eq!(table.rows[0].row.config, mixture);
+    assert_eq!((table.rows[0].row.view, table.rows[0].row.converged), (None, None));
+
+    let mut json = serde_json::to_value(row("r1", Shots::All, 50.0)).unwrap();
+    let config = json["config"].as_object_mut().unwrap();
+    for name in ["objective", "method", "alpha", "weights", "images", "setup"] {
+        config.remove(name);
+    }
+    config.insert("loss".to_owned(), "CLIP_WiSE-FT-0.5".into());
+    for name in ["view", "converged"] {
+        json.as_object_mut().unwrap().remove(name);
+    }
+    assert_eq!(serde_json::from_value::<ResultRow>(json).unwrap().config, mixture);
+}
+
+/// Two checkpoints that are both called `epoch_1` are two lines, whatever table shows them.
+#[test]
+fn t04_sources_and_tasks_of_one_name_are_told_apart_by_content() {
+    let of = |weights: &str, images: &str, value| {
+        let mut row = row(weights, Shots::Zero, value);
+        (row.config.weights, row.config.images) = (Some(weights.to_owned()), Some(images.to_owned()));
+        row
+    };
+    let rows = [
+        of("0123456789abcdef", "aaaa", 30.0),
+        of("fedcba9876543210", "aaaa", 50.0),
+        row("r3", Shots::Zero, 60.0),
+    ];
+    let view = tsv_view(&rows).unwrap();
+    let names: Vec<&str> = view.rows.iter().map(|line| line.config.us.as_str()).collect();
+    assert_eq!(names, ["web@01234567", "web@fedcba98", "web"]);
+    assert!(view.rows.iter().all(|line| line.config.ds == "DTD"));
+    let notes = Names::of(rows.iter().map(|row| &row.config)).notes();
+    assert_eq!(notes.len(), 1);
+    assert!(
+        notes[0].starts_with("source web (CLIP, RN50) is the name of 2 different checkpoints"),
+        "{notes:?}"
+    );
 }
 
 #[test]
@@ -169,23 +286,36 @@ fn name() -> impl Strategy<Value = String> {
     "[A-Za-zäλ0-9_.-]{1,12}"
 }
 
+/// One that does not end like a method.
+fn objective() -> impl Strategy<Value = String> {
+    name().prop_filter("ends like a method", |text| RunConfig::of_loss(text).objective == *text)
+}
+
 fn number() -> impl Strategy<Value = Option<f64>> {
     proptest::option::of(prop_oneof![0.0..1.0f64, Just(0.0), Just(3e-6), 1e-12..1e-4f64, 1.0..1e9f64])
 }
 
 prop_compose! {
     fn config()(
-        (loss, arch, us, ds) in (name(), name(), name(), name()),
+        (objective, arch, us, ds) in (objective(), name(), name(), name()),
+        method in proptest::sample::select(Method::ALL),
+        alpha in proptest::option::of(0.0..=1.0f64),
         (us_epochs, us_bs, ds_epochs, ds_bs) in any::<(Option<u32>, Option<u32>, Option<u32>, Option<u32>)>(),
         (us_lr, us_wd, ds_lr, ds_wd) in (number(), number(), number(), number()),
     ) -> RunConfig {
-        RunConfig { loss, arch, us, ds, us_epochs, us_lr, us_bs, us_wd, ds_epochs, ds_lr, ds_bs, ds_wd }
+        RunConfig {
+            objective, method, alpha, arch, us, ds, us_epochs, us_lr, us_bs, us_wd, ds_epochs, ds_lr, ds_bs, ds_wd,
+            ..RunConfig::default()
+        }
     }
 }
 
 prop_compose! {
     fn any_row()(
-        config in config(),
+        mut config in config(),
+        (weights, images, setup) in proptest::array::uniform3(proptest::option::of(name())).prop_map(|[a, b, c]| (a, b, c)),
+        view in proptest::option::of(proptest::sample::select(View::ALL)),
+        converged in any::<Option<bool>>(),
         protocol in proptest::sample::select(Protocol::ALL),
         selection in proptest::sample::select(Selection::ALL),
         split in proptest::sample::select(Split::ALL),
@@ -196,7 +326,11 @@ prop_compose! {
         num_test in proptest::option::of(0..i64::MAX as u64),
         (wall_s, device_s) in (number(), number()),
     ) -> ResultRow {
-        ResultRow { run, protocol, selection, config, shots, seed, split, metric, value, num_test, versions, wall_s, device_s }
+        (config.weights, config.images, config.setup) = (weights, images, setup);
+        ResultRow {
+            run, protocol, selection, config, shots, seed, split, metric, value, num_test, view, converged, versions, wall_s,
+            device_s,
+        }
     }
 }
 

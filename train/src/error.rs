@@ -101,6 +101,23 @@ pub enum TrainError {
         /// What is wrong with it.
         error: PixelError,
     },
+    /// More labelled pictures that cannot be decoded than the user allows.
+    #[error(
+        "{task}: {count} of {of} images cannot be decoded, more than the {percent} % allowed (max_unreadable); \
+         the first is {example}; replace them, take them out of the dataset, or raise the limit"
+    )]
+    Unreadable {
+        /// The task.
+        task: String,
+        /// How many.
+        count: usize,
+        /// Of how many that are needed.
+        of: usize,
+        /// The limit.
+        percent: f64,
+        /// The first, with what is wrong.
+        example: String,
+    },
     /// A transfer that cannot be run as asked.
     #[error("{0}")]
     Transfer(String),
@@ -171,6 +188,7 @@ impl TrainError {
             | Self::Names(_)
             | Self::Shots { .. }
             | Self::BadPicture { .. }
+            | Self::Unreadable { .. }
             | Self::Transfer(_)
             | Self::NoCuda { .. }
             | Self::Locked { .. }

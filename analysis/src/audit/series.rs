@@ -98,7 +98,7 @@ pub fn contradicting_rows(study: &Study<'_>) -> Defect {
 /// The full-data values of one series on one task.
 struct FullValues<'a> {
     ds: &'a str,
-    loss: &'a str,
+    loss: String,
     us: &'a str,
     arch: &'a str,
     values: Vec<f64>,
@@ -114,8 +114,8 @@ impl<'a> FullValues<'a> {
         for line in lines {
             let Some(bits) = line.values.get(&Shots::All) else { continue };
             let c = &line.row.config;
-            let is_same =
-                |f: &&mut Self| f.ds == c.ds && f.loss == c.loss && f.us == c.us && f.arch == c.arch;
+            let loss = c.loss();
+            let is_same = |f: &&mut Self| f.ds == c.ds && f.loss == loss && f.us == c.us && f.arch == c.arch;
             let value = f64::from_bits(*bits);
             match all.iter_mut().find(is_same) {
                 Some(found) => {
@@ -124,7 +124,7 @@ impl<'a> FullValues<'a> {
                 }
                 None => all.push(Self {
                     ds: &c.ds,
-                    loss: &c.loss,
+                    loss,
                     us: &c.us,
                     arch: &c.arch,
                     values: vec![value],
@@ -177,7 +177,7 @@ pub fn same_values_elsewhere(study: &Study<'_>) -> Defect {
 
 /// One source name over two pretraining recipes.
 pub fn mixed_batches(study: &Study<'_>) -> Defect {
-    let mut recipes: BTreeMap<(&str, &str, &str), BTreeMap<String, Vec<u64>>> = BTreeMap::new();
+    let mut recipes: BTreeMap<(&str, String, &str), BTreeMap<String, Vec<u64>>> = BTreeMap::new();
     for line in &lines(study) {
         let c = &line.row.config;
         let recipe = format!(
@@ -185,7 +185,7 @@ pub fn mixed_batches(study: &Study<'_>) -> Defect {
             c.us_epochs.map_or_else(|| "?".to_owned(), |n| n.to_string()),
             c.us_bs.map_or_else(|| "?".to_owned(), |n| n.to_string())
         );
-        recipes.entry((&c.us, &c.loss, &c.arch)).or_default().entry(recipe).or_default().push(line.number);
+        recipes.entry((&c.us, c.loss(), &c.arch)).or_default().entry(recipe).or_default().push(line.number);
     }
     let found: Vec<_> = recipes.iter().filter(|(_, r)| r.len() > 1).collect();
     let mut details: Vec<String> = found
@@ -206,7 +206,7 @@ pub fn mixed_batches(study: &Study<'_>) -> Defect {
     let mut shared: BTreeMap<String, Vec<&str>> = BTreeMap::new();
     for ((us, loss, arch), own) in &recipes {
         if study.lineup.sources.iter().any(|s| s == us)
-            && *loss == study.lineup.loss()
+            && loss == study.lineup.loss()
             && *arch == study.lineup.arch()
         {
             for recipe in own.keys() {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use pairmill_shards::results::{Protocol, ReadNote, ResultRow, Shots, SourcedRow, Split};
+use pairmill_shards::results::{Method, Protocol, ReadNote, ResultRow, Shots, SourcedRow, Split};
 
 use super::{Defect, Outcome, listed};
 use crate::stats::{median, short};
@@ -102,7 +102,7 @@ pub fn near_chance(study: &Study<'_>) -> Defect {
         let Some(task) = task_named(ds) else { continue };
         let values = |shots: Shots| -> Vec<f64> {
             let own = test_accuracies(study).map(|r| &r.row);
-            own.filter(|r| r.config.ds == *ds && r.shots == shots && r.config.loss == study.lineup.loss())
+            own.filter(|r| r.config.ds == *ds && r.shots == shots && r.config.loss() == study.lineup.loss())
                 .map(|r| r.value)
                 .collect()
         };
@@ -135,14 +135,14 @@ pub fn contaminated_probe(study: &Study<'_>) -> Defect {
     let statement = "Linear probes (the `zero` of LP-FT rows) better than full fine-tuning of the same source on all images: a mark of training on test features.";
     let mut best_full: BTreeMap<(&str, &str), f64> = BTreeMap::new();
     for SourcedRow { row, .. } in test_accuracies(study) {
-        if row.shots == Shots::All && !row.config.loss.ends_with("LP-FT") {
+        if row.shots == Shots::All && row.config.method != Method::LpFt {
             let best = best_full.entry((&row.config.us, &row.config.ds)).or_insert(0.0);
             *best = best.max(row.value);
         }
     }
     let (mut found, mut of) = (BTreeMap::<&str, (usize, f64, f64)>::new(), 0);
     for SourcedRow { row, .. } in test_accuracies(study) {
-        if row.shots != Shots::Zero || !row.config.loss.ends_with("LP-FT") {
+        if row.shots != Shots::Zero || row.config.method != Method::LpFt {
             continue;
         }
         let Some(full) = best_full.get(&(row.config.us.as_str(), row.config.ds.as_str())) else { continue };

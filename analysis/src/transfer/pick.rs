@@ -13,7 +13,7 @@ const METRIC: &str = "acc1";
 /// Runs that belong together in a figure.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Series {
-    /// Objective.
+    /// Objective, method and alpha as one text, such as `CLIP_LP-FT`.
     pub loss: String,
     /// Architecture; `None` takes any, for series of the paper whose rows disagree about it.
     pub arch: Option<String>,
@@ -40,6 +40,8 @@ pub struct Estimate {
 #[derive(Debug)]
 pub struct Picker<'a> {
     rows: &'a [SourcedRow],
+    /// Objective, method and alpha of each row as one text.
+    losses: Vec<String>,
     rule: Rule,
     seed: u64,
     cells: HashMap<(&'a str, &'a str, Shots), Vec<usize>>,
@@ -57,7 +59,8 @@ impl<'a> Picker<'a> {
                     .push(at);
             }
         }
-        Self { rows, rule, seed, cells }
+        let losses = rows.iter().map(|sourced| sourced.row.config.loss()).collect();
+        Self { rows, losses, rule, seed, cells }
     }
 
     /// The rule.
@@ -70,7 +73,7 @@ impl<'a> Picker<'a> {
         let cell = self.cells.get(&(series.us.as_str(), ds, shots));
         let fits = |at: &usize| {
             let config = &self.rows[*at].row.config;
-            config.loss == series.loss && series.arch.as_ref().is_none_or(|arch| *arch == config.arch)
+            self.losses[*at] == series.loss && series.arch.as_ref().is_none_or(|arch| *arch == config.arch)
         };
         cell.map(|rows| rows.iter().copied().filter(fits).collect()).unwrap_or_default()
     }

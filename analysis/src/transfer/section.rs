@@ -3,6 +3,7 @@
 use super::{Figure, Study, all_figures};
 use crate::audit::{self, Outcome};
 use crate::claims::{self, Verdict};
+use crate::load::Results;
 use crate::report::{Block, Section, Table, Value};
 
 /// Figures, claims and audit, in reading order.
@@ -42,6 +43,17 @@ pub fn sections(study: &Study<'_>) -> Vec<Section> {
     ]
 }
 
+/// How many values come from probes that stopped before their optimum; `None` where none does.
+fn unconverged(results: &Results) -> Option<String> {
+    let probes = results.rows.iter().filter_map(|r| r.row.converged);
+    let (mut short, mut of) = (0, 0);
+    for converged in probes {
+        of += 1;
+        short += usize::from(!converged);
+    }
+    (short > 0).then(|| format!("{short} of {of} values"))
+}
+
 /// Where the numbers come from.
 pub fn provenance(study: &Study<'_>, seed: u64) -> Section {
     let results = study.results;
@@ -77,6 +89,9 @@ pub fn provenance(study: &Study<'_>, seed: u64) -> Section {
         ("rule", Some(study.picker.rule().as_str().to_owned())),
         ("bootstrap seed", Some(seed.to_string())),
         ("compared", Some(format!("{} {}: {}", lineup.loss(), lineup.arch(), lineup.sources.join(", ")))),
+        ("not in figures", (!lineup.not_compared().is_empty()).then(|| lineup.not_compared().join(", "))),
+        ("one name, several contents", (!results.one_name.is_empty()).then(|| results.one_name.join("; "))),
+        ("probes short of their optimum", unconverged(results)),
         ("left out by the reader", Some(format!("{} cells (see the audit)", results.notes.len()))),
         ("versions of the trainer", (!versions.is_empty()).then(|| versions.join("; "))),
         ("wall time of the runs", hours(|r| r.wall_s)),

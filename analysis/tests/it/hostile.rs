@@ -17,7 +17,7 @@ fn name(names: &'static [&'static str]) -> impl Strategy<Value = String> {
 
 prop_compose! {
     fn row()(
-        loss in name(&["CLIP", "Supervised", "CLIP_LP-FT", "SimCLR_LP-FT"]),
+        loss in name(&["CLIP", "Supervised", "CLIP_LP-FT", "SimCLR_LP-FT", "CLIP_WiSE-FT-0.5"]),
         arch in name(&["RN50", "VITB32"]),
         us in name(&["WIT2.7m", "Shutterstock2.7m", "LAION15m", "LAION2B", "IN1K", "LAION1m", "Scratch"]),
         ds in name(&["DTD", "CIFAR100", "EuroSAT", "PETS"]),
@@ -31,10 +31,11 @@ prop_compose! {
         value in prop_oneof![Just(0.0), Just(100.0), 0.0..100.0f64],
         num_test in proptest::option::of(0..3u64),
     ) -> ResultRow {
-        let config = RunConfig { loss, arch, us, ds, ds_epochs, ds_bs, ds_lr, ..RunConfig::default() };
+        let config = RunConfig { arch, us, ds, ds_epochs, ds_bs, ds_lr, ..RunConfig::of_loss(&loss) };
         ResultRow {
             run: config.hash(), protocol: Protocol::AsPublished, selection: Selection::TestBest, config, shots, seed,
-            split, metric: "acc1".to_owned(), value, num_test, versions: String::new(), wall_s: None, device_s: None,
+            split, metric: "acc1".to_owned(), value, num_test, view: None, converged: None, versions: String::new(),
+            wall_s: None, device_s: None,
         }
     }
 }

@@ -43,7 +43,7 @@ pub fn rows(protocol: Protocol) -> Vec<ResultRow> {
                     for seed in 0..3 {
                         for split in [Split::Test, Split::Val] {
                             let config = RunConfig {
-                                loss: "CLIP".to_owned(),
+                                objective: "CLIP".to_owned(),
                                 arch: "RN50".to_owned(),
                                 us: (*us).to_owned(),
                                 ds: (*ds).to_owned(),
@@ -55,6 +55,7 @@ pub fn rows(protocol: Protocol) -> Vec<ResultRow> {
                                 ds_lr: Some(ds_lr),
                                 ds_bs: Some(128),
                                 ds_wd: Some(0.1),
+                                ..RunConfig::default()
                             };
                             rows.push(ResultRow {
                                 run: config.hash(),
@@ -67,6 +68,8 @@ pub fn rows(protocol: Protocol) -> Vec<ResultRow> {
                                 metric: "acc1".to_owned(),
                                 value: accuracy(s, t, k, seed, r, split),
                                 num_test: Some(400),
+                                view: None,
+                                converged: None,
                                 versions: "pairmill 0.1.0; torch 2.11.0".to_owned(),
                                 wall_s: Some(60.0 + k as f64),
                                 device_s: Some(45.0),

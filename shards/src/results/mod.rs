@@ -2,17 +2,19 @@
 //! meet (FORMAT.md §10).
 //!
 //! `row` is the row and its words, `parquet` the form the trainer writes, `tsv` the view with the columns of the
-//! paper's released table, so that the authors' file and ours are read alike, and `table` reads either form and says
-//! what it did with `Nan` cells and repeated rows. Values of the corrected and of the as-published protocol never
+//! paper's released table, so that the authors' file and ours are read alike, `table` reads either form and says what it
+//! did with `Nan` cells and repeated rows, and `names` tells sources and tasks of one name apart by their content. Values of the corrected and of the as-published protocol never
 //! meet in one view.
 
+mod names;
 mod parquet;
 mod row;
 mod table;
 mod tsv;
 
+pub use names::Names;
 pub use parquet::{RESULTS_VERSION, read_parquet, write_parquet};
-pub use row::{Protocol, ResultRow, RunConfig, Selection, Shots, Split};
+pub use row::{Method, Protocol, ResultRow, RunConfig, Selection, Shots, Split, View};
 pub use table::{Origin, ReadNote, ResultTable, SourcedRow};
 pub use tsv::{Cell, TSV_COLUMNS, TsvRow, TsvView, read_tsv, tsv_view, write_tsv};
 

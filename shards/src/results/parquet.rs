@@ -8,7 +8,9 @@ use ::parquet::arrow::ArrowWriter;
 use ::parquet::basic::Compression;
 use ::parquet::file::metadata::KeyValue;
 use ::parquet::file::properties::WriterProperties;
-use arrow::array::{Array, ArrayRef, AsArray, Float64Array, Int64Array, RecordBatch, StringArray};
+use arrow::array::{
+    Array, ArrayRef, AsArray, BooleanArray, Float64Array, Int64Array, RecordBatch, StringArray,
+};
 use arrow::datatypes::{DataType, Field, Float64Type, Int64Type, Schema};
 use bytes::Bytes;
 
@@ -16,43 +18,66 @@ use super::{ResultRow, ResultsError, RunConfig};
 use crate::parquet_file::{ParquetFault, ParquetFile, ParquetInput, ReadPlan};
 
 /// Version of the result rows this crate writes (FORMAT.md, version table).
-pub const RESULTS_VERSION: u32 = 1;
+pub const RESULTS_VERSION: u32 = 2;
 const VERSION_KEY: &str = "pairmill.results_version";
 /// Rows decoded at a time.
 const BATCH_ROWS: usize = 1_024;
 
-/// Name, type and whether a cell may be null, in order.
-const COLUMNS: [(&str, DataType, bool); 24] = [
-    ("run", DataType::Utf8, false),
-    ("protocol", DataType::Utf8, false),
-    ("selection", DataType::Utf8, false),
-    ("loss", DataType::Utf8, false),
-    ("arch", DataType::Utf8, false),
-    ("us", DataType::Utf8, false),
-    ("ds", DataType::Utf8, false),
-    ("us_epochs", DataType::Int64, true),
-    ("us_lr", DataType::Float64, true),
-    ("us_bs", DataType::Int64, true),
-    ("us_wd", DataType::Float64, true),
-    ("ds_epochs", DataType::Int64, true),
-    ("ds_lr", DataType::Float64, true),
-    ("ds_bs", DataType::Int64, true),
-    ("ds_wd", DataType::Float64, true),
-    ("shots", DataType::Utf8, false),
-    ("seed", DataType::Int64, true),
-    ("split", DataType::Utf8, false),
-    ("metric", DataType::Utf8, false),
-    ("value", DataType::Float64, false),
-    ("num_test", DataType::Int64, true),
-    ("versions", DataType::Utf8, false),
-    ("wall_s", DataType::Float64, true),
-    ("device_s", DataType::Float64, true),
+/// Which versions have a column.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Has {
+    /// All of them.
+    All,
+    /// Version 1 alone.
+    First,
+    /// Version 2.
+    Second,
+}
+
+/// Name, type, whether a cell may be null, and the versions that have it, in order.
+const COLUMNS: [(&str, DataType, bool, Has); 32] = [
+    ("run", DataType::Utf8, false, Has::All),
+    ("protocol", DataType::Utf8, false, Has::All),
+    ("selection", DataType::Utf8, false, Has::All),
+    ("loss", DataType::Utf8, false, Has::First),
+    ("objective", DataType::Utf8, false, Has::Second),
+    ("method", DataType::Utf8, false, Has::Second),
+    ("alpha", DataType::Float64, true, Has::Second),
+    ("arch", DataType::Utf8, false, Has::All),
+    ("us", DataType::Utf8, false, Has::All),
+    ("ds", DataType::Utf8, false, Has::All),
+    ("us_epochs", DataType::Int64, true, Has::All),
+    ("us_lr", DataType::Float64, true, Has::All),
+    ("us_bs", DataType::Int64, true, Has::All),
+    ("us_wd", DataType::Float64, true, Has::All),
+    ("ds_epochs", DataType::Int64, true, Has::All),
+    ("ds_lr", DataType::Float64, true, Has::All),
+    ("ds_bs", DataType::Int64, true, Has::All),
+    ("ds_wd", DataType::Float64, true, Has::All),
+    ("weights", DataType::Utf8, true, Has::Second),
+    ("images", DataType::Utf8, true, Has::Second),
+    ("setup", DataType::Utf8, true, Has::Second),
+    ("shots", DataType::Utf8, false, Has::All),
+    ("seed", DataType::Int64, true, Has::All),
+    ("split", DataType::Utf8, false, Has::All),
+    ("metric", DataType::Utf8, false, Has::All),
+    ("value", DataType::Float64, false, Has::All),
+    ("num_test", DataType::Int64, true, Has::All),
+    ("view", DataType::Utf8, true, Has::Second),
+    ("converged", DataType::Boolean, true, Has::Second),
+    ("versions", DataType::Utf8, false, Has::All),
+    ("wall_s", DataType::Float64, true, Has::All),
+    ("device_s", DataType::Float64, true, Has::All),
 ];
 
+/// The columns of a version.
+fn columns(version: Has) -> impl Iterator<Item = &'static (&'static str, DataType, bool, Has)> {
+    COLUMNS.iter().filter(move |(.., has)| *has == Has::All || *has == version)
+}
+
 fn schema() -> Arc<Schema> {
-    Arc::new(Schema::new(
-        COLUMNS.iter().map(|(name, kind, null)| Field::new(*name, kind.clone(), *null)).collect::<Vec<_>>(),
-    ))
+    let fields = columns(Has::Second).map(|(name, kind, null, _)| Field::new(*name, kind.clone(), *null));
+    Arc::new(Schema::new(fields.collect::<Vec<_>>()))
 }
 
 /// The rows as the bytes of a Parquet file.
@@ -69,6 +94,12 @@ pub fn write_parquet(rows: &[ResultRow]) -> Result<Vec<u8>, ResultsError> {
     let text = |get: &dyn Fn(&ResultRow) -> String| -> ArrayRef {
         Arc::new(rows.iter().map(|r| Some(get(r))).collect::<StringArray>())
     };
+    let some_text = |get: &dyn Fn(&ResultRow) -> Option<String>| -> ArrayRef {
+        Arc::new(rows.iter().map(get).collect::<StringArray>())
+    };
+    let flag = |get: &dyn Fn(&ResultRow) -> Option<bool>| -> ArrayRef {
+        Arc::new(rows.iter().map(get).collect::<BooleanArray>())
+    };
     let int = |get: &dyn Fn(&ResultRow) -> Option<u64>| -> ArrayRef {
         Arc::new(rows.iter().map(|r| get(r).and_then(|n| i64::try_from(n).ok())).collect::<Int64Array>())
     };
@@ -79,7 +110,9 @@ pub fn write_parquet(rows: &[ResultRow]) -> Result<Vec<u8>, ResultsError> {
         text(&|r| r.run.clone()),
         text(&|r| r.protocol.to_string()),
         text(&|r| r.selection.to_string()),
-        text(&|r| r.config.loss.clone()),
+        text(&|r| r.config.objective.clone()),
+        text(&|r| r.config.method.to_string()),
+        float(&|r| r.config.alpha),
         text(&|r| r.config.arch.clone()),
         text(&|r| r.config.us.clone()),
         text(&|r| r.config.ds.clone()),
@@ -91,12 +124,17 @@ pub fn write_parquet(rows: &[ResultRow]) -> Result<Vec<u8>, ResultsError> {
         float(&|r| r.config.ds_lr),
         int(&|r| r.config.ds_bs.map(u64::from)),
         float(&|r| r.config.ds_wd),
+        some_text(&|r| r.config.weights.clone()),
+        some_text(&|r| r.config.images.clone()),
+        some_text(&|r| r.config.setup.clone()),
         text(&|r| r.shots.to_string()),
         int(&|r| r.seed),
         text(&|r| r.split.to_string()),
         text(&|r| r.metric.clone()),
         float(&|r| Some(r.value)),
         int(&|r| r.num_test),
+        some_text(&|r| r.view.map(|view| view.to_string())),
+        flag(&|r| r.converged),
         text(&|r| r.versions.clone()),
         float(&|r| r.wall_s),
         float(&|r| r.device_s),
@@ -157,9 +195,12 @@ fn check_version(path: &Path, metadata: Option<&Vec<KeyValue>>) -> Result<(), Re
     }
 }
 
+/// A file of the first version is told by its column `loss`: tools that rewrite a file lose its metadata.
 fn check_schema(path: &Path, found: &Schema) -> Result<(), ResultsError> {
     let header = |problem| Err(ResultsError::Header { path: path.to_owned(), problem });
-    for (name, kind, _) in &COLUMNS {
+    let has = |name: &str| found.field_with_name(name).is_ok();
+    let version = if has("loss") && !has("objective") { Has::First } else { Has::Second };
+    for (name, kind, ..) in columns(version) {
         match found.field_with_name(name) {
             Err(_) => {
                 return header(format!(
@@ -173,7 +214,7 @@ fn check_schema(path: &Path, found: &Schema) -> Result<(), ResultsError> {
         }
     }
     for field in found.fields() {
-        if !COLUMNS.iter().any(|(name, ..)| name == field.name()) {
+        if !columns(version).any(|(name, ..)| name == field.name()) {
             return header(format!(
                 "unknown column `{}`; drop it, or read the file with the Pairmill that wrote it",
                 field.name()
@@ -181,6 +222,11 @@ fn check_schema(path: &Path, found: &Schema) -> Result<(), ResultsError> {
         }
     }
     Ok(())
+}
+
+/// A cell's problem with its column.
+fn named(column: &str) -> impl Fn(String) -> String + '_ {
+    move |problem| format!("column `{column}`: {problem}")
 }
 
 /// One row of a batch whose schema was checked.
@@ -196,7 +242,9 @@ impl Cells<'_> {
             protocol: self.word("protocol")?,
             selection: self.word("selection")?,
             config: RunConfig {
-                loss: self.text("loss")?,
+                weights: self.some_text("weights"),
+                images: self.some_text("images"),
+                setup: self.some_text("setup"),
                 arch: self.text("arch")?,
                 us: self.text("us")?,
                 ds: self.text("ds")?,
@@ -208,6 +256,7 @@ impl Cells<'_> {
                 ds_lr: self.float("ds_lr"),
                 ds_bs: self.small("ds_bs")?,
                 ds_wd: self.float("ds_wd"),
+                ..self.method()?
             },
             shots: self.word("shots")?,
             seed: self.int("seed")?,
@@ -215,9 +264,24 @@ impl Cells<'_> {
             metric: self.text("metric")?,
             value: self.float("value").ok_or("column `value`: null; leave the row out or write NaN")?,
             num_test: self.int("num_test")?,
+            view: self.some_text("view").map(|word| word.parse()).transpose().map_err(named("view"))?,
+            converged: self.column("converged").and_then(|a| a.as_boolean_opt()).map(|a| a.value(self.at)),
             versions: self.text("versions")?,
             wall_s: self.float("wall_s"),
             device_s: self.float("device_s"),
+        })
+    }
+
+    /// Objective, method and alpha, of their columns or of the one that the first version had.
+    fn method(&self) -> Result<RunConfig, String> {
+        if self.batch.column_by_name("objective").is_none() {
+            return Ok(RunConfig::of_loss(&self.text("loss")?));
+        }
+        Ok(RunConfig {
+            objective: self.text("objective")?,
+            method: self.word("method")?,
+            alpha: self.float("alpha"),
+            ..RunConfig::default()
         })
     }
 
@@ -225,13 +289,17 @@ impl Cells<'_> {
         self.batch.column_by_name(name).filter(|array| array.is_valid(self.at))
     }
 
-    fn text(&self, name: &str) -> Result<String, String> {
+    fn some_text(&self, name: &str) -> Option<String> {
         let array = self.column(name).and_then(|a| a.as_string_opt::<i32>());
-        array.map(|a| a.value(self.at).to_owned()).ok_or_else(|| format!("column `{name}`: null"))
+        array.map(|a| a.value(self.at).to_owned())
+    }
+
+    fn text(&self, name: &str) -> Result<String, String> {
+        self.some_text(name).ok_or_else(|| format!("column `{name}`: null"))
     }
 
     fn word<T: std::str::FromStr<Err = String>>(&self, name: &str) -> Result<T, String> {
-        self.text(name)?.parse().map_err(|e| format!("column `{name}`: {e}"))
+        self.text(name)?.parse().map_err(named(name))
     }
 
     fn int(&self, name: &str) -> Result<Option<u64>, String> {

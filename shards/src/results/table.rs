@@ -65,8 +65,32 @@ pub struct ResultTable {
     pub rows: Vec<SourcedRow>,
     /// What was left out, in the order read.
     pub notes: Vec<ReadNote>,
-    /// First place of each (run, seed, shots, split, metric) of the Parquet rows.
-    seen: HashMap<(String, Option<u64>, Shots, Split, String), usize>,
+    /// First place of each Parquet row.
+    seen: HashMap<Key, usize>,
+}
+
+/// What a value is of. Two rows with the same are one measurement; a mixture is another than the run it belongs to.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+struct Key {
+    run: String,
+    loss: String,
+    seed: Option<u64>,
+    shots: Shots,
+    split: Split,
+    metric: String,
+}
+
+impl Key {
+    fn of(row: &ResultRow) -> Self {
+        Self {
+            run: row.run.clone(),
+            loss: row.config.loss(),
+            seed: row.seed,
+            shots: row.shots,
+            split: row.split,
+            metric: row.metric.clone(),
+        }
+    }
 }
 
 impl ResultTable {
@@ -123,14 +147,17 @@ impl ResultTable {
             self.notes.push(ReadNote::Nan { origin: new.origin, shots: row.shots });
             return Ok(());
         }
-        let key = (row.run.clone(), row.seed, row.shots, row.split, row.metric.clone());
+        let key = Key::of(row);
         if let Some(&at) = self.seen.get(&key) {
             let old = &self.rows[at];
             if old.row.value.to_bits() != row.value.to_bits() || old.row.protocol != row.protocol {
                 return Err(ResultsError::Conflict {
                     first: old.origin.to_string(),
                     second: new.origin.to_string(),
-                    what: format!("run {} at {} shots, {} {}", row.run, row.shots, row.split, row.metric),
+                    what: format!(
+                        "run {} ({}) at {} shots, {} {}",
+                        row.run, key.loss, row.shots, row.split, row.metric
+                    ),
                     a: old.row.value,
                     b: row.value,
                 });

@@ -1,11 +1,12 @@
 //! The view of result rows with the columns of the paper's released table: one line per fine-tuning configuration,
 //! one accuracy column per number of shots. Reading is strict about columns and numbers; `Nan` and blanks are kept
-//! apart, because the one says "tried" and the other "not run". What is written reads back the same, and the authors'
+//! apart, because the one says "tried" and the other "not run". Its column `loss` holds objective, method and alpha of a
+//! row as one text. What is written reads back the same, and the authors'
 //! file comes out byte for byte.
 
 use std::path::Path;
 
-use super::{Protocol, ResultRow, ResultsError, RunConfig, Selection, Shots, Split};
+use super::{Names, Protocol, ResultRow, ResultsError, RunConfig, Selection, Shots, Split};
 
 /// The header, in order. The first is the row's number and has no name.
 pub const TSV_COLUMNS: [&str; 21] = [
@@ -99,6 +100,8 @@ impl TsvRow {
                     metric: METRIC.to_owned(),
                     value,
                     num_test: None,
+                    view: None,
+                    converged: None,
                     versions: String::new(),
                     wall_s: None,
                     device_s: None,
@@ -178,7 +181,6 @@ fn parse_line(line: &str) -> Result<TsvRow, String> {
         text => Ok(text.to_owned()),
     };
     let config = RunConfig {
-        loss: text(1)?,
         arch: text(2)?,
         us: text(3)?,
         ds: text(4)?,
@@ -190,6 +192,7 @@ fn parse_line(line: &str) -> Result<TsvRow, String> {
         ds_lr: float(&cells, 10)?,
         ds_bs: whole(&cells, 11)?,
         ds_wd: float(&cells, 12)?,
+        ..RunConfig::of_loss(&text(1)?)
     };
     let mut values = [Cell::Blank; CELLS.len()];
     for (value, at) in values.iter_mut().zip(FIRST_CELL..) {
@@ -248,7 +251,7 @@ pub fn write_tsv(rows: &[TsvRow]) -> String {
         let number = |x: Option<f64>| x.map_or_else(String::new, spelled);
         let settings = [
             row.index.to_string(),
-            c.loss.clone(),
+            c.loss(),
             c.arch.clone(),
             c.us.clone(),
             c.ds.clone(),
@@ -297,13 +300,16 @@ pub struct TsvView {
 }
 
 /// The TSV view of `rows`: values of one configuration and seed share a line, a value that has no free cell there
-/// begins another. Seed, protocol, test size, versions and times are lost.
+/// begins another. Objective, method and alpha become the one text `loss`; sources and tasks that share a name and not
+/// their content are told apart in their names ([`Names`]). Seed, protocol, test size, view, convergence, versions and
+/// times are lost.
 ///
 /// # Errors
 /// When both protocols are present, or a number of shots has no column.
 pub fn tsv_view(rows: &[ResultRow]) -> Result<TsvView, ResultsError> {
     let mut lines: Vec<(Option<u64>, TsvRow)> = Vec::new();
     let mut num_left_out = 0;
+    let names = Names::of(rows.iter().map(|row| &row.config));
     for row in rows {
         if row.protocol != rows[0].protocol {
             return Err(ResultsError::MixedProtocols);
@@ -330,5 +336,9 @@ pub fn tsv_view(rows: &[ResultRow]) -> Result<TsvView, ResultsError> {
             }
         }
     }
-    Ok(TsvView { rows: lines.into_iter().map(|(_, line)| line).collect(), num_left_out })
+    let named = lines.into_iter().map(|(_, mut line)| {
+        names.apply(&mut line.config);
+        line
+    });
+    Ok(TsvView { rows: named.collect(), num_left_out })
 }

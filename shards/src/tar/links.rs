@@ -6,11 +6,12 @@ use super::skipped::LinkProblem;
 /// Links that may be followed from one to the next.
 const MAX_CHAIN: usize = 40;
 /// Most bytes that all links of a tar may lead to together: a link takes 512 bytes and may stand for a gibibyte.
-pub(super) const MAX_LINKED_BYTES: u64 = 64 << 30;
+pub const MAX_LINKED_BYTES: u64 = 64 << 30;
 
 /// Where a link points.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Link {
+pub struct Link {
+    /// Whether it is a symbolic link; else a hard one.
     pub symbolic: bool,
     /// As in the header.
     pub target: String,
@@ -18,8 +19,10 @@ pub(super) struct Link {
 
 /// Where data lies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Extent {
+pub struct Extent {
+    /// First byte.
     pub offset: u64,
+    /// Number of bytes.
     pub size: u64,
 }
 
@@ -32,17 +35,19 @@ enum Kind {
 
 /// Every file and link of a tar by its name.
 #[derive(Debug, Default)]
-pub(super) struct Targets {
+pub struct Targets {
     /// Name, number in the tar, what it is; sorted once all are known.
     members: Vec<(String, u64, Kind)>,
     links: Vec<(String, u64, Link)>,
 }
 
 impl Targets {
+    /// Adds member `number` of the tar, a file.
     pub fn add_file(&mut self, name: &str, number: u64, extent: Extent) {
         self.members.extend(plain(name).map(|name| (name, number, Kind::File(extent))));
     }
 
+    /// Adds member `number` of the tar, a link.
     pub fn add_link(&mut self, name: &str, number: u64, link: &Link) {
         self.members.extend(plain(name).map(|name| (name, number, Kind::Link(self.links.len()))));
         self.links.push((name.to_owned(), number, link.clone()));
@@ -54,6 +59,9 @@ impl Targets {
     }
 
     /// The data that member `number`, called `name`, stands for.
+    ///
+    /// # Errors
+    /// When the link leads to no file of the tar.
     pub fn resolve(&self, name: &str, number: u64, link: &Link) -> Result<Extent, LinkProblem> {
         let (mut name, mut number, mut link) = (name, number, link);
         for _ in 0..MAX_CHAIN {
@@ -74,6 +82,26 @@ impl Targets {
             }
         }
         Err(LinkProblem::Loop)
+    }
+
+    /// The files in the folder that a symbolic link called `name` leads to, each with its path below that folder. Links in
+    /// the folder are not followed. Empty where it leads to no folder of the tar.
+    pub fn folder(&self, name: &str, link: &Link) -> impl Iterator<Item = (&str, Extent)> {
+        let target = if link.symbolic { beside(name, &link.target) } else { None };
+        let prefix = target.map(|target| if target.is_empty() { target } else { target + "/" });
+        let from = prefix
+            .as_ref()
+            .map_or(self.members.len(), |prefix| self.members.partition_point(|(other, ..)| other < prefix));
+        self.members[from..]
+            .iter()
+            .map_while(move |(other, _, kind)| {
+                let rest = other.strip_prefix(prefix.as_deref()?)?;
+                Some(match kind {
+                    Kind::File(extent) => Some((rest, *extent)),
+                    Kind::Link(_) => None,
+                })
+            })
+            .flatten()
     }
 
     fn link(&self, at: usize) -> (&str, u64, &Link) {
@@ -134,5 +162,12 @@ mod tests {
         assert_eq!(found(0, false, "a"), Err(LinkProblem::Later));
         assert_eq!(found(9, true, "x"), Err(LinkProblem::Loop));
         assert_eq!(found(9, true, "z"), Err(LinkProblem::Missing));
+        targets.add_file("d/one", 6, Extent { offset: 4096, size: 1 });
+        targets.add_file("d/e/two", 7, Extent { offset: 5120, size: 2 });
+        targets.sort();
+        let to = |target: &str| Link { symbolic: true, target: target.to_owned() };
+        let below: Vec<_> = targets.folder("s/l", &to("../d")).map(|(name, _)| name).collect();
+        assert_eq!(below, ["e/two", "one"]);
+        assert_eq!(targets.folder("s/l", &to("../none")).count(), 0);
     }
 }

@@ -24,7 +24,7 @@ mod gather;
 mod header;
 mod index;
 mod keys;
-mod links;
+pub mod links;
 mod map;
 mod mapped;
 mod name;

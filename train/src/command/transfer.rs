@@ -60,7 +60,7 @@ pub fn sweep(config: &SweepConfig, args: &RunningArgs, part: Option<Part>) -> an
         progress.note(&format!("warning: {untold}"));
     }
     let stop = stop_on_signal("what was kept stays")?;
-    let outcome = run::run(&plan, todo, &args.out, &config.runtime, device, &mut progress, &stop);
+    let outcome = run::run(&plan, todo, &args.out, config, device, &mut progress, &stop);
     progress.finish();
     let outcome = outcome.map_err(|error| {
         error.with_memory_advice(
@@ -110,14 +110,19 @@ fn outline(plan: &Plan, part: Option<Part>, runs: usize, left: usize, predicted:
 
 /// Result files and the table, of everything the folder holds.
 fn finish(out: &Path) -> anyhow::Result<()> {
-    let rows = summary::collect(out)?;
-    if rows.is_empty() {
+    let found = summary::collect(out)?;
+    if found.rows.is_empty() {
         return Ok(());
     }
-    if let Some(note) = summary::write(out, &rows)? {
+    if let Some(note) = summary::write(out, &found.rows)? {
         eprint_line(&note)?;
     }
-    say(&summary::table(&rows))
+    let table = summary::table(&found);
+    say(&table.text)?;
+    for note in &table.notes {
+        eprint_line(&format!("note: {note}"))?;
+    }
+    Ok(())
 }
 
 fn eprint_line(text: &str) -> anyhow::Result<()> {

@@ -15,6 +15,10 @@ pub(super) struct Assembly<'a> {
     parts: [Vec<Example>; 3],
     has_val: bool,
     pub notes: Vec<String>,
+    /// Prompts that lie beside the set.
+    pub templates: Option<Vec<String>>,
+    /// Whether it may have nothing to train on.
+    pub is_test_only: bool,
     missing: Vec<String>,
     pub stores: Stores,
 }
@@ -27,6 +31,8 @@ impl<'a> Assembly<'a> {
             parts: [Vec::new(), Vec::new(), Vec::new()],
             has_val: false,
             notes: Vec::new(),
+            templates: None,
+            is_test_only: false,
             missing: Vec::new(),
             stores: Stores::default(),
         }
@@ -133,11 +139,14 @@ impl<'a> Assembly<'a> {
             return Err(DatasetError::wrong(config.root.display().to_string(), rule));
         }
         for part in [Part::Train, Part::Test] {
-            if self.len(part) == 0 {
+            if self.len(part) == 0 && part == Part::Train && self.is_test_only {
+                self.notes.push("no images to train on: it is good for zero-shot alone".to_owned());
+            } else if self.len(part) == 0 {
                 let rule = format!("no pictures to {part}", part = part_verb(part));
                 return Err(DatasetError::wrong(config.root.display().to_string(), rule));
             }
         }
+        self.note_empty_classes();
         self.note_leaks();
         let own = || match &config.name {
             Some(name) => name.clone(),
@@ -156,8 +165,41 @@ impl<'a> Assembly<'a> {
             val: self.has_val.then_some(val),
             test,
             notes: self.notes,
+            templates: self.templates,
             stores: self.stores,
         })
+    }
+
+    /// A class that no image is of still has a row in every head, and wins images there.
+    fn note_empty_classes(&mut self) {
+        let mut is_there = vec![[false; 2]; self.classes.len()];
+        for part in Part::ALL {
+            for example in &self.parts[part as usize] {
+                if let Some(class) = is_there.get_mut(example.label as usize) {
+                    class[usize::from(part != Part::Train)] = true;
+                }
+            }
+        }
+        let such_as = |which: &dyn Fn(&[bool; 2]) -> bool| -> Option<(usize, String)> {
+            let mut found = is_there.iter().enumerate().filter(|(_, class)| which(class));
+            let (label, _) = found.next()?;
+            Some((1 + found.count(), format!("{} (label {label})", shown(&self.classes[label]))))
+        };
+        let of = self.classes.len();
+        let nowhere = such_as(&|class| *class == [false, false]);
+        let not_in_train = such_as(&|class| *class == [false, true]).filter(|_| !self.is_test_only);
+        if let Some((count, example)) = nowhere {
+            self.notes.push(format!(
+                "{count} of {of} listed classes {have} no image, such as {example}; a head has a row for each all the same",
+                have = if count == 1 { "has" } else { "have" },
+            ));
+        }
+        if let Some((count, example)) = not_in_train {
+            self.notes.push(format!(
+                "{count} of {of} classes {have} no image to train on, such as {example}",
+                have = if count == 1 { "has" } else { "have" },
+            ));
+        }
     }
 
     /// A picture in two parts makes a test easier than it looks. What counts is where it lies, not what it is called:

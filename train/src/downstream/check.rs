@@ -9,7 +9,7 @@ use pairmill_shards::words::{bytes, grouped};
 
 use super::catalogue::{RemoteFile, other_archives, other_folders, remote_files};
 use super::config::{DatasetConfig, DatasetKind};
-use super::error::DatasetError;
+use super::error::{DatasetError, shown};
 use super::fetch::content_problem;
 use super::pets;
 use super::set::{LabelledSet, Part, Picture};
@@ -107,7 +107,15 @@ pub fn recognise(root: &Path) -> Result<Vec<DatasetKind>, DatasetError> {
             .collect(),
     };
     let any = |end: &str| names.iter().any(|name| name.to_lowercase().ends_with(end));
-    Ok(vec![if any(".tar") {
+    let has_tars = |folder: &str| {
+        std::fs::read_dir(root.join(folder)).is_ok_and(|entries| {
+            entries
+                .filter_map(Result::ok)
+                .any(|entry| entry.path().extension().is_some_and(|ext| ext == "tar"))
+        })
+    };
+    // The second is CLIP_benchmark's layout.
+    Ok(vec![if any(".tar") || has_tars("train") || has_tars("test") {
         DatasetKind::Shards
     } else if any(".csv") || any(".tsv") {
         DatasetKind::Csv
@@ -130,8 +138,7 @@ pub fn check(config: &DatasetConfig, depth: Depth) -> Report {
         Err(error) => findings.push(finding("dataset", State::Wrong, error.to_string())),
         Ok(set) => {
             is_usable = findings.iter().all(|finding| finding.state != State::Wrong);
-            let count = |what: &str, count: usize| finding(what, State::Found, grouped(count as u64));
-            findings.push(count("classes", set.classes.len()));
+            findings.push(finding("classes", State::Found, classes(&set.classes)));
             for part in Part::ALL {
                 let examples = set.part(part);
                 if examples.is_empty() && part == Part::Val {
@@ -207,6 +214,20 @@ fn look_at(config: &DatasetConfig, file: &RemoteFile<'static>, depth: Depth) -> 
         }
     }
     finding(file.path, State::Missing, "not here under this name")
+}
+
+/// Class names that are shown.
+const SHOWN_CLASSES: usize = 8;
+
+/// How many there are, and the first of them.
+fn classes(names: &[String]) -> String {
+    let mut text = format!("{}: ", grouped(names.len() as u64));
+    let first: Vec<String> = names.iter().take(SHOWN_CLASSES).map(|name| shown(name)).collect();
+    text.push_str(&first.join(", "));
+    if names.len() > SHOWN_CLASSES {
+        text.push_str(", …");
+    }
+    text
 }
 
 /// Pictures that cannot be decoded, but for those known to be damaged; and, since every byte is there once, a note of

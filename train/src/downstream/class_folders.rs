@@ -1,6 +1,6 @@
 //! Pictures that lie in a folder per class and in no splits, whatever is packed around those folders.
 
-use std::collections::HashMap;
+use std::collections::BTreeSet;
 
 use super::assembly::{Assembly, label_of, sorted_unique};
 use super::set::Part;
@@ -16,14 +16,14 @@ pub(super) fn add(
 ) {
     let anchored = listing.files.iter().any(|(name, _)| below(name, anchor).is_some());
     let mut found: Vec<(&str, &str)> = Vec::new();
-    let mut others: HashMap<&str, usize> = HashMap::new();
+    let mut others: BTreeSet<&str> = BTreeSet::new();
     for (file, _) in &listing.files {
         let name = if anchored { below(file, anchor) } else { Some(file.as_str()) };
         let Some(name) = name.filter(|name| name.matches('/').count() == 1) else { continue };
         if is_wanted(name) {
             found.push((name, file));
         } else {
-            *others.entry(name).or_default() += 1;
+            others.insert(name);
         }
     }
     // An archive's order is whoever packed it; that of the names is everybody's.
@@ -38,7 +38,8 @@ pub(super) fn add(
             set.add_file(Part::Train, label, name, file);
         }
     }
-    if let Some(first) = others.keys().min() {
+    set.notes.extend(listing.notes());
+    if let Some(first) = others.first() {
         set.notes.push(format!("{} files are no pictures, such as {first}", others.len()));
     }
 }

@@ -26,7 +26,7 @@ mod error;
 mod eurosat;
 pub mod fetch;
 mod folder;
-mod list;
+pub(crate) mod list;
 mod pets;
 pub mod prompt_name;
 mod set;

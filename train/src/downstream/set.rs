@@ -103,6 +103,8 @@ pub struct LabelledSet {
     pub test: Vec<Example>,
     /// What a reader of results should know: what was left out and why, and how many.
     pub notes: Vec<String>,
+    /// Prompts that lie beside it, with `{}` for the class name.
+    pub templates: Option<Vec<String>>,
     pub(super) stores: Stores,
 }
 

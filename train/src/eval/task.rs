@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 use pairmill_loader::{CaptionFrom, DatasetConfig, LabelFrom};
 use serde::Deserialize;
 
+use crate::downstream::{DatasetError, list};
+
 /// The place of the class name in a template.
 pub const PLACE: &str = "{}";
 
@@ -13,8 +15,8 @@ pub const PLACE: &str = "{}";
 ///
 /// ```toml
 /// shards = "shapes/{00000..00003}.tar"   # relative to this file
-/// classes = "classes.txt"                # one name a line in label order, or a list of names
-/// templates = ["a photo of a {}."]       # or a file, one a line
+/// classes = "classes.txt"                # one name a line in label order (`#` is no comment), or a list of names
+/// templates = ["a photo of a {}."]       # or a file, one a line; {c} means {} too
 /// label = { member = "cls" }             # the default; or { json = "field" }
 /// ```
 #[derive(Debug, Clone, PartialEq)]
@@ -80,6 +82,7 @@ impl ZeroShotTask {
             .map_err(|error| wrong(error.to_string().trim().replace('\n', " ")))?;
         let folder = path.parent().unwrap_or(Path::new("."));
         let (classes, templates) = (lines(file.classes, folder)?, lines(file.templates, folder)?);
+        let templates: Vec<String> = templates.iter().map(|template| list::template(template)).collect();
         if classes.len() < 2 {
             return Err(wrong(format!("{} classes; a task has at least two", classes.len())));
         }
@@ -110,8 +113,12 @@ fn lines(lines: Lines, folder: &Path) -> Result<Vec<String>, TaskError> {
     match lines {
         Lines::Here(lines) => Ok(lines),
         Lines::File(file) => {
-            let text = read(&folder.join(file))?;
-            Ok(text.lines().map(str::trim).filter(|line| !line.is_empty()).map(str::to_owned).collect())
+            let path = folder.join(file);
+            let text = read(&path)?;
+            let wrong =
+                |error: DatasetError| TaskError::Format { path: path.clone(), message: error.to_string() };
+            let names = list::names(&path.display().to_string(), text.as_bytes()).map_err(wrong)?;
+            Ok(names.map(|(_, name)| name.to_owned()).collect())
         }
     }
 }

@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use clap::Args;
 use pairmill_shards::results::{Protocol, Shots};
 
-use super::config::{Method, SourceConfig};
-use super::sweep::config::{SweepConfig, TaskConfig, Templates};
+use super::config::{Method, Preset, SourceConfig};
+use super::sweep::config::{DEFAULT_MAX_UNREADABLE, SweepConfig, TaskConfig, Templates, TransformChoice};
 use super::sweep::plan::Part;
 use crate::config::DeviceName;
 use crate::downstream::{Counts, DatasetConfig, DatasetKind};
@@ -91,6 +91,13 @@ pub struct TransferArgs {
     /// Also test mixtures with the model before fine-tuning (WiSE-FT): shares of the tuned one, 0–1, with commas
     #[arg(long, value_delimiter = ',', value_name = "ALPHA")]
     pub alphas: Vec<f64>,
+    /// Crops in training and the part of an image that is tested on: timm, clip or plain [default: timm for fine-tuning,
+    /// clip for zero-shot and probes]. With one preset for all methods their values are of the same view
+    #[arg(long)]
+    pub preset: Option<Preset>,
+    /// Largest share of the images that may fail to decode; they are left out and counted
+    #[arg(long, default_value_t = DEFAULT_MAX_UNREADABLE, value_name = "SHARE")]
+    pub max_unreadable: f64,
     /// Where, and whether at all.
     #[command(flatten)]
     pub running: RunningArgs,
@@ -173,6 +180,8 @@ impl TransferArgs {
             seeds: (0..self.seeds).collect(),
             templates: self.templates.clone().map(Templates::File),
             alphas: self.alphas.clone(),
+            max_unreadable: self.max_unreadable,
+            transform: TransformChoice { preset: self.preset, statistics: None },
             source: vec![SourceConfig {
                 name,
                 checkpoint: self.checkpoint.clone(),

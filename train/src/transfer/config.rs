@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::str::FromStr;
 
 use pairmill_pixels::Normalisation;
-use pairmill_shards::results::{Protocol, Selection, Shots};
+use pairmill_shards::results::{Method as RowMethod, Protocol, Selection, Shots, View};
 use pairmill_shards::words::hex;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -87,7 +87,7 @@ pub struct SourceConfig {
     /// Architecture, as `RN50` or `ViT-B-32-quickgelu`, or a file; a checkpoint of ours knows its own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub model: Option<String>,
-    /// What it was pretrained by: the first word of the column `loss`.
+    /// What it was pretrained by: the column `objective`.
     #[serde(default = "clip_loss")]
     pub loss: String,
     /// Pretraining epochs, for the tables; a checkpoint of ours knows.
@@ -195,6 +195,10 @@ impl TransferConfig {
         })?;
         if let Some(source) = value.get_mut("source").and_then(|source| source.as_object_mut()) {
             source.insert("checkpoint".into(), weights.into());
+            if self.source.has_own_architecture() {
+                // The fingerprint holds what the file says; where it lies is nobody's business.
+                source.remove("model");
+            }
         }
         if let Some(run) = value.as_object_mut() {
             run.insert("dataset".into(), images.into());
@@ -202,17 +206,57 @@ impl TransferConfig {
         Ok(hex16(value.to_string().as_bytes()))
     }
 
-    /// Like the study's column `loss`: what pretrained the tower, and how it was brought over where that is not plain
-    /// fine-tuning from a zero-shot head.
-    pub fn loss(&self) -> String {
-        let pretrained = &self.source.loss;
+    /// How the tower is brought over, as result rows say it.
+    pub fn row_method(&self) -> RowMethod {
         match (self.method, self.tune.map(|tune| tune.head)) {
-            (Method::FineTune, Some(HeadStart::ZeroShot) | None) => pretrained.clone(),
-            (Method::FineTune, Some(HeadStart::Random)) => format!("{pretrained}_random-head"),
-            (Method::ZeroShot, _) => format!("{pretrained}_zero-shot"),
-            (Method::LinearProbe, _) => format!("{pretrained}_LP"),
-            (Method::LpFt, _) => format!("{pretrained}_LP-FT"),
+            (Method::FineTune, Some(HeadStart::ZeroShot) | None) => RowMethod::FineTune,
+            (Method::FineTune, Some(HeadStart::Random)) => RowMethod::RandomHead,
+            (Method::ZeroShot, _) => RowMethod::ZeroShot,
+            (Method::LinearProbe, _) => RowMethod::LinearProbe,
+            (Method::LpFt, _) => RowMethod::LpFt,
         }
+    }
+
+    /// Names what result rows have no column for: prompts, transform, rule of selection, strengths, and of fine-tuning
+    /// the start of the head, the warm-up and the precision. Rows that differ in it are not runs of one grid.
+    ///
+    /// # Errors
+    /// When the settings cannot be written as text.
+    pub fn setup(&self) -> Result<String, TrainError> {
+        let tune = self.tune.map(|tune| (tune.head, tune.warmup_steps, tune.precision));
+        let all = (&self.templates, self.transform, self.selection, &self.strengths, tune);
+        let text = serde_json::to_string(&all).map_err(|error| TrainError::Transfer(error.to_string()))?;
+        Ok(hex16(text.as_bytes()))
+    }
+}
+
+impl Preset {
+    /// What the tower sees of a test image.
+    pub fn view(self) -> View {
+        match self {
+            Self::Timm => View::Centre,
+            Self::Clip | Self::Plain => View::Whole,
+        }
+    }
+}
+
+impl FromStr for Preset {
+    type Err = String;
+
+    fn from_str(word: &str) -> Result<Self, String> {
+        match word {
+            "timm" => Ok(Self::Timm),
+            "clip" => Ok(Self::Clip),
+            "plain" => Ok(Self::Plain),
+            _ => Err(format!("`{word}` is no preset; there are timm, clip, plain")),
+        }
+    }
+}
+
+impl SourceConfig {
+    /// Whether the architecture is a file of the user's, whose content may change under its name.
+    pub(super) fn has_own_architecture(&self) -> bool {
+        self.model.as_ref().is_some_and(|model| model.ends_with(".toml"))
     }
 }
 

@@ -12,6 +12,7 @@ use super::config::TransferConfig;
 use super::member::EpochLine;
 use super::protocol::Rules;
 use super::source::Source;
+use super::sweep::plan::Task;
 use crate::error::TrainError;
 use crate::eval::scores::{Scale, Scores};
 
@@ -37,9 +38,21 @@ pub struct Record {
     /// The pass that counts, from 1; absent where nothing was chosen.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub chosen_epoch: Option<u64>,
-    /// The strength a probe chose, scikit-learn's C.
+    /// The strength a probe chose, scikit-learn's C; of LP-FT, the probe it began with.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub strength: Option<f64>,
+    /// Whether that probe reached its optimum before its bound of iterations; absent where no probe was fitted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub converged: Option<bool>,
+    /// Strengths whose fit stopped at its bound, chosen or not.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unconverged_strengths: Vec<f64>,
+    /// Images of the run's draw that cannot be decoded and were left out: to train, validate and test on.
+    #[serde(default)]
+    pub unreadable: [u64; 3],
+    /// The first of them, and what is wrong with it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unreadable_example: Option<String>,
     /// Its rows.
     pub rows: Vec<ResultRow>,
 }
@@ -55,6 +68,8 @@ pub struct Measured<'a> {
     pub start: Option<&'a Scores>,
     /// Of mixtures with it.
     pub mixed: &'a [(f64, Scores)],
+    /// Whether the run's probe reached its optimum, where it has one.
+    pub converged: Option<bool>,
     /// Seconds of this run, and of computing.
     pub seconds: [f64; 2],
 }
@@ -98,23 +113,31 @@ impl Record {
 }
 
 /// The rows of a run: every metric on the test set, the accuracy that chose its epoch, the model before it, mixtures.
+///
+/// # Errors
+/// When the settings cannot be named.
 pub fn rows(
     run: &str,
     config: &TransferConfig,
     source: &Source,
-    task: &str,
+    task: &Task,
     measured: &Measured<'_>,
-) -> Vec<ResultRow> {
+) -> Result<Vec<ResultRow>, TrainError> {
     let tune = config.tune;
     let base = ResultRow {
         run: run.to_owned(),
         protocol: config.protocol,
         selection: config.selection,
         config: RunConfig {
-            loss: config.loss(),
+            objective: config.source.loss.clone(),
+            method: config.row_method(),
+            alpha: None,
+            weights: Some(source.content.clone()),
+            images: Some(task.content.clone()),
+            setup: Some(config.setup()?),
             arch: source.arch(),
             us: source.config.name.clone(),
-            ds: task.to_owned(),
+            ds: task.set.name.clone(),
             us_epochs: source.config.epochs,
             us_lr: source.config.lr,
             us_bs: source.config.batch_size,
@@ -130,6 +153,8 @@ pub fn rows(
         metric: String::new(),
         value: f64::NAN,
         num_test: Some(measured.test.num_samples()),
+        view: Some(config.transform.preset.view()),
+        converged: measured.converged,
         versions: versions(),
         wall_s: Some(measured.seconds[0]),
         device_s: Some(measured.seconds[1]),
@@ -153,10 +178,10 @@ pub fn rows(
     }
     for (alpha, scores) in measured.mixed {
         let mut row = base.clone();
-        row.config.loss = format!("{}_WiSE-FT-{alpha}", config.loss());
+        row.config.alpha = Some(*alpha);
         all.extend(of(scores, &row));
     }
-    all
+    Ok(all)
 }
 
 /// What the record of a run of `protocol` lists.

@@ -10,7 +10,7 @@ use serde_json::Value;
 use sha2::{Digest, Sha256};
 use tch::Device;
 
-use super::config::SourceConfig;
+use super::config::{SourceConfig, hex16};
 use crate::checkpoint::{Checkpoint, CheckpointError, NotFinite, Resized, import_weights, named};
 use crate::error::TrainError;
 use crate::model::{Architecture, Clip};
@@ -23,8 +23,12 @@ pub struct Source {
     pub config: SourceConfig,
     /// Its architecture.
     pub architecture: Architecture,
-    /// Names its weights: a hash of the file, or of nothing for fresh ones.
+    /// Names its weights: a hash of the file, or of nothing for fresh ones; with that of the architecture where it is a
+    /// file of the user's.
     pub fingerprint: String,
+    /// Names weights and architecture by content, whatever they are called. The same weights under another activation
+    /// are another model.
+    pub content: String,
     file: Option<PathBuf>,
     notes: Vec<String>,
     /// Set when the weights are read.
@@ -67,7 +71,11 @@ impl Source {
             Some(file) => fingerprint(file)?,
             None => "fresh".to_owned(),
         };
-        Ok(Self { architecture, config, fingerprint, file, notes, resized: OnceLock::new() })
+        let described = serde_json::to_string(&architecture)
+            .map_err(|error| TrainError::Transfer(format!("source {}: {error}", config.name)))?;
+        let content = hex16(format!("{fingerprint}\0{described}").as_bytes());
+        let fingerprint = if config.has_own_architecture() { content.clone() } else { fingerprint };
+        Ok(Self { architecture, config, fingerprint, content, file, notes, resized: OnceLock::new() })
     }
 
     /// Whether nothing was pretrained.

@@ -14,5 +14,6 @@ mod command;
 mod draws;
 mod fetch;
 mod hostile;
+mod own_sets;
 mod readers;
 mod real_size;

@@ -163,7 +163,7 @@ fn published(study: &Study) {
     assert!(losses.iter().all(|loss| table.contains(loss)) && table.lines().count() == 5, "{table}");
     let tsv = study.bench.path("as-published/results.tsv");
     let lines = read_tsv(&tsv, &fs::read(&tsv).unwrap()).unwrap();
-    assert!(lines.iter().any(|(_, line)| line.config.loss == "CLIP" && line.config.ds_lr == Some(1e-3)));
+    assert!(lines.iter().any(|(_, line)| line.config.loss() == "CLIP" && line.config.ds_lr == Some(1e-3)));
 
     // 2. Class names backwards: row i of the head is made of the name of class 4 − i, as stored, its end cut off.
     let backwards: Vec<_> = study.set.classes.iter().rev().cloned().collect();

@@ -30,7 +30,10 @@ fn each_is_one_line_that_names_file_and_rule() {
     let cases: Vec<(Vec<&str>, &str)> = vec![
         (vec!["--shots", "50"], "draw fewer"),
         (vec!["--shots", "zero"], "zero-shot"),
-        (vec!["--shots", "full", "--epochs", "1", "--data", &corrupt], "two/00001.jpg"),
+        (
+            vec!["--shots", "full", "--epochs", "1", "--max-unreadable", "0", "--data", &corrupt],
+            "two/00001.jpg",
+        ),
         (vec!["--data", &nowhere], "nowhere"),
         (vec!["--templates", &no_place], "no-place.txt: the template \"a photo.\" has no {}"),
         (vec!["--templates", &nowhere], "nowhere: cannot be read"),

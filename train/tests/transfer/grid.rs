@@ -36,7 +36,7 @@ fn a_grid_leaves_a_table_and_rows_that_reports_read() {
     for row in rows.iter().filter(full) {
         assert_eq!(row.num_test, Some(TEST * classes(&row.config.ds) as u64), "{row:?}");
     }
-    assert!(rows.iter().any(|row| row.config.loss == "CLIP_WiSE-FT-0.5" && row.config.us == "B"));
+    assert!(rows.iter().any(|row| row.config.loss() == "CLIP_WiSE-FT-0.5" && row.config.us == "B"));
     // 2 shots have no column in the paper's table.
     assert!(progress.contains("results.tsv was not written") && !bench.path("out/results.tsv").exists());
 

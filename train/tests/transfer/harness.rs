@@ -103,7 +103,7 @@ lr = [1e-3, 3e-4]
     /// Every number of a sweep by what it is of; times left out.
     pub fn numbers(&self, out: &str) -> BTreeMap<String, u64> {
         let key = |row: &ResultRow| {
-            format!("{} {} {} {:?} {}", row.run, row.config.loss, row.shots, row.split, row.metric)
+            format!("{} {} {} {:?} {}", row.run, row.config.loss(), row.shots, row.split, row.metric)
         };
         let rows = self.rows(out);
         let numbers: BTreeMap<_, _> = rows.iter().map(|row| (key(row), row.value.to_bits())).collect();

@@ -13,4 +13,5 @@ mod content;
 mod grid;
 mod harness;
 mod real_folder;
+mod reports;
 mod zero_shot;

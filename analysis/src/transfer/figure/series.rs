@@ -143,7 +143,7 @@ fn draw(study: &Study<'_>, comparison: &Comparison) -> Option<Figure> {
                 let Some(estimate) = study.picker.pick(series, task.ds, shots) else { continue };
                 let mut cells = value_cells(&series.us, task.ds, shots, &estimate);
                 let config = &study.results.rows[estimate.row].row.config;
-                cells.extend([config.loss.clone().into(), config.arch.clone().into()]);
+                cells.extend([config.loss().into(), config.arch.clone().into()]);
                 rows.push(cells);
                 let hint = hint(source_label(&series.us), task.ds, shots, &estimate);
                 points.push(Point { series: n, x, y: estimate.value, interval: estimate.interval, hint });

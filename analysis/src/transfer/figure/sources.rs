@@ -15,7 +15,10 @@ pub fn figure(study: &Study<'_>) -> Option<Figure> {
     let lineup = &study.lineup;
     let mut table = value_table();
     let mut names = lineup.sources.clone();
-    names.push(SCRATCH.to_owned());
+    let is_extra = !names.iter().any(|us| us == SCRATCH);
+    if is_extra {
+        names.push(SCRATCH.to_owned());
+    }
     let (mut panels, mut has_scratch) = (Vec::new(), false);
     for ds in &lineup.tasks {
         // Tasks may have more shots than the common ones (CIFAR-100: 100 and 200).
@@ -31,7 +34,7 @@ pub fn figure(study: &Study<'_>) -> Option<Figure> {
         let mut points = Vec::new();
         for (series, us) in names.iter().enumerate() {
             for (x, &at) in shots.iter().enumerate() {
-                if us == SCRATCH && at != Shots::All {
+                if is_extra && us == SCRATCH && at != Shots::All {
                     continue;
                 }
                 let Some(estimate) = study.source(us, ds, at) else { continue };
@@ -47,7 +50,7 @@ pub fn figure(study: &Study<'_>) -> Option<Figure> {
     if table.rows.is_empty() {
         return None;
     }
-    if !has_scratch {
+    if is_extra && !has_scratch {
         names.pop();
     }
     let series = names

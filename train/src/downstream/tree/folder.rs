@@ -36,18 +36,27 @@ fn walk<V: Visitor>(
     for entry in fs::read_dir(&folder).map_err(DatasetError::read(&folder))? {
         let entry = entry.map_err(DatasetError::read(&folder))?;
         // A name that is no text could not be asked for again.
-        if let Some(name) = entry.file_name().to_str().filter(|name| !is_debris(name)) {
-            entries.push(name.to_owned());
+        match entry.file_name().into_string() {
+            Ok(name) if is_debris(&name) => {}
+            Ok(name) => entries.push(name),
+            Err(name) => visitor.leave_out("names are not UTF-8 and are left out", &name.to_string_lossy()),
         }
     }
     entries.sort();
     for entry in entries {
         let path = folder.join(&entry);
-        // A link that leads nowhere is no file.
-        let Ok(meta) = fs::metadata(&path) else { continue };
         let name = if prefix.is_empty() { entry } else { format!("{prefix}/{entry}") };
+        let Ok(meta) = fs::metadata(&path) else {
+            visitor.leave_out("links lead nowhere and are left out", &name);
+            continue;
+        };
         if meta.is_dir() {
-            if above.len() == MAX_DEPTH || leads_up(&path, above) {
+            if leads_up(&path, above) {
+                visitor.leave_out("links lead to a folder they lie in and are left out", &name);
+                continue;
+            }
+            if above.len() == MAX_DEPTH {
+                visitor.leave_out("folders lie too deep and are left out", &name);
                 continue;
             }
             above.push(path);
@@ -62,6 +71,8 @@ fn walk<V: Visitor>(
                 Choice::Stop => return Ok(false),
                 Choice::Read => open(tree, &name, |member| visitor.take(member))?,
             }
+        } else {
+            visitor.leave_out("entries are neither files nor folders and are left out", &name);
         }
     }
     Ok(true)

@@ -2,13 +2,13 @@
 //! and one way to read it, front to back, a file at a time. What it is is told by its first bytes, not by its name.
 //!
 //! Names use `/`, lose a leading `./`, and what systems leave behind is passed over: hidden files and folders,
-//! `__MACOSX`, `Thumbs.db`, `desktop.ini`.
+//! `__MACOSX`, `Thumbs.db`, `desktop.ini`. Links stand for what they lead to, in a tar as in a folder.
 
 mod folder;
 mod tar;
 mod zip;
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
@@ -57,6 +57,31 @@ pub(super) trait Visitor {
 
     /// Called where [`Visitor::choose`] said [`Choice::Read`].
     fn take(&mut self, file: &mut Member<'_>) -> Result<(), Self::Error>;
+
+    /// Called for what cannot be had at all: a link that leads nowhere, a name that is no text. `what` is the same for all
+    /// of a kind and follows their number in a sentence.
+    fn leave_out(&mut self, _what: &'static str, _name: &str) {}
+}
+
+/// How many were left out, and the first of them.
+#[derive(Debug, Default)]
+pub(super) struct LeftOut {
+    count: usize,
+    first: String,
+}
+
+impl LeftOut {
+    pub fn add(&mut self, name: &str) {
+        if self.count == 0 {
+            name.clone_into(&mut self.first);
+        }
+        self.count += 1;
+    }
+
+    /// A line, if there are any.
+    pub fn note(&self, what: &str) -> Option<String> {
+        (self.count > 0).then(|| format!("{} {what}, such as {}", self.count, shown(&self.first)))
+    }
 }
 
 /// A file that can be read once.
@@ -181,14 +206,30 @@ impl Tree {
         match &self.form {
             Form::Folder => folder::visit(self, visitor),
             Form::Zip => zip::visit(self, visitor),
-            Form::Tar | Form::TarGz => {
-                let file = File::open(&self.path).map_err(DatasetError::read(&self.path))?;
-                tar::visit(self, &mut io::BufReader::with_capacity(1 << 18, file), visitor)
+            Form::Tar | Form::TarGz | Form::TarGzInZip(_) => {
+                let mut members = tar::Members::default();
+                let is_stopped = self.with_tar(|input| tar::visit(self, input, &mut members, visitor))?;
+                match is_stopped {
+                    true => Ok(()),
+                    false => tar::visit_links(self, members, visitor),
+                }
             }
-            Form::TarGzInZip(member) => zip::open_member(self, member, |input| {
-                tar::visit(self, &mut io::BufReader::with_capacity(1 << 18, input), visitor)
-            }),
         }
+    }
+
+    /// Reads the tar from its first byte.
+    fn with_tar<T, E: From<DatasetError>>(
+        &self,
+        take: impl FnOnce(&mut dyn io::BufRead) -> Result<T, E>,
+    ) -> Result<T, E> {
+        const BUFFER: usize = 1 << 18;
+        if let Form::TarGzInZip(member) = &self.form {
+            return zip::open_member(self, member, |input| {
+                take(&mut io::BufReader::with_capacity(BUFFER, input))
+            });
+        }
+        let file = File::open(&self.path).map_err(DatasetError::read(&self.path))?;
+        take(&mut io::BufReader::with_capacity(BUFFER, file))
     }
 
     /// Reads these files of it: of a folder in the given order and nothing else, of an archive in its own.
@@ -219,7 +260,8 @@ impl Tree {
 
     /// The names of its files and the content of those that `keep` wants.
     pub fn list(&self, keep: &dyn Fn(&str) -> bool) -> Result<Listing<'static>, DatasetError> {
-        let mut listing = Listing { keep, files: Vec::new(), kept: HashMap::new(), bytes: 0 };
+        let mut listing =
+            Listing { keep, files: Vec::new(), kept: HashMap::new(), bytes: 0, left_out: BTreeMap::new() };
         self.visit(&mut listing)?;
         if listing.files.len() > MAX_FILES || listing.bytes > MAX_LISTING_BYTES {
             let path = self.path.clone();
@@ -293,9 +335,16 @@ pub(super) struct Listing<'a> {
     pub kept: HashMap<String, Vec<u8>>,
     /// Bytes of names and contents.
     bytes: u64,
+    /// What could not be had, by kind.
+    left_out: BTreeMap<&'static str, LeftOut>,
 }
 
 impl Listing<'_> {
+    /// A line for each kind of thing that could not be had.
+    pub fn notes(&self) -> Vec<String> {
+        self.left_out.iter().filter_map(|(what, left_out)| left_out.note(what)).collect()
+    }
+
     /// The kept file whose path ends in these parts, such as `labels/train1.txt`.
     pub fn text(&self, end: &str) -> Option<(&str, &[u8])> {
         let mut found: Vec<_> = self.kept.iter().filter(|(name, _)| ends_in(name, end)).collect();
@@ -325,6 +374,10 @@ impl Visitor for Listing<'_> {
         let bytes = member.bytes()?;
         self.kept.insert(member.name.to_owned(), bytes);
         Ok(())
+    }
+
+    fn leave_out(&mut self, what: &'static str, name: &str) {
+        self.left_out.entry(what).or_default().add(name);
     }
 }
 

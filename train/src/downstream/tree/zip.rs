@@ -31,7 +31,10 @@ pub(super) fn visit<V: Visitor>(tree: &Tree, visitor: &mut V) -> Result<(), V::E
     for index in 0..archive.len() {
         let entry = archive.by_index_data(index).map_err(|error| damaged(tree, "its directory", &error))?;
         let name = entry.name().map_err(|error| damaged(tree, "its directory", &error))?;
-        if let (true, Some(name)) = (entry.is_file(), tidy(&name)) {
+        let Some(name) = tidy(&name) else { continue };
+        if entry.is_symlink() {
+            visitor.leave_out("symbolic links of the zip are left out", &name);
+        } else if entry.is_file() {
             order.push((entry.header_start(), index, entry.size(), name));
         }
     }
@@ -50,11 +53,11 @@ pub(super) fn visit<V: Visitor>(tree: &Tree, visitor: &mut V) -> Result<(), V::E
 }
 
 /// Reads one member of the zip as a stream.
-pub(super) fn open_member<E: From<DatasetError>>(
+pub(super) fn open_member<T, E: From<DatasetError>>(
     tree: &Tree,
     member: &str,
-    take: impl FnOnce(&mut dyn Read) -> Result<(), E>,
-) -> Result<(), E> {
+    take: impl FnOnce(&mut dyn Read) -> Result<T, E>,
+) -> Result<T, E> {
     let mut archive = open(tree)?;
     let names = (0..archive.len()).filter_map(|index| Some((index, archive.by_index_data(index).ok()?)));
     let found = names

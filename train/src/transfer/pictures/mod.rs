@@ -3,8 +3,10 @@
 
 pub mod blobs;
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crossbeam_channel::bounded;
@@ -12,7 +14,7 @@ use pairmill_pixels::{CropConfig, Cropper, PixelError, Placement, Rgb8, Truncate
 use pairmill_shards::atomic::{FileAction, FileError};
 
 use self::blobs::{Blob, Blobs, Budget};
-use super::draw::Key;
+use super::draw::{Draw, Key};
 use crate::downstream::{DatasetError, LabelledSet, Picture};
 use crate::error::TrainError;
 
@@ -73,6 +75,9 @@ pub struct Pictures {
     blobs: Blobs,
     whole: BTreeMap<Key, Whole>,
     squares: BTreeMap<(Square, Key), Blob>,
+    /// Those that cannot be decoded: file and reason.
+    unreadable: BTreeMap<Key, String>,
+    num_wanted: usize,
 }
 
 /// A picture on its way to a thread.
@@ -84,8 +89,10 @@ enum Bytes {
 impl Pictures {
     /// Reads and decodes what is wanted. `folder` takes what does not fit into memory.
     ///
+    /// A picture that cannot be decoded is left out and noted ([`Pictures::unreadable`]).
+    ///
     /// # Errors
-    /// When an archive is damaged or a picture cannot be decoded, naming it.
+    /// When an archive is damaged or a file cannot be read, naming it.
     pub fn collect(
         set: &LabelledSet,
         wanted: &Wanted,
@@ -95,12 +102,14 @@ impl Pictures {
     ) -> Result<Self, TrainError> {
         let kept = Mutex::new((BTreeMap::new(), BTreeMap::new()));
         let blobs = Blobs::new(budget, folder);
+        let unreadable = Mutex::new(BTreeMap::new());
+        let num_wanted = AtomicUsize::new(0);
         let failed: Mutex<Option<TrainError>> = Mutex::new(None);
         let (send, receive) = bounded::<(Key, Bytes)>(AHEAD);
         let read = std::thread::scope(|scope| {
             for _ in 0..threads.max(1) {
                 let receive = receive.clone();
-                let (kept, failed, blobs) = (&kept, &failed, &blobs);
+                let (kept, unreadable, failed, blobs) = (&kept, &unreadable, &failed, &blobs);
                 scope.spawn(move || {
                     let mut worker = Worker::default();
                     for (key, bytes) in receive {
@@ -109,6 +118,9 @@ impl Pictures {
                                 let mut kept = lock(kept);
                                 kept.0.extend(whole.map(|whole| (key, whole)));
                                 kept.1.extend(squares);
+                            }
+                            Err(TrainError::BadPicture { file, error }) => {
+                                lock(unreadable).insert(key, format!("{file}: {error}"));
                             }
                             Err(error) => {
                                 lock(failed).get_or_insert(error);
@@ -126,6 +138,7 @@ impl Pictures {
             let read = set.visit(
                 |part, index| any(&(part, index)),
                 |part, index, picture| {
+                    num_wanted.fetch_add(1, Ordering::Relaxed);
                     let bytes = match picture {
                         Picture::Encoded(bytes) => Bytes::Encoded(bytes.to_vec()),
                         Picture::Rgb { width, height, pixels } => {
@@ -150,7 +163,45 @@ impl Pictures {
             Err(Stopped::Worker) => return Err(TrainError::Transfer("the decoders stopped".into())),
         }
         let (whole, squares) = kept.into_inner().unwrap_or_else(PoisonError::into_inner);
-        Ok(Self { blobs, whole, squares })
+        let unreadable = unreadable.into_inner().unwrap_or_else(PoisonError::into_inner);
+        Ok(Self { blobs, whole, squares, unreadable, num_wanted: num_wanted.into_inner() })
+    }
+
+    /// Pictures that cannot be decoded: each with its file and what is wrong.
+    pub fn unreadable(&self) -> &BTreeMap<Key, String> {
+        &self.unreadable
+    }
+
+    /// What to say of pictures that cannot be decoded, if there are any. One is always let pass, unless `limit` is 0.
+    ///
+    /// # Errors
+    /// When they are more than the share `limit` of the pictures of `task` that are needed.
+    pub fn check_unreadable(&self, task: &str, limit: f64) -> Result<Option<String>, TrainError> {
+        let Some(example) = self.unreadable.values().next() else { return Ok(None) };
+        let (count, of) = (self.unreadable.len(), self.num_wanted);
+        if count as f64 > limit * of as f64 && (count > 1 || limit <= 0.0) {
+            return Err(TrainError::Unreadable {
+                task: task.to_owned(),
+                count,
+                of,
+                percent: 100.0 * limit,
+                example: example.clone(),
+            });
+        }
+        Ok(Some(format!(
+            "{task}: {count} of {of} images cannot be decoded and are left out, such as {example}"
+        )))
+    }
+
+    /// A draw without the pictures that cannot be decoded.
+    pub fn readable<'a>(&self, draw: &'a Draw) -> Cow<'a, Draw> {
+        if self.unreadable.is_empty() {
+            return Cow::Borrowed(draw);
+        }
+        let of = |keys: &[Key]| -> Vec<Key> {
+            keys.iter().copied().filter(|key| !self.unreadable.contains_key(key)).collect()
+        };
+        Cow::Owned(Draw { train: of(&draw.train), val: of(&draw.val), test: of(&draw.test) })
     }
 
     /// Cuts a window out of a picture that was wanted whole; `place` is told its width and height in pixels.

@@ -23,8 +23,22 @@ pub struct Limits {
     pub gradient: f64,
     /// At rest when an iteration lowers the value by less than this share of it.
     pub decrease: f64,
-    /// Iterations after which it stops wherever it is.
+    /// Iterations after which it stops wherever it is; of a probe, at strength 1 and below ([`Limits::for_strength`]).
     pub iterations: usize,
+}
+
+/// Most that a strength raises the bound of iterations by.
+const MOST_ITERATIONS_FACTOR: f64 = 100.0;
+
+impl Limits {
+    /// The same for a probe's strength, scikit-learn's C. The weaker the penalty, the flatter the floor that leads to the
+    /// optimum: iterations grow about with the square root of the condition number, which grows with C, so the bound
+    /// grows by √C, up to a hundredfold.
+    #[must_use]
+    pub fn for_strength(self, strength: f64) -> Self {
+        let factor = strength.max(1.0).sqrt().min(MOST_ITERATIONS_FACTOR);
+        Self { iterations: (self.iterations as f64 * factor).ceil() as usize, ..self }
+    }
 }
 
 impl Default for Limits {

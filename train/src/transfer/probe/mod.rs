@@ -9,7 +9,7 @@ pub mod published;
 use tch::Tensor;
 
 use self::lbfgs::{Limits, minimise};
-use self::logistic::Logistic;
+use self::logistic::{Basis, Logistic, Plain};
 use super::classifier::Head;
 use super::tune::cross_entropy;
 use crate::torch::TorchError;
@@ -48,6 +48,8 @@ pub struct Probe {
     pub evaluations: usize,
     /// Whether the chosen fit came to rest before its limit of iterations.
     pub converged: bool,
+    /// Strengths whose fit did not.
+    pub unconverged: Vec<f64>,
 }
 
 /// scikit-learn's C from weak to strong fit: half decades from 10⁻² to 10⁶. Unit features need large ones.
@@ -68,13 +70,19 @@ pub fn fit(
     limits: Limits,
 ) -> Result<Probe, TorchError> {
     let mut best: Option<(Probe, f64)> = None;
-    let mut start = Logistic::zeros(train, num_classes)?;
+    let basis = tch::no_grad(|| Basis::new(train))?;
+    let mut start = Plain::zeros(train, num_classes)?;
     let mut evaluations = 0;
+    let mut unconverged = Vec::new();
     for &strength in strengths {
-        let problem = Logistic::new(train, num_classes, strength)?;
-        let found = minimise(&problem, start, limits)?;
+        let problem = Logistic::new(&basis, num_classes, strength)?;
+        let found = minimise(&problem, problem.point(&start)?, limits.for_strength(strength))?;
+        if !found.converged {
+            unconverged.push(strength);
+        }
         evaluations += found.evaluations;
-        let head = problem.head(&found.at, train.values.kind())?;
+        start = problem.plain(&found.at)?;
+        let head = start.head(train.values.kind())?;
         let (val_acc1, loss) = match val {
             Some(val) => judge(&head, val)?,
             None => (f64::NAN, f64::NAN),
@@ -87,12 +95,13 @@ pub fn fit(
         };
         if better {
             let converged = found.converged;
-            best = Some((Probe { head, strength, val_acc1, evaluations: 0, converged }, loss));
+            let probe =
+                Probe { head, strength, val_acc1, evaluations: 0, converged, unconverged: Vec::new() };
+            best = Some((probe, loss));
         }
-        start = found.at;
     }
     let (mut probe, _) = best.ok_or_else(|| TorchError("a probe needs at least one strength".into()))?;
-    probe.evaluations = evaluations;
+    (probe.evaluations, probe.unconverged) = (evaluations, unconverged);
     Ok(probe)
 }
 

@@ -22,13 +22,13 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use pairmill_pixels::Normalisation;
-use pairmill_shards::results::{Protocol, Selection, Shots};
+use pairmill_shards::results::{Protocol, RunConfig, Selection, Shots};
 use serde::ser::Error as _;
 use serde::{Deserialize, Serialize, Serializer};
 use toml::{Table, Value};
 
 use crate::config::DeviceName;
-use crate::downstream::DatasetConfig;
+use crate::downstream::{DatasetConfig, list};
 use crate::error::TrainError;
 use crate::eval::task::PLACE;
 use crate::optim::Precision;
@@ -38,6 +38,9 @@ use crate::transfer::protocol::WARMUP_STEPS;
 
 /// Seconds of work that a kill may cost besides the running pass.
 pub const DEFAULT_KEEP_S: u64 = 10;
+
+/// Largest share of images that may fail to decode.
+pub const DEFAULT_MAX_UNREADABLE: f64 = 0.05;
 
 /// Templates that come with the program: short, for any subject.
 pub const TEMPLATES: [&str; 7] = [
@@ -68,6 +71,9 @@ pub struct SweepConfig {
     pub alphas: Vec<f64>,
     /// Strengths a probe tries, scikit-learn's C.
     pub strengths: Vec<f64>,
+    /// Largest share of a task's images that may fail to decode; they are left out and counted. One is always let pass,
+    /// unless this is 0.
+    pub max_unreadable: f64,
     /// Which epoch counts; the protocol's choice without.
     pub selection: Option<Selection>,
     /// Crops and statistics.
@@ -98,6 +104,7 @@ impl Default for SweepConfig {
             templates: None,
             alphas: Vec::new(),
             strengths: crate::transfer::probe::default_strengths(),
+            max_unreadable: DEFAULT_MAX_UNREADABLE,
             selection: None,
             transform: TransformChoice::default(),
             tune: TuneGrid::default(),
@@ -319,6 +326,17 @@ impl SweepConfig {
         if let Some(strength) = self.strengths.iter().find(|c| !(c.is_finite() && **c > 0.0)) {
             return wrong(format!("strengths: {strength} is not a number above 0"));
         }
+        if !(0.0..=1.0).contains(&self.max_unreadable) {
+            return wrong(format!("max_unreadable = {}: a share from 0 to 1", self.max_unreadable));
+        }
+        for source in &self.source {
+            if RunConfig::of_loss(&source.loss).objective != source.loss {
+                return wrong(format!(
+                    "source {}: loss = {:?} ends like a method; give the objective alone, such as CLIP",
+                    source.name, source.loss
+                ));
+            }
+        }
         if let Some(alpha) = self.alphas.iter().find(|alpha| !(0.0..=1.0).contains(*alpha)) {
             return wrong(format!("alphas: {alpha} is not between 0 and 1"));
         }
@@ -370,20 +388,22 @@ impl SweepConfig {
         Ok(())
     }
 
-    /// The templates of a task.
+    /// The templates of a task: the user's, else those that lie beside the dataset (`own`), else [`TEMPLATES`].
     ///
     /// # Errors
     /// When the file cannot be read or a template has no place for the class name.
-    pub fn templates(&self, task: &TaskConfig) -> Result<Vec<String>, TrainError> {
-        let (templates, place) = match task.over.templates.as_ref().or(self.templates.as_ref()) {
-            None => (TEMPLATES.map(String::from).to_vec(), "templates".to_owned()),
-            Some(Templates::Here(list)) => (list.clone(), "templates".to_owned()),
-            Some(Templates::File(path)) => {
-                let text = fs::read_to_string(path).map_err(|error| {
-                    TrainError::Transfer(format!("{}: cannot be read: {error}", path.display()))
-                })?;
-                let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
-                (lines.map(str::to_owned).collect(), path.display().to_string())
+    pub fn templates(&self, task: &TaskConfig, own: Option<&[String]>) -> Result<Vec<String>, TrainError> {
+        let (templates, place) = match (task.over.templates.as_ref().or(self.templates.as_ref()), own) {
+            (None, Some(own)) => (own.to_vec(), "templates of the dataset".to_owned()),
+            (None, None) => (TEMPLATES.map(String::from).to_vec(), "templates".to_owned()),
+            (Some(Templates::Here(list)), _) => {
+                (list.iter().map(|template| list::template(template)).collect(), "templates".to_owned())
+            }
+            (Some(Templates::File(path)), _) => {
+                let place = path.display().to_string();
+                let bytes = fs::read(path)
+                    .map_err(|error| TrainError::Transfer(format!("{place}: cannot be read: {error}")))?;
+                (list::templates(&place, &bytes)?, place)
             }
         };
         if templates.is_empty() {

@@ -17,7 +17,7 @@ use crate::optim::{Precision, Schedule, Shape};
 use crate::transfer::classifier::Classifier;
 use crate::transfer::probe::Features;
 use crate::transfer::probe::lbfgs::Objective as _;
-use crate::transfer::probe::logistic::Logistic;
+use crate::transfer::probe::logistic::{Basis, Logistic, Plain};
 use crate::transfer::tune::{Tuner, adamw};
 
 /// Images of the first timed step; where it is quick, the run's own batch is timed, up to the other number.
@@ -160,8 +160,9 @@ fn probing(images: usize, width: i64, classes: usize, device: Device) -> Result<
         values: Tensor::f_zeros([rows, width], (Kind::Float, device))?,
         labels: Tensor::f_zeros([rows], (Kind::Int64, device))?,
     };
-    let problem = Logistic::new(&features, classes, 1.0)?;
-    let at = Logistic::zeros(&features, classes)?;
+    let basis = no_grad(|| Basis::new(&features))?;
+    let problem = Logistic::new(&basis, classes, 1.0)?;
+    let at = problem.point(&Plain::zeros(&features, classes)?)?;
     let _first = problem.value_and_gradient(&at)?;
     let begun = Instant::now();
     let _second = problem.value_and_gradient(&at)?;

@@ -61,7 +61,7 @@ pub(super) fn run(
     classifier.take_tower(&model)?;
     let mut keys = BTreeSet::new();
     for point in of(todo.unit.points()) {
-        let draw = shop.plan.draw(point);
+        let draw = shop.draw(pictures, point)?;
         keys.extend(draw.test.iter().copied());
         if point.config.method != Method::ZeroShot {
             keys.extend(draw.train.iter().chain(&draw.val).copied());
@@ -74,7 +74,7 @@ pub(super) fn run(
     let share_s = begun.elapsed().as_secs_f64() / points.len() as f64;
     let mut record = |point: &Point, fitted: Fitted, seconds: f64| -> Result<(), TrainError> {
         let begun = Instant::now();
-        let draw = shop.plan.draw(point);
+        let draw = shop.draw(pictures, point)?;
         let test = select(shop, point, &table, &draw.test)?;
         classifier.head().take(&fitted.head)?;
         let mut scores = Scores::new(num_classes);
@@ -82,9 +82,11 @@ pub(super) fn run(
         scores.add(&logits, &shop.plan.tasks[point.task].labels(&draw.test))?;
         let seconds = share_s + seconds + begun.elapsed().as_secs_f64();
         let val = fitted.val_acc1.map(|value| (value, draw.val.len() as u64));
-        let measured = Measured { test: &scores, val, start: None, mixed: &[], seconds: [seconds, seconds] };
-        let strength = fitted.strength;
-        shop.record(point, draw, Done { epochs: Vec::new(), chosen_epoch: None, strength, measured })?;
+        let converged = fitted.probe.as_ref().map(|probe| probe.converged);
+        let seconds = [seconds, seconds];
+        let measured = Measured { test: &scores, val, start: None, mixed: &[], converged, seconds };
+        let done = Done { epochs: Vec::new(), chosen_epoch: None, probe: fitted.probe, measured };
+        shop.record(pictures, point, &draw, done)?;
         progress.finished(shop.plan, point, scores.acc1(Scale::Percent));
         Ok(())
     };
@@ -98,22 +100,33 @@ pub(super) fn run(
         let begun = Instant::now();
         let mut head = shop.heads.get(shop.plan, point, &model)?;
         if point.config.method != Method::ZeroShot {
-            let draw = shop.plan.draw(point);
+            let draw = shop.draw(pictures, point)?;
             let test = select(shop, point, &table, &draw.test)?;
-            head = published(shop, pictures, point, &classifier, &head, draw, &test)?;
+            head = published(shop, pictures, point, &classifier, &head, &draw, &test)?;
         }
-        record(point, Fitted { head, strength: None, val_acc1: None }, begun.elapsed().as_secs_f64())?;
+        record(point, Fitted { head, probe: None, val_acc1: None }, begun.elapsed().as_secs_f64())?;
     }
     let planned =
         of(todo.unit.points()).iter().filter(|point| point.config.method != Method::ZeroShot).count();
-    fit_all(shop, &table, &probes, planned, num_classes, &mut record)
+    fit_all(shop, (pictures, &table), &probes, planned, num_classes, &mut record)
 }
 
 /// What a run tests with.
 struct Fitted {
     head: Head,
-    strength: Option<f64>,
+    probe: Option<ProbeEnd>,
     val_acc1: Option<f64>,
+}
+
+/// How a probe ended.
+#[derive(Debug, Clone)]
+pub(super) struct ProbeEnd {
+    /// The strength that was chosen.
+    pub strength: f64,
+    /// Whether its fit reached the optimum.
+    pub converged: bool,
+    /// Strengths whose fit did not.
+    pub unconverged: Vec<f64>,
 }
 
 impl Fitted {
@@ -124,8 +137,10 @@ impl Fitted {
         strengths: &[f64],
     ) -> Result<Self, TorchError> {
         let found = fit(train, val, num_classes, strengths, Limits::default())?;
-        let (strength, val_acc1) = (Some(found.strength), val.is_some().then_some(found.val_acc1));
-        Ok(Self { head: found.head, strength, val_acc1 })
+        let val_acc1 = val.is_some().then_some(found.val_acc1);
+        let (strength, converged) = (found.strength, found.converged);
+        let probe = Some(ProbeEnd { strength, converged, unconverged: found.unconverged });
+        Ok(Self { head: found.head, probe, val_acc1 })
     }
 }
 
@@ -133,7 +148,7 @@ impl Fitted {
 /// left of it decides how cores are divided, which decides how sums are rounded.
 fn fit_all(
     shop: &Shop<'_>,
-    table: &FeatureTable,
+    (pictures, table): (&Pictures, &FeatureTable),
     points: &[&Point],
     planned: usize,
     num_classes: usize,
@@ -167,7 +182,7 @@ fn fit_all(
             if shop.stopped() {
                 return Ok(None);
             }
-            let (train, val) = sets(shop, point, table, shop.plan.draw(point))?;
+            let (train, val) = sets(shop, point, table, &*shop.draw(pictures, point)?)?;
             // Closed only when every thread has gone; then no answer comes either.
             let _ = give.send((at, train, val));
             for (at, fitted, seconds) in answers.try_iter() {
@@ -206,7 +221,7 @@ fn sets(
     Ok((train, val))
 }
 
-/// The head an LP-FT run begins with. `zero` is the study's start.
+/// The head an LP-FT run begins with, and how its probe ended. `zero` is the study's start, whose probe has no optimum.
 ///
 /// # Errors
 /// When pictures cannot be read back or memory runs out.
@@ -217,7 +232,7 @@ pub(super) fn probe_head(
     classifier: &Classifier,
     zero: Option<Head>,
     draw: &Draw,
-) -> Result<Head, TrainError> {
+) -> Result<(Head, Option<ProbeEnd>), TrainError> {
     let num_classes = classifier.head().bias.numel();
     let statistics = cohort.statistics;
     let pictures = &cohort.stream.pictures;
@@ -225,13 +240,14 @@ pub(super) fn probe_head(
         let set = shop.look_at(pictures, point, draw.test.clone());
         let table = on_cores(shop.cores, || FeatureTable::compute(classifier, &set, statistics))?;
         let test = select(shop, point, &table, &draw.test)?;
-        return published(shop, pictures, point, classifier, &zero, draw, &test);
+        return Ok((published(shop, pictures, point, classifier, &zero, draw, &test)?, None));
     }
     let keys: BTreeSet<_> = draw.train.iter().chain(&draw.val).copied().collect();
     let set = shop.look_at(pictures, point, keys.into_iter().collect());
     let table = on_cores(shop.cores, || FeatureTable::compute(classifier, &set, statistics))?;
     let (train, val) = sets(shop, point, &table, draw)?;
-    Ok(Fitted::fit(&train, val.as_ref(), num_classes, &point.config.strengths)?.head)
+    let fitted = Fitted::fit(&train, val.as_ref(), num_classes, &point.config.strengths)?;
+    Ok((fitted.head, fitted.probe))
 }
 
 /// The study's probe with its defect: trained on one pass of augmented training features, then on the test's.

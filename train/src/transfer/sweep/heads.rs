@@ -1,5 +1,6 @@
 //! Zero-shot heads, made once for a source and a task and kept beside the results: eighty prompts for hundreds of classes
-//! through a text tower take longer than many a few-shot run.
+//! through a text tower take longer than many a few-shot run. A head is kept under a hash of everything it is made of:
+//! weights, architecture, protocol, templates, class names.
 
 use std::fs;
 use std::num::NonZeroUsize;
@@ -52,14 +53,11 @@ impl Heads {
         let protocol: Protocol = point.config.protocol;
         // Fresh weights are another model for every seed.
         let seed = if source.is_scratch() { point.config.seed.to_string() } else { String::new() };
-        let parts = [
-            source.fingerprint.as_str(),
-            &seed,
-            protocol.as_str(),
-            &point.config.templates.join("\n"),
-            &prompts.join("\n"),
-        ];
-        let path = self.folder.join(format!("{}.safetensors", hex16(parts.join("\0").as_bytes())));
+        // Everything a head is made of, by content: the same weights under another activation give another head.
+        let made_of = (&source.content, &seed, protocol, &point.config.templates, prompts);
+        let made_of =
+            serde_json::to_string(&made_of).map_err(|error| TrainError::Transfer(error.to_string()))?;
+        let path = self.folder.join(format!("{}.safetensors", hex16(made_of.as_bytes())));
         let named = |head: &Head| {
             [(WEIGHT.to_owned(), head.weight.shallow_clone()), (BIAS.to_owned(), head.bias.shallow_clone())]
         };
@@ -70,8 +68,10 @@ impl Heads {
                 weight: Tensor::f_empty([classes, width], like)?,
                 bias: Tensor::f_empty([classes], like)?,
             };
-            restore(&path, &named(&head))?;
-            return Ok(head);
+            // One that cannot be read back is made again.
+            if restore(&path, &named(&head)).is_ok() {
+                return Ok(head);
+            }
         }
         let truncation = Rules::of(protocol).truncation;
         let templates = &point.config.templates;

@@ -23,8 +23,10 @@ use crate::transfer::source::Source;
 pub struct Task {
     /// Its images and classes.
     pub set: LabelledSet,
-    /// Names its content.
+    /// Names its content in its order, as runs are named by it.
     pub fingerprint: String,
+    /// Names its content whatever the order: the same of a folder and of an archive.
+    pub content: String,
     /// Class names as prompts want them, in the order the protocol gives a zero-shot head.
     pub prompts: Vec<String>,
 }
@@ -143,7 +145,7 @@ impl Plan {
             notes: Vec::new(),
         };
         for (task, task_config) in config.task.iter().enumerate() {
-            let templates = config.templates(task_config)?;
+            let templates = config.templates(task_config, plan.tasks[task].set.templates.as_deref())?;
             for source in 0..plan.sources.len() {
                 for &method in &config.methods {
                     plan.lay_out(config, (task, task_config), source, method, &templates)?;
@@ -372,13 +374,20 @@ impl Task {
             ClassOrder::Published => prompt_name::published(set.kind, &set.classes)?,
         };
         let mut text = set.classes.join("\n");
+        let mut sorted = text.clone();
         for part in SetPart::ALL {
+            let mut lines: Vec<String> = set
+                .part(part)
+                .iter()
+                .map(|example| format!("\n{} {}", example.label, example.name))
+                .collect();
             text.push_str(part.as_str());
-            for example in set.part(part) {
-                text.push_str(&format!("\n{} {}", example.label, example.name));
-            }
+            lines.iter().for_each(|line| text.push_str(line));
+            lines.sort_unstable();
+            sorted.push_str(part.as_str());
+            lines.iter().for_each(|line| sorted.push_str(line));
         }
-        Ok(Self { fingerprint: hex16(text.as_bytes()), prompts, set })
+        Ok(Self { fingerprint: hex16(text.as_bytes()), content: hex16(sorted.as_bytes()), prompts, set })
     }
 
     /// The images of a run.

@@ -1,6 +1,7 @@
 //! A plan to its end: task by task the pictures are decoded, unit by unit the runs are done, each leaving its record. What
 //! is done stays done: a sweep that was stopped or killed goes on where it was, run by run and pass by pass.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
@@ -10,8 +11,8 @@ use std::time::{Duration, Instant};
 
 use tch::Device;
 
-use super::config::Runtime;
-use super::frozen;
+use super::config::SweepConfig;
+use super::frozen::{self, ProbeEnd};
 use super::heads::Heads;
 use super::plan::{Plan, Point, Todo, Unit};
 use super::progress::Progress;
@@ -81,10 +82,45 @@ impl Shop<'_> {
         }
     }
 
+    /// The images of a run without those that cannot be decoded.
+    ///
+    /// # Errors
+    /// When none is left to train or to test on.
+    pub fn draw(&self, pictures: &Pictures, point: &Point) -> Result<Cow<'_, Draw>, TrainError> {
+        let draw = self.plan.draw(point);
+        let readable = pictures.readable(draw);
+        let task = &self.plan.tasks[point.task].set.name;
+        for (what, all, left) in
+            [("train", &draw.train, &readable.train), ("test", &draw.test, &readable.test)]
+        {
+            if left.is_empty() && !all.is_empty() {
+                return Err(TrainError::Transfer(format!(
+                    "{task}: none of the images to {what} on can be decoded"
+                )));
+            }
+        }
+        Ok(readable)
+    }
+
     /// Leaves the record of a finished run.
-    pub fn record(&self, point: &Point, draw: &Draw, done: Done<'_>) -> Result<(), TrainError> {
+    pub fn record(
+        &self,
+        pictures: &Pictures,
+        point: &Point,
+        draw: &Draw,
+        done: Done<'_>,
+    ) -> Result<(), TrainError> {
         let task = &self.plan.tasks[point.task];
         let source = &self.plan.sources[point.source];
+        let drawn = self.plan.draw(point);
+        let left_out = |all: &[Key], left: &[Key]| (all.len() - left.len()) as u64;
+        let unreadable = [
+            left_out(&drawn.train, &draw.train),
+            left_out(&drawn.val, &draw.val),
+            left_out(&drawn.test, &draw.test),
+        ];
+        let mut keys = drawn.train.iter().chain(&drawn.val).chain(&drawn.test);
+        let unreadable_example = keys.find_map(|key| pictures.unreadable().get(key)).cloned();
         let record = Record {
             run: point.run.clone(),
             config: point.config.clone(),
@@ -93,8 +129,12 @@ impl Shop<'_> {
             images: [draw.train.len(), draw.val.len(), draw.test.len()].map(|n| n as u64),
             epochs: done.epochs,
             chosen_epoch: done.chosen_epoch,
-            strength: done.strength,
-            rows: rows(&point.run, &point.config, source, &task.set.name, &done.measured),
+            strength: done.probe.as_ref().map(|probe| probe.strength),
+            converged: done.probe.as_ref().map(|probe| probe.converged),
+            unconverged_strengths: done.probe.map(|probe| probe.unconverged).unwrap_or_default(),
+            unreadable,
+            unreadable_example,
+            rows: rows(&point.run, &point.config, source, task, &done.measured)?,
         };
         record.write(&self.folder(point), done.measured.test, &task.set.classes)
     }
@@ -109,7 +149,7 @@ impl Shop<'_> {
 pub(super) struct Done<'a> {
     pub epochs: Vec<crate::transfer::member::EpochLine>,
     pub chosen_epoch: Option<u64>,
-    pub strength: Option<f64>,
+    pub probe: Option<ProbeEnd>,
     pub measured: Measured<'a>,
 }
 
@@ -141,11 +181,12 @@ pub fn run(
     plan: &Plan,
     todo: Vec<Todo<'_>>,
     folder: &Path,
-    runtime: &Runtime,
+    config: &SweepConfig,
     device: Device,
     progress: &mut Progress,
     stop: &AtomicBool,
 ) -> Result<Outcome, TrainError> {
+    let (runtime, max_unreadable) = (&config.runtime, config.max_unreadable);
     let cores = cores(runtime.threads);
     // Of this thread, which only hands batches on: the runs have threads of their own, and the threads that wait for this
     // one to need them would take their cores.
@@ -175,6 +216,9 @@ pub fn run(
         progress.note(&format!("{}: reading and decoding", set.name));
         let wanted = wanted(&shop, &units);
         let pictures = Arc::new(Pictures::collect(set, &wanted, runtime.pictures, &scratch, cores.get())?);
+        if let Some(left_out) = pictures.check_unreadable(&set.name, max_unreadable)? {
+            progress.note(&left_out);
+        }
         // 2. Its runs.
         for todo in units {
             if shop.stopped() {
@@ -279,7 +323,8 @@ fn cohort(
     };
     let plan = shop.plan;
     let rules = Rules::of(first.config.protocol);
-    let draw = plan.draw(first);
+    let draw = shop.draw(pictures, first)?;
+    let draw = &*draw;
     let labels = plan.tasks[first.task].labels(&draw.train);
     let stream = Arc::new(Stream {
         pictures: Arc::clone(pictures),
@@ -303,13 +348,16 @@ fn cohort(
     };
     progress.begin(plan, first, points.len());
     let mut members = Vec::new();
+    let mut probes: BTreeMap<String, ProbeEnd> = BTreeMap::new();
     let mut models: Option<(usize, Clip)> = None;
     for point in &points {
         if models.as_ref().is_none_or(|(source, _)| *source != point.source) {
             models = Some((point.source, shop.load(point)?));
         }
         if let Some((_, model)) = &models {
-            members.push(member(shop, &cohort, point, model, draw)?);
+            let (member, probe) = member(shop, &cohort, point, model, draw)?;
+            probes.extend(probe.map(|probe| (point.run.clone(), probe)));
+            members.push(member);
         }
     }
     drop(models);
@@ -326,7 +374,7 @@ fn cohort(
         let Some(point) = points.iter().find(|point| point.run == run) else { continue };
         match result {
             Ok(finished) => {
-                tuned(shop, point, draw, &finished, wall_s)?;
+                tuned(shop, (pictures, draw), point, probes.remove(&run), &finished, wall_s)?;
                 Keeper::clear(&shop.folder(point));
                 progress.finished(plan, point, finished.test.acc1(Scale::Percent));
             }
@@ -339,14 +387,14 @@ fn cohort(
     Ok(Some(failures))
 }
 
-/// A run at its first step, or where it was kept.
+/// A run at its first step, or where it was kept, and how the probe ended that its head is from.
 fn member(
     shop: &Shop<'_>,
     cohort: &Cohort,
     point: &Point,
     model: &Clip,
     draw: &Draw,
-) -> Result<Member, TrainError> {
+) -> Result<(Member, Option<ProbeEnd>), TrainError> {
     let plan = shop.plan;
     let Some(tune) = point.config.tune else {
         return Err(TrainError::Transfer(format!("run {}: nothing to tune", point.run)));
@@ -356,7 +404,8 @@ fn member(
     rng::seed(point.config.seed);
     let classifier = Classifier::new(model.architecture(), num_classes, shop.device)?;
     classifier.take_tower(model)?;
-    if let Some(head) = first_head(shop, cohort, point, &classifier, model, draw, tune)? {
+    let (head, probe) = first_head(shop, cohort, point, &classifier, model, draw, tune)?;
+    if let Some(head) = head {
         classifier.head().take(&head)?;
     }
     if shop.device.is_cuda() {
@@ -376,10 +425,10 @@ fn member(
         member.before = Some(member.classifier().snapshot()?);
     }
     Keeper::resume(&mut member)?;
-    Ok(member)
+    Ok((member, probe))
 }
 
-/// The head that a fine-tuning begins with; `None` for the random one that is there.
+/// The head that a fine-tuning begins with (`None` for the random one that is there) and its probe, where it is one's.
 fn first_head(
     shop: &Shop<'_>,
     cohort: &Cohort,
@@ -388,25 +437,27 @@ fn first_head(
     model: &Clip,
     draw: &Draw,
     tune: TuneConfig,
-) -> Result<Option<Head>, TrainError> {
+) -> Result<(Option<Head>, Option<ProbeEnd>), TrainError> {
     match (point.config.method, tune.head) {
         (Method::LpFt, _) => {
             let zero = match Rules::of(point.config.protocol).probe_on_test {
                 true => Some(shop.heads.get(shop.plan, point, model)?),
                 false => None,
             };
-            frozen::probe_head(shop, cohort, point, classifier, zero, draw).map(Some)
+            let (head, probe) = frozen::probe_head(shop, cohort, point, classifier, zero, draw)?;
+            Ok((Some(head), probe))
         }
-        (_, HeadStart::ZeroShot) => shop.heads.get(shop.plan, point, model).map(Some),
-        (_, HeadStart::Random) => Ok(None),
+        (_, HeadStart::ZeroShot) => Ok((Some(shop.heads.get(shop.plan, point, model)?), None)),
+        (_, HeadStart::Random) => Ok((None, None)),
     }
 }
 
 /// The record of a fine-tuned run.
 fn tuned(
     shop: &Shop<'_>,
+    (pictures, draw): (&Pictures, &Draw),
     point: &Point,
-    draw: &Draw,
+    probe: Option<ProbeEnd>,
     finished: &Finished,
     wall_s: f64,
 ) -> Result<(), TrainError> {
@@ -417,18 +468,21 @@ fn tuned(
         }
         _ => None,
     };
+    let converged = probe.as_ref().map(|probe| probe.converged);
     shop.record(
+        pictures,
         point,
         draw,
         Done {
             epochs: member.history.clone(),
             chosen_epoch: member.best.as_ref().map(|best| best.epoch),
-            strength: None,
+            probe,
             measured: Measured {
                 test: &finished.test,
                 val,
                 start: member.start.as_ref(),
                 mixed: &finished.mixed,
+                converged,
                 seconds: [wall_s, member.device_s],
             },
         },

@@ -7,7 +7,7 @@ use std::path::Path;
 
 use pairmill_shards::atomic::{FileAction, FileError, write_atomic};
 use pairmill_shards::results::{
-    ResultRow, ResultsError, Selection, Shots, Split, tsv_view, write_parquet, write_tsv,
+    Names, ResultRow, ResultsError, Selection, Shots, Split, View, tsv_view, write_parquet, write_tsv,
 };
 
 use super::run::RUNS;
@@ -19,15 +19,26 @@ pub const PARQUET: &str = "results.parquet";
 /// The same with the columns of the paper's table.
 pub const TSV: &str = "results.tsv";
 
-/// The rows of every finished run in a sweep's folder, in the order of the runs' names.
+/// What the finished runs of a sweep's folder left.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Found {
+    /// Their rows, in the order of the runs' names.
+    pub rows: Vec<ResultRow>,
+    /// Images that could not be decoded, by task: the most that a run had, and one of them.
+    unreadable: BTreeMap<String, (u64, String)>,
+    /// Strengths at which a probe stopped at its bound.
+    unconverged_strengths: BTreeSet<String>,
+}
+
+/// What every finished run in a sweep's folder left.
 ///
 /// # Errors
 /// When a record cannot be read.
-pub fn collect(folder: &Path) -> Result<Vec<ResultRow>, TrainError> {
+pub fn collect(folder: &Path) -> Result<Found, TrainError> {
     let runs = folder.join(RUNS);
     let entries = match fs::read_dir(&runs) {
         Ok(entries) => entries,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Found::default()),
         Err(error) => return Err(FileError::new(runs, FileAction::List, error).into()),
     };
     let mut folders = Vec::new();
@@ -35,11 +46,20 @@ pub fn collect(folder: &Path) -> Result<Vec<ResultRow>, TrainError> {
         folders.push(entry.map_err(|error| FileError::new(&runs, FileAction::List, error))?.path());
     }
     folders.sort();
-    let mut rows = Vec::new();
+    let mut found = Found::default();
     for folder in folders {
-        rows.extend(Record::read(&folder)?.into_iter().flat_map(|record| record.rows));
+        let Some(record) = Record::read(&folder)? else { continue };
+        let left_out: u64 = record.unreadable.iter().sum();
+        if let (Some(example), Some(row)) = (record.unreadable_example, record.rows.first()) {
+            let worst = found.unreadable.entry(row.config.ds.clone()).or_default();
+            if left_out > worst.0 {
+                *worst = (left_out, example);
+            }
+        }
+        found.unconverged_strengths.extend(record.unconverged_strengths.iter().map(f64::to_string));
+        found.rows.extend(record.rows);
     }
-    Ok(rows)
+    Ok(found)
 }
 
 /// Writes both result files. Returns a note where the TSV's columns do not hold everything.
@@ -61,21 +81,39 @@ pub fn write(folder: &Path, rows: &[ResultRow]) -> Result<Option<String>, TrainE
     }
 }
 
+/// A table for people.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Summary {
+    /// The table.
+    pub text: String,
+    /// What to know of it, a line each.
+    pub notes: Vec<String>,
+}
+
+/// Behind a value that rests on a probe that stopped before its optimum.
+const SHORT: char = '*';
+
+/// A line of the table: task, source, architecture, method, and the name of all other settings.
+type Line = (String, String, String, String, Option<String>);
+
 /// A line a source, task and way of fine-tuning, a column a number of shots: the mean over seeds, each seed at the
 /// settings that its own validation accuracy chose (the largest test accuracy as published), and half the width of a 95 %
-/// confidence interval of that mean (Student's t).
-pub fn table(rows: &[ResultRow]) -> String {
-    type Line = (String, String, String, String);
+/// confidence interval of that mean (Student's t). Checkpoints and datasets of one name, and runs of other settings than
+/// those that validation chooses among, have lines of their own.
+pub fn table(found: &Found) -> Summary {
+    let names = Names::of(found.rows.iter().map(|row| &row.config));
     let mut cells: BTreeMap<(Line, Shots), BTreeMap<u64, Vec<&ResultRow>>> = BTreeMap::new();
     let mut val: BTreeMap<&str, f64> = BTreeMap::new();
-    for row in rows.iter().filter(|row| row.metric == "acc1") {
+    for row in found.rows.iter().filter(|row| row.metric == METRIC) {
         match row.split {
             Split::Val => {
                 val.insert(&row.run, row.value);
             }
             Split::Test => {
-                let config = &row.config;
-                let line = (config.ds.clone(), config.us.clone(), config.arch.clone(), config.loss.clone());
+                let mut config = row.config.clone();
+                names.apply(&mut config);
+                let loss = config.loss();
+                let line = (config.ds, config.us, config.arch, loss, config.setup);
                 let seeds = cells.entry((line, row.shots)).or_default();
                 seeds.entry(row.seed.unwrap_or(0)).or_default().push(row);
             }
@@ -83,29 +121,91 @@ pub fn table(rows: &[ResultRow]) -> String {
     }
     let columns: BTreeSet<Shots> = cells.keys().map(|(_, shots)| *shots).collect();
     let mut lines: BTreeMap<Line, BTreeMap<Shots, String>> = BTreeMap::new();
+    let mut unconverged = 0;
     for ((line, shots), seeds) in cells {
-        let values: Vec<f64> = seeds
+        let chosen: Vec<&ResultRow> = seeds
             .values()
             .filter_map(|runs| {
                 let by = |row: &ResultRow| match row.selection {
                     Selection::TestBest => row.value,
                     _ => val.get(row.run.as_str()).copied().unwrap_or(row.value),
                 };
-                // Of equals the first: rows come in the order of the runs' names.
-                runs.iter().copied().reduce(|best, row| if by(row) > by(best) { row } else { best })
+                // Of equals the first: rows come in the order of the runs' names. What is no number is last.
+                let is_better = |row: &ResultRow, best: &ResultRow| by(row) > by(best) || by(best).is_nan();
+                runs.iter().copied().reduce(|best, row| if is_better(row, best) { row } else { best })
             })
-            .map(|row| row.value)
             .collect();
-        lines.entry(line).or_default().insert(shots, cell(&values));
+        let values: Vec<f64> = chosen.iter().map(|row| row.value).collect();
+        let short = chosen.iter().filter(|row| row.converged == Some(false)).count();
+        unconverged += short;
+        let mark = if short > 0 { SHORT.to_string() } else { String::new() };
+        lines.entry(line).or_default().insert(shots, cell(&values) + &mark);
     }
     let mut grid = vec![["task", "source", "arch", "method"].map(String::from).to_vec()];
     grid[0].extend(columns.iter().map(ToString::to_string));
-    for ((ds, us, arch, loss), cells) in lines {
-        let mut row = vec![ds, us, arch, loss];
+    let mut several = false;
+    for (line, cells) in &lines {
+        let (ds, us, arch, loss, setup) = line;
+        let alike = lines.keys().filter(|(d, u, a, l, _)| (d, u, a, l) == (ds, us, arch, loss)).count();
+        several |= alike > 1;
+        let mut row = vec![ds.clone(), us.clone(), arch.clone(), loss.clone()];
+        if let (true, Some(setup)) = (alike > 1, setup) {
+            row[3].push_str(&format!("[{}]", setup.get(..SETUP_DIGITS).unwrap_or(setup)));
+        }
         row.extend(columns.iter().map(|shots| cells.get(shots).cloned().unwrap_or_default()));
         grid.push(row);
     }
-    aligned(&grid)
+    let mut notes = names.notes();
+    if several {
+        notes.push(
+            "lines with digits in brackets differ in a setting that has no column (prompts, transform, selection, \
+             strengths, start of the head, warm-up, precision); result.json of each run has it as `config`"
+                .to_owned(),
+        );
+    }
+    notes.extend(views(&found.rows));
+    if unconverged > 0 {
+        let strengths: Vec<&str> = found.unconverged_strengths.iter().map(String::as_str).collect();
+        notes.push(format!(
+            "{SHORT} {unconverged} values rest on a probe that stopped at its bound of iterations, short of its optimum \
+             (strengths {}); leave out the largest strengths",
+            strengths.join(", ")
+        ));
+    }
+    for (task, (count, example)) in &found.unreadable {
+        notes.push(format!(
+            "{task}: {count} images could not be decoded and were left out, such as {example}"
+        ));
+    }
+    Summary { text: aligned(&grid), notes }
+}
+
+/// Digits of a setup that tell two lines apart.
+const SETUP_DIGITS: usize = 8;
+/// What the table shows.
+const METRIC: &str = "acc1";
+
+/// Says which methods saw which part of the test images, where they did not all see the same.
+fn views(rows: &[ResultRow]) -> Option<String> {
+    let mut views: BTreeMap<View, BTreeSet<String>> = BTreeMap::new();
+    for row in rows.iter().filter(|row| row.metric == METRIC && row.split == Split::Test) {
+        if let Some(view) = row.view {
+            views.entry(view).or_default().insert(row.config.loss());
+        }
+    }
+    let shown: Vec<String> = views
+        .iter()
+        .map(|(view, methods)| {
+            format!("{view} for {}", methods.iter().cloned().collect::<Vec<_>>().join(", "))
+        })
+        .collect();
+    (views.len() > 1).then(|| {
+        format!(
+            "test images were seen as {}: the same model differs by that (alpha 0 of a mixture and zero-shot); \
+             --preset clip (transform.preset) tests all of them on the whole square",
+            shown.join("; as ")
+        )
+    })
 }
 
 fn cell(values: &[f64]) -> String {
@@ -148,7 +248,67 @@ fn aligned(grid: &[Vec<String>]) -> String {
 
 #[cfg(test)]
 mod tests {
+    use pairmill_shards::results::{Method, Protocol, RunConfig};
+
     use super::*;
+
+    fn row(method: Method, seed: u64, value: f64, converged: Option<bool>) -> ResultRow {
+        ResultRow {
+            run: format!("{method}{seed}"),
+            protocol: Protocol::Corrected,
+            selection: Selection::ValBest,
+            config: RunConfig {
+                objective: "CLIP".to_owned(),
+                method,
+                arch: "RN50".to_owned(),
+                us: "web".to_owned(),
+                ds: "birds".to_owned(),
+                ..RunConfig::default()
+            },
+            shots: Shots::All,
+            seed: Some(seed),
+            split: Split::Test,
+            metric: METRIC.to_owned(),
+            value,
+            num_test: None,
+            view: None,
+            converged,
+            versions: String::new(),
+            wall_s: None,
+            device_s: None,
+        }
+    }
+
+    #[test]
+    fn t10_values_short_of_their_optimum_are_marked_and_counted() {
+        let rows = vec![
+            row(Method::FineTune, 0, 30.0, None),
+            row(Method::LinearProbe, 0, 50.0, Some(true)),
+            row(Method::LinearProbe, 1, 50.0, Some(false)),
+        ];
+        let unconverged_strengths = BTreeSet::from(["1000".to_owned()]);
+        let summary = table(&Found { rows, unconverged_strengths, ..Found::default() });
+        let lines: Vec<&str> = summary.text.lines().collect();
+        assert!(lines[1].ends_with("30.00"), "{}", summary.text);
+        assert!(lines[2].contains("CLIP_LP") && lines[2].ends_with("50.00 ± 0.00*"), "{}", summary.text);
+        let [note] = &summary.notes[..] else { panic!("{:?}", summary.notes) };
+        assert!(
+            note.starts_with("* 1 values rest on a probe that stopped") && note.contains("strengths 1000"),
+            "{note}"
+        );
+    }
+
+    /// A value that is no number loses to any that is one, whichever comes first.
+    #[test]
+    fn t10_no_number_is_never_the_best() {
+        let of = |values: [f64; 2]| {
+            let mut rows = values.map(|value| row(Method::FineTune, 0, value, None)).to_vec();
+            rows[1].run = "z".to_owned();
+            table(&Found { rows, ..Found::default() }).text
+        };
+        assert_eq!(of([f64::NAN, 20.0]), of([20.0, f64::NAN]));
+        assert!(of([f64::NAN, 20.0]).contains("20.00"));
+    }
 
     #[test]
     fn intervals_are_students() {
