@@ -306,7 +306,7 @@ impl<B: ImageBuffer> Loader<B> {
         for filled in filled {
             if filled.is_due {
                 let is_own = filled.sample.origin == Origin::Own;
-                self.tally.count(filled.skipped.first().filter(|_| !is_own), filled.is_recoded);
+                self.tally.count(filled.skipped.first().filter(|_| !is_own), is_own && filled.is_recoded);
             }
             tokens.extend_from_slice(&filled.tokens);
             if labelled {

@@ -20,7 +20,7 @@ use pairmill_train::args::{
 use pairmill_train::config::RECIPES;
 use pairmill_train::downstream::command::{DatasetsArgs, DatasetsError};
 use pairmill_train::error::TrainError;
-use pairmill_train::eval::checkpoint::{Request, evaluate};
+use pairmill_train::eval::checkpoint::{Evaluation, Request, evaluate};
 use pairmill_train::launch::Launch;
 use pairmill_train::torch::cuda;
 use pairmill_train::trainer::setup::outline;
@@ -139,9 +139,12 @@ fn evaluate_command(args: &EvaluateArgs) -> anyhow::Result<ExitCode> {
         batch_size: args.batch_size,
         device: args.device,
     };
-    let metrics = evaluate(&request, &launch)?;
+    let Evaluation { metrics, notes } = evaluate(&request, &launch)?;
     if launch.rank != 0 {
         return Ok(ExitCode::SUCCESS);
+    }
+    for note in &notes {
+        let _ = writeln!(io::stderr(), "{}", printable(note));
     }
     let mut text = String::new();
     for metric in &metrics {
@@ -169,7 +172,12 @@ fn export(args: &ExportArgs) -> anyhow::Result<ExitCode> {
 }
 
 fn import(args: &ImportArgs) -> anyhow::Result<ExitCode> {
-    let mut architecture = model::Architecture::find(&args.model).map_err(TrainError::from)?;
+    let Some(model) = &args.model else {
+        checkpoint::convert_weights(&args.weights, &args.output)?;
+        return say(&format!("{}: converted\n", args.output.display())).map(|()| ExitCode::SUCCESS);
+    };
+    let mut architecture = model::Architecture::find(model).map_err(TrainError::from)?;
+    checkpoint::check_config(&args.weights, &architecture)?;
     if let Some(pixels) = args.image_size {
         architecture = architecture.with_image_size(pixels.into()).map_err(TrainError::from)?;
     }
@@ -179,7 +187,7 @@ fn import(args: &ImportArgs) -> anyhow::Result<ExitCode> {
     let resized = resized.map_or(String::new(), |checkpoint::Resized { from, to }| {
         format!(", position embeddings resized from {from}×{from} to {to}×{to} patches")
     });
-    say(&format!("{}: {}{resized}\n", args.output.display(), args.model)).map(|()| ExitCode::SUCCESS)
+    say(&format!("{}: {model}{resized}\n", args.output.display())).map(|()| ExitCode::SUCCESS)
 }
 
 fn curve(args: &CurveArgs) -> anyhow::Result<ExitCode> {

@@ -5,6 +5,7 @@
 //! The bytes are specified in `train/CHECKPOINTS.md`.
 
 pub mod folder;
+pub mod huggingface;
 pub mod import;
 pub mod matching;
 pub mod pickle;
@@ -18,6 +19,7 @@ use std::path::{Path, PathBuf};
 use pairmill_shards::atomic::{FileAction, FileError};
 
 pub use folder::{Best, Checkpoint, Checkpoints, Direction, Keep, Name};
+pub use huggingface::check_config;
 pub use import::{convert_weights, export_weights, import_weights};
 pub use matching::Mismatch;
 pub(crate) use matching::restore;

@@ -1,8 +1,10 @@
 //! A kept model on its own: which checkpoint, which tasks, on which device, and what they say.
 
+use std::cell::RefCell;
 use std::path::{Path, PathBuf};
 
 use pairmill_loader::DatasetConfig;
+use pairmill_pixels::Normalisation;
 use pairmill_tokens::{Tokenizer, Truncation};
 
 use super::task::ZeroShotTask;
@@ -31,17 +33,26 @@ pub struct Request<'a> {
     pub device: DeviceName,
 }
 
+/// What an evaluation found.
+#[derive(Debug)]
+pub struct Evaluation {
+    /// The numbers.
+    pub metrics: Vec<Metric>,
+    /// What a reader of the numbers should know.
+    pub notes: Vec<String>,
+}
+
 /// Loads and evaluates; every rank gets the same numbers.
 ///
 /// # Errors
 /// When the checkpoint, a task or shards cannot be used.
-pub fn evaluate(request: &Request<'_>, launch: &Launch) -> Result<Vec<Metric>, TrainError> {
+pub fn evaluate(request: &Request<'_>, launch: &Launch) -> Result<Evaluation, TrainError> {
     let smaller = || format!("a --batch-size below {}", request.batch_size);
     load_and_evaluate(request, launch)
         .map_err(|error| error.with_memory_advice(|| "the checkpoint stays".to_string(), smaller))
 }
 
-fn load_and_evaluate(request: &Request<'_>, launch: &Launch) -> Result<Vec<Metric>, TrainError> {
+fn load_and_evaluate(request: &Request<'_>, launch: &Launch) -> Result<Evaluation, TrainError> {
     let tasks: Vec<_> =
         request.zero_shot.iter().map(|path| ZeroShotTask::read(path)).collect::<Result<_, _>>()?;
     let found = Checkpoint::find(request.checkpoint)?;
@@ -57,6 +68,9 @@ fn load_and_evaluate(request: &Request<'_>, launch: &Launch) -> Result<Vec<Metri
         setting("/data/truncation").and_then(|value| serde_json::from_value(value).ok()).unwrap_or_default();
     let samples: DatasetConfig =
         setting("/data/samples").and_then(|value| serde_json::from_value(value).ok()).unwrap_or_default();
+    let statistics: Normalisation =
+        setting("/data/normalise").and_then(|value| serde_json::from_value(value).ok()).unwrap_or_default();
+    let notes = RefCell::default();
     let setup = EvalSetup {
         ranks: &ranks,
         device,
@@ -64,7 +78,10 @@ fn load_and_evaluate(request: &Request<'_>, launch: &Launch) -> Result<Vec<Metri
         truncation,
         batch_size: request.batch_size.max(1),
         image_size: u32::try_from(architecture.image_size()).unwrap_or(0),
+        statistics,
+        context_length: usize::try_from(architecture.text.context_length).unwrap_or(0),
         threads: 0,
+        notes: &notes,
     };
     let mut metrics = Vec::new();
     if let Some(shards) = request.validation {
@@ -73,5 +90,5 @@ fn load_and_evaluate(request: &Request<'_>, launch: &Launch) -> Result<Vec<Metri
     for task in &tasks {
         metrics.extend(zero_shot::evaluate(&model, &setup, task)?);
     }
-    Ok(metrics)
+    Ok(Evaluation { metrics, notes: notes.into_inner() })
 }

@@ -96,6 +96,7 @@ impl EventFile {
                 let scalars: Vec<_> = tagged.iter().map(|(tag, value)| (tag.as_str(), *value)).collect();
                 self.scalars(line.step, &scalars)
             }
+            Line::Skipped(line) => self.scalars(line.step, &[("train/skipped_share", line.share)]),
         }
     }
 

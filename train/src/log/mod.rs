@@ -14,7 +14,7 @@ use std::path::Path;
 use pairmill_shards::atomic::FileError;
 
 pub use diverged::{Diverged, StepWindow};
-pub use metrics::{EvalLine, Line, StepLine};
+pub use metrics::{EvalLine, Line, SkippedLine, StepLine};
 pub use progress::Target;
 
 use events::EventFile;
@@ -76,6 +76,15 @@ impl TrainLog {
         self.progress.eval(&line);
         self.last_eval = Some(line.step);
         self.write(Line::Eval(line))
+    }
+
+    /// Logs samples that could not be used; `text` says it to people.
+    ///
+    /// # Errors
+    /// When a file cannot be written.
+    pub fn skipped(&mut self, line: SkippedLine, text: &str) -> Result<(), FileError> {
+        self.progress.note(text);
+        self.write(Line::Skipped(line))
     }
 
     /// Says something in between, without breaking the progress line.

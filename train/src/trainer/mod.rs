@@ -5,6 +5,7 @@ pub mod device;
 pub mod setup;
 pub mod step;
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -27,6 +28,7 @@ use crate::log::progress::peak_resident_bytes;
 use crate::log::{Diverged, EvalLine, StepLine, StepWindow, Target, TrainLog};
 use crate::optim::Precision;
 use crate::ranks::number;
+use crate::skipped::{self, Skipped, Watch};
 use crate::torch::memory::peak_bytes;
 
 /// The resolved config within a run's folder.
@@ -70,7 +72,14 @@ fn prepare_and_train(
     let mut setup = setup::prepare(config, folder, launch)?;
     let writer =
         if setup.ranks.is_first() { Some(Writer::open(config, folder, &setup, quiet)?) } else { None };
-    let mut run = Run { config, writer, setup: &mut setup, metrics: Vec::new(), window: Window::default() };
+    let mut run = Run {
+        config,
+        writer,
+        setup: &mut setup,
+        metrics: Vec::new(),
+        window: Window::default(),
+        skipped: Watch::default(),
+    };
     run.train(stop)
 }
 
@@ -135,6 +144,7 @@ struct Run<'a> {
     writer: Option<Writer>,
     metrics: Vec<Metric>,
     window: Window,
+    skipped: Watch,
 }
 
 impl Run<'_> {
@@ -161,6 +171,7 @@ impl Run<'_> {
             if done % self.config.log.every_steps == 0 || last || stopping {
                 self.log(done, lr, &outcome, &batch)?;
             }
+            self.watch_skipped(done, last || stopping)?;
             // 4. How good it is.
             let evaluated = (done % eval_every == 0 || last) && !stopping;
             if evaluated {
@@ -237,6 +248,26 @@ impl Run<'_> {
         Ok(())
     }
 
+    /// Says at the end of an epoch and of the run what could not be used, and stops a run that loses too much.
+    fn watch_skipped(&mut self, done: u64, ends: bool) -> Result<(), TrainError> {
+        let Setup { feed, ranks, device, steps_per_epoch, .. } = &mut *self.setup;
+        let epoch_ends = done.is_multiple_of(*steps_per_epoch);
+        // As many on every rank, so that all of them look or none.
+        let since = feed.loader().tally().asked * ranks.world() as u64;
+        if !epoch_ends && !ends && since < skipped::LOOK_EVERY {
+            return Ok(());
+        }
+        let found = Skipped::over_ranks(feed.take_tally(), ranks, *device)?;
+        let epoch = done as f64 / *steps_per_epoch as f64;
+        let limit = self.config.data.max_skipped;
+        for report in self.skipped.add(found, epoch_ends, ends, limit) {
+            if let Some(writer) = &mut self.writer {
+                writer.log.skipped(report.line(done, epoch), &report.to_string())?;
+            }
+        }
+        self.skipped.check(limit)
+    }
+
     /// `SHARD/KEY` of every sample of a batch.
     fn keys(&self, batch: &DeviceBatch) -> Vec<String> {
         let dataset = self.setup.feed.loader().dataset();
@@ -250,6 +281,7 @@ impl Run<'_> {
 
     fn evaluate(&mut self, done: u64) -> Result<(), TrainError> {
         let setup = &self.setup;
+        let notes = RefCell::default();
         let eval = EvalSetup {
             ranks: &setup.ranks,
             device: setup.device,
@@ -257,7 +289,10 @@ impl Run<'_> {
             truncation: self.config.data.truncation,
             batch_size: self.config.eval.batch_size,
             image_size: u32::try_from(setup.stepper.model.architecture().image_size()).unwrap_or(0),
+            statistics: self.config.data.normalise,
+            context_length: usize::try_from(setup.stepper.model.architecture().text.context_length).unwrap_or(0),
             threads: self.config.runtime.loader_threads,
+            notes: &notes,
         };
         let model = &setup.stepper.model;
         let mut metrics = Vec::new();
@@ -270,6 +305,9 @@ impl Run<'_> {
         if let (Some(writer), false) = (&mut self.writer, metrics.is_empty()) {
             let epoch = done as f64 / setup.steps_per_epoch as f64;
             writer.log.eval(EvalLine { step: done, epoch, metrics: by_name(&metrics) })?;
+            for note in notes.into_inner() {
+                writer.log.note(&note);
+            }
         }
         self.metrics = metrics;
         Ok(())

@@ -8,21 +8,29 @@ use tch::Device;
 
 use super::device;
 use super::step::Stepper;
-use crate::checkpoint::{Checkpoint, CheckpointError, import_weights};
+use crate::checkpoint::{self, Checkpoint, CheckpointError, import_weights};
 use crate::config::TrainConfig;
 use crate::error::TrainError;
 use crate::eval::encode;
 use crate::eval::task::ZeroShotTask;
 use crate::feed::{Feed, PixelBuffer};
 use crate::launch::Launch;
-use crate::model::{Clip, Recompute};
+use crate::model::{Architecture, Clip, Recompute};
 use crate::optim::{AdamW, Scaler, Schedule};
 use crate::ranks::Ranks;
 use crate::torch::rng;
 
 /// Settings that may change between a run and its resumption. The schedule is kept in the checkpoint itself.
-pub const FREE: [&str; 7] =
-    ["runtime", "log", "checkpoint", "eval", "init_from", "data.samples.remote", "data.samples.scratch"];
+pub const FREE: [&str; 8] = [
+    "runtime",
+    "log",
+    "checkpoint",
+    "eval",
+    "init_from",
+    "data.max_skipped",
+    "data.samples.remote",
+    "data.samples.scratch",
+];
 
 /// A run that is ready to step.
 #[derive(Debug)]
@@ -87,8 +95,9 @@ fn loader_config(
     config: &TrainConfig,
     rank: usize,
     world: usize,
-    side: u32,
+    architecture: &Architecture,
 ) -> Result<LoaderConfig, TrainError> {
+    let side = u32::try_from(architecture.image_size()).unwrap_or(0);
     Ok(LoaderConfig {
         batch_size: config.share(world)?,
         rank,
@@ -100,6 +109,7 @@ fn loader_config(
         window_shards: config.data.window_shards,
         epoch_samples: config.data.epoch_samples,
         image: config.transform(side),
+        context_length: usize::try_from(architecture.text.context_length).unwrap_or(0),
         ..LoaderConfig::default()
     })
 }
@@ -110,8 +120,7 @@ fn loader_config(
 /// When shards are missing or damaged or settings do not fit.
 pub fn outline(config: &TrainConfig, folder: &Path, launch: &Launch) -> Result<Outline, TrainError> {
     let architecture = config.architecture()?;
-    let side = u32::try_from(architecture.image_size()).unwrap_or(0);
-    let loader = loader_config(config, launch.rank, launch.world, side)?;
+    let loader = loader_config(config, launch.rank, launch.world, &architecture)?;
     let dataset =
         Dataset::open(&config.data.sources, &config.data.samples).map_err(crate::feed::FeedError::from)?;
     let samples = config.data.epoch_samples.unwrap_or_else(|| dataset.num_samples());
@@ -160,6 +169,7 @@ pub fn prepare(config: &TrainConfig, folder: &Path, launch: &Launch) -> Result<S
     {
         // A run's folder or a checkpoint stands for the weights in it.
         let file = if path.is_dir() { Checkpoint::find(path)?.model() } else { path.clone() };
+        checkpoint::check_config(&file, &architecture)?;
         import_weights(&file, model.weights())?;
     }
     if device.is_cuda() {
@@ -175,8 +185,7 @@ pub fn prepare(config: &TrainConfig, folder: &Path, launch: &Launch) -> Result<S
         }
     }
 
-    let side = u32::try_from(architecture.image_size()).unwrap_or(0);
-    let loader_config = loader_config(config, ranks.rank(), ranks.world(), side)?;
+    let loader_config = loader_config(config, ranks.rank(), ranks.world(), &architecture)?;
     let tokenizer = Tokenizer::new().map_err(|error| crate::torch::TorchError(error.to_string()))?;
     let buffers = PixelBuffer::pool(loader_config.prefetch, loader_config.image_bytes(), device)?;
     let encode = encode(&tokenizer, config.data.truncation);
@@ -194,7 +203,7 @@ pub fn prepare(config: &TrainConfig, folder: &Path, launch: &Launch) -> Result<S
         None => Loader::start(outline.dataset, &loader_config, encode, buffers),
     };
     let loader = started.map_err(crate::feed::FeedError::from)?;
-    let feed = Feed::new(loader, &loader_config, device)?;
+    let feed = Feed::new(loader, &loader_config, device)?.normalised(config.data.normalise)?;
     Ok(Setup {
         ranks,
         device,

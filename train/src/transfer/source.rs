@@ -4,13 +4,14 @@ use std::fs::File;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
+use pairmill_pixels::Normalisation;
 use pairmill_shards::words::hex;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 use tch::Device;
 
 use super::config::SourceConfig;
-use crate::checkpoint::{Checkpoint, import_weights};
+use crate::checkpoint::{Checkpoint, check_config, import_weights};
 use crate::error::TrainError;
 use crate::model::{Architecture, Clip};
 use crate::torch::rng;
@@ -22,6 +23,8 @@ pub struct Source {
     pub config: SourceConfig,
     /// Its architecture.
     pub architecture: Architecture,
+    /// Mean and standard deviation of the pixels it was trained on, as its checkpoint has them; CLIP's otherwise.
+    pub statistics: Normalisation,
     /// Names its weights: a hash of the file, or of nothing for fresh ones.
     pub fingerprint: String,
     file: Option<PathBuf>,
@@ -34,10 +37,13 @@ impl Source {
     /// When there is none, or its architecture is neither known nor given.
     pub fn open(config: &SourceConfig) -> Result<Self, TrainError> {
         let mut config = config.clone();
+        let mut statistics = Normalisation::default();
         let file = match &config.checkpoint {
             Some(path) if path.is_dir() => {
                 let found = Checkpoint::find(path)?;
                 fill(&mut config, &found);
+                let trained = found.state.config.pointer("/data/normalise").cloned();
+                statistics = trained.and_then(|value| serde_json::from_value(value).ok()).unwrap_or_default();
                 Some(found.model())
             }
             Some(path) => Some(path.clone()),
@@ -54,7 +60,7 @@ impl Source {
             Some(file) => fingerprint(file)?,
             None => "fresh".to_owned(),
         };
-        Ok(Self { architecture, config, fingerprint, file })
+        Ok(Self { architecture, config, statistics, fingerprint, file })
     }
 
     /// Whether nothing was pretrained.
@@ -70,6 +76,7 @@ impl Source {
         rng::seed(i64::try_from(seed).unwrap_or(0));
         let model = Clip::new(&self.architecture, device)?;
         if let Some(file) = &self.file {
+            check_config(file, &self.architecture)?;
             import_weights(file, model.weights())?;
         }
         Ok(model)

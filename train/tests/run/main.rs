@@ -13,3 +13,4 @@ mod harness;
 mod ranks;
 mod resume;
 mod tokenize;
+mod unusable;
