@@ -36,7 +36,8 @@ impl SourceSpec {
     }
 }
 
-/// Where a sample's caption comes from.
+/// Where a sample's caption comes from. A JSON list of texts, or a list column in Parquet, is several captions: see
+/// [`CaptionChoice`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum CaptionFrom {
@@ -78,6 +79,17 @@ pub enum BlankCaptions {
     Drop,
 }
 
+/// Which caption of a sample with several is taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CaptionChoice {
+    /// One is drawn by (seed, epoch, position): another one each epoch, the same one after a resume.
+    #[default]
+    Draw,
+    /// The first, for evaluation.
+    First,
+}
+
 /// How the samples of a shard are counted before it is opened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -99,6 +111,9 @@ pub struct DatasetConfig {
     pub images: Vec<String>,
     /// The caption.
     pub caption: CaptionFrom,
+    /// Every line of a caption that is not blank is a caption of its own.
+    #[serde(skip_serializing_if = "is_default")]
+    pub caption_lines: bool,
     /// The class number.
     pub label: LabelFrom,
     /// Empty captions.
@@ -124,6 +139,7 @@ impl Default for DatasetConfig {
         Self {
             images: pairmill_shards::sample::IMAGE_EXTS.iter().map(|ext| (*ext).to_owned()).collect(),
             caption: CaptionFrom::default(),
+            caption_lines: false,
             label: LabelFrom::default(),
             blank_captions: BlankCaptions::default(),
             counts: Counts::default(),
@@ -215,6 +231,9 @@ pub struct LoaderConfig {
     pub image: ImageTransform,
     /// Token ids per caption.
     pub context_length: usize,
+    /// Which of several captions is taken.
+    #[serde(skip_serializing_if = "is_default")]
+    pub captions: CaptionChoice,
 }
 
 impl Default for LoaderConfig {
@@ -234,12 +253,14 @@ impl Default for LoaderConfig {
             bad_samples: BadSamples::default(),
             image: ImageTransform::default(),
             context_length: DEFAULT_CONTEXT_LENGTH,
+            captions: CaptionChoice::default(),
         }
     }
 }
 
 impl LoaderConfig {
-    /// One pass in disk order, centre crops, a short last batch and empty slots for bad samples: for evaluation.
+    /// One pass in disk order, centre crops, first captions, a short last batch and empty slots for bad samples: for
+    /// evaluation.
     pub fn evaluation(batch_size: usize, side: u32) -> Self {
         Self {
             batch_size,
@@ -249,6 +270,7 @@ impl LoaderConfig {
             last_batch: LastBatch::Short,
             bad_samples: BadSamples::LeaveEmpty,
             image: ImageTransform::evaluation(side),
+            captions: CaptionChoice::First,
             ..Self::default()
         }
     }

@@ -49,6 +49,10 @@ pub(crate) struct Filled<S> {
     pub tokens: Vec<i32>,
     pub label: Option<i64>,
     pub sample: Slot,
+    /// Whether the text was in another encoding than UTF-8.
+    pub is_recoded: bool,
+    /// Whether a sample was due here: not beyond the last one.
+    pub is_due: bool,
     pub skipped: Vec<SkippedSample>,
 }
 

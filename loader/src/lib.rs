@@ -46,6 +46,8 @@ mod shard;
 mod skipped;
 mod state;
 mod stats;
+mod tally;
+mod text;
 
 pub use augment::{
     Augment, DEFAULT_RATIO, DEFAULT_SCALE, EraseBox, ImageTransform, RandAugment, RandomCrop, RandomErasing,
@@ -54,7 +56,7 @@ pub use augment::{
 pub use batch::{Batch, Origin, Slot};
 pub use buffer::{HeapBuffer, ImageBuffer};
 pub use config::{
-    BadSamples, BlankCaptions, CaptionFrom, Counts, DEFAULT_CONTEXT_LENGTH, DEFAULT_PREFETCH,
+    BadSamples, BlankCaptions, CaptionChoice, CaptionFrom, Counts, DEFAULT_CONTEXT_LENGTH, DEFAULT_PREFETCH,
     DEFAULT_WINDOW_SHARDS, DatasetConfig, LabelFrom, LastBatch, LoaderConfig, Order, SourceSpec,
 };
 pub use dataset::{Dataset, ShardInfo, Source};
@@ -66,3 +68,4 @@ pub use remote::{DEFAULT_CACHE_BYTES, DEFAULT_CONNECTIONS, RemoteConfig};
 pub use skipped::{BadReason, SkippedSample};
 pub use state::LoaderState;
 pub use stats::LoaderStats;
+pub use tally::Tally;

@@ -17,6 +17,7 @@ use crate::feed::{Encode, Filled, Message, Plan, Planner, Task, Worker, WorkerSe
 use crate::skipped::{MAX_REMEMBERED, SkippedSample, in_words};
 use crate::state::LoaderState;
 use crate::stats::{Counters, LoaderStats};
+use crate::tally::Tally;
 
 /// Places that may wait for a worker, per worker.
 const TASKS_PER_WORKER: usize = 4;
@@ -45,6 +46,7 @@ pub struct Loader<B: ImageBuffer> {
     stats: LoaderStats,
     counters: Arc<Counters>,
     remembered: Vec<SkippedSample>,
+    tally: Tally,
     epoch_samples_good: u64,
 }
 
@@ -164,6 +166,7 @@ impl<B: ImageBuffer> Loader<B> {
             waited: Duration::ZERO,
             counters,
             remembered: Vec::new(),
+            tally: Tally::default(),
             epoch_samples_good: 0,
         })
     }
@@ -242,6 +245,16 @@ impl<B: ImageBuffer> Loader<B> {
         &self.remembered
     }
 
+    /// What became of the samples that were due in the batches delivered since [`Loader::take_tally`].
+    pub fn tally(&self) -> &Tally {
+        &self.tally
+    }
+
+    /// The tally so far; a new one begins.
+    pub fn take_tally(&mut self) -> Tally {
+        std::mem::take(&mut self.tally)
+    }
+
     /// Waits until the next batch is whole.
     fn gather(&mut self) -> Result<Vec<Filled<B::Slot>>, LoaderError> {
         let died = LoaderError::Thread("has died");
@@ -291,6 +304,10 @@ impl<B: ImageBuffer> Loader<B> {
         let mut memory = Vec::with_capacity(config.batch_size);
         let mut skipped = Vec::new();
         for filled in filled {
+            if filled.is_due {
+                let is_own = filled.sample.origin == Origin::Own;
+                self.tally.count(filled.skipped.first().filter(|_| !is_own), is_own && filled.is_recoded);
+            }
             tokens.extend_from_slice(&filled.tokens);
             if labelled {
                 labels.push(filled.label.unwrap_or(-1));

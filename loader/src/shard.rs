@@ -93,7 +93,7 @@ impl OpenShard {
             Content::Tar(tar) => {
                 let sample = tar.sample(at).ok_or_else(|| BadReason::Read(format!("no sample {at}")))?;
                 let (key, problem) = (Cow::Borrowed(sample.key()), sample.problem().cloned());
-                Ok(RawSample { key, members: sample.members().collect(), problem })
+                Ok(RawSample { key, members: sample.members().collect(), is_caption_list: false, problem })
             }
             Content::Rows(rows) => rows.read(at, scratch),
         }

@@ -34,8 +34,8 @@ pub enum BadReason {
     /// A member that cannot be read: its name is not UTF-8, or it is a link to nothing.
     #[error(transparent)]
     Member(#[from] BadMember),
-    /// The caption or metadata is no UTF-8.
-    #[error("`{0}` is not UTF-8")]
+    /// The caption or metadata is no text in an encoding that is read.
+    #[error("`{0}` is neither UTF-8 nor UTF-16 with a byte-order mark nor Latin-1")]
     NotUtf8(String),
     /// The metadata is no JSON.
     #[error("`json` does not parse: {0}")]
@@ -60,6 +60,25 @@ pub enum BadReason {
 }
 
 impl BadReason {
+    /// Every name that [`BadReason::name`] gives, so that ranks can add up their counts.
+    pub const NAMES: [&str; 15] = [
+        "no_image",
+        "no_caption",
+        "blank_caption",
+        "link",
+        "member_name",
+        "not_utf8",
+        "json",
+        "label",
+        "not_an_image",
+        "unsupported_image",
+        "truncated_image",
+        "too_large_image",
+        "corrupt_image",
+        "panic",
+        "read",
+    ];
+
     /// A short, stable name for counting.
     pub fn name(&self) -> &'static str {
         use pairmill_pixels::PixelError as P;

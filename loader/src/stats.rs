@@ -11,7 +11,8 @@ pub struct LoaderStats {
     pub batches: u64,
     /// Samples delivered, substitutes included, empty slots not.
     pub samples: u64,
-    /// Bad samples met, by [`BadReason::name`](crate::BadReason::name).
+    /// Bad samples met, by [`BadReason::name`](crate::BadReason::name). One that was tried as a substitute counts again;
+    /// [`Tally`](crate::Tally) counts each once.
     pub skipped: BTreeMap<&'static str, u64>,
     /// Seconds the caller has waited in `next`.
     pub waited_s: f64,

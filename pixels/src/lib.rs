@@ -53,7 +53,7 @@ pub use error::PixelError;
 pub use exif::ExifFault;
 pub use format::{Format, sniff};
 pub use header::{Header, probe};
-pub use normalise::{Normalisation, NormaliseTable};
+pub use normalise::{Normalisation, NormaliseTable, Statistics};
 pub use perceptual::perceptual_hash;
 pub use raster::{Rgb8, Rgb8Mut};
 pub use resize::resize_rgb;

@@ -13,6 +13,50 @@ pub enum Normalisation {
     Clip,
     /// Those of ImageNet, as torchvision and timm have them.
     Imagenet,
+    /// The user's own.
+    Own(Statistics),
+}
+
+/// Mean and standard deviation of red, green and blue on a scale of 0–1.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, try_from = "Given")]
+pub struct Statistics {
+    mean: [f64; 3],
+    std: [f64; 3],
+}
+
+/// As written, before it is checked.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Given {
+    mean: [f64; 3],
+    std: [f64; 3],
+}
+
+impl TryFrom<Given> for Statistics {
+    type Error = String;
+
+    fn try_from(Given { mean, std }: Given) -> Result<Self, String> {
+        let is_mean = |mean: &f64| (0.0..=1.0).contains(mean);
+        if !mean.iter().all(is_mean) {
+            return Err(format!("mean is {mean:?}; give each on a scale of 0 to 1"));
+        }
+        let is_std = |std: &f64| *std > 0.0 && *std <= 1.0;
+        if !std.iter().all(is_std) {
+            return Err(format!("std is {std:?}; give each above 0 and at most 1"));
+        }
+        Ok(Self { mean, std })
+    }
+}
+
+// Checked to be finite, and no mean of a picture is told apart by the sign of its zero.
+impl Eq for Statistics {}
+
+impl std::hash::Hash for Statistics {
+    fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
+        let bits = |values: [f64; 3]| values.map(|value| (value + 0.0).to_bits());
+        (bits(self.mean), bits(self.std)).hash(state);
+    }
 }
 
 impl Normalisation {
@@ -21,6 +65,7 @@ impl Normalisation {
         match self {
             Self::Clip => [0.481_454_66, 0.457_827_5, 0.408_210_73],
             Self::Imagenet => [0.485, 0.456, 0.406],
+            Self::Own(statistics) => statistics.mean,
         }
     }
 
@@ -29,6 +74,7 @@ impl Normalisation {
         match self {
             Self::Clip => [0.268_629_54, 0.261_302_58, 0.275_777_11],
             Self::Imagenet => [0.229, 0.224, 0.225],
+            Self::Own(statistics) => statistics.std,
         }
     }
 
@@ -100,5 +146,21 @@ mod tests {
     fn augmentations_fill_with_imagenets_mean() {
         assert_eq!(Normalisation::Imagenet.mean_colour(), [124, 116, 104]);
         assert_eq!(serde_json::to_string(&Normalisation::Imagenet).unwrap(), "\"imagenet\"");
+    }
+
+    #[test]
+    fn t14_statistics_of_the_users_own_are_read_and_checked() {
+        let own = r#"{"own":{"mean":[0.5,0.5,0.5],"std":[0.5,0.25,0.5]}}"#;
+        let statistics: Normalisation = serde_json::from_str(own).unwrap();
+        assert_eq!(serde_json::to_string(&statistics).unwrap(), own);
+        assert_eq!((statistics.mean(), statistics.std()), ([0.5; 3], [0.5, 0.25, 0.5]));
+        for (from, to, said) in [
+            ("0.25", "0", "above 0"),
+            ("[0.5,0.5,0.5]", "[127,127,127]", "0 to 1"),
+            ("\"mean\"", "\"means\"", "means"),
+        ] {
+            let error = serde_json::from_str::<Normalisation>(&own.replace(from, to)).unwrap_err().to_string();
+            assert!(error.contains(said), "{error}");
+        }
     }
 }

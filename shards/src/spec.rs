@@ -220,6 +220,7 @@ impl FromStr for ShardSpec {
     fn from_str(source: &str) -> Result<Self, SpecError> {
         let mut names = Vec::new();
         for part in source.split("::") {
+            let part = local_path(part);
             if part.is_empty() {
                 return Err(SpecError::Empty { spec: source.to_owned() });
             }
@@ -234,6 +235,15 @@ impl FromStr for ShardSpec {
             }
         }
         Ok(Self { source: source.to_owned(), names })
+    }
+}
+
+/// The path of a `file:` URL, which may name this machine as its host; anything else as it is.
+fn local_path(part: &str) -> &str {
+    let Some(path) = part.strip_prefix("file:") else { return part };
+    match path.strip_prefix("//") {
+        Some(rest) => rest.strip_prefix("localhost").filter(|path| path.starts_with('/')).unwrap_or(rest),
+        None => path,
     }
 }
 

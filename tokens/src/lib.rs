@@ -44,5 +44,5 @@ pub const START: u32 = 49_406;
 pub const END: u32 = 49_407;
 /// How many ids there are.
 pub const VOCABULARY: usize = 49_408;
-/// Places in a row.
+/// Places in a row of CLIP's own models.
 pub const CONTEXT_LENGTH: usize = 77;

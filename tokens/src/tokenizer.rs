@@ -7,7 +7,7 @@ use crate::cache::{Key, WordCache};
 use crate::clean::clean;
 use crate::split::{Piece, split};
 use crate::vocabulary::Vocabulary;
-use crate::{CONTEXT_LENGTH, END, Error, START, Truncation};
+use crate::{END, Error, START, Truncation};
 
 /// CLIP's tokenizer. Cloning shares the tables; any number of threads may use one at once.
 ///
@@ -52,8 +52,9 @@ impl Tokenizer {
         self.without_cache().encode(caption, out);
     }
 
-    /// Fills a row of the batch: start token, ids, end token, zeros; cut by `truncation` if that is too much.
-    pub fn tokenize_into(&self, caption: &str, truncation: Truncation, out: &mut [i32; CONTEXT_LENGTH]) {
+    /// Fills a row of the batch, of the model's context length: start token, ids, end token, zeros; cut by `truncation` if
+    /// that is too much.
+    pub fn tokenize_into(&self, caption: &str, truncation: Truncation, out: &mut [i32]) {
         self.without_cache().tokenize_into(caption, truncation, out);
     }
 
@@ -96,25 +97,23 @@ impl Encoder {
     }
 
     /// As [`Tokenizer::tokenize_into`]. Returns whether the caption was truncated.
-    pub fn tokenize_into(
-        &mut self,
-        caption: &str,
-        truncation: Truncation,
-        out: &mut [i32; CONTEXT_LENGTH],
-    ) -> bool {
+    pub fn tokenize_into(&mut self, caption: &str, truncation: Truncation, out: &mut [i32]) -> bool {
         // What the row cannot hold need not be encoded.
-        self.run(caption, CONTEXT_LENGTH);
-        *out = [0; CONTEXT_LENGTH];
-        out[0] = START as i32;
-        for (place, id) in out[1..].iter_mut().zip(&self.ids) {
+        self.run(caption, out.len());
+        out.fill(0);
+        let end = 1 + self.ids.len();
+        let truncated = end >= out.len();
+        let Some((first, rest)) = out.split_first_mut() else { return truncated };
+        *first = START as i32;
+        for (place, id) in rest.iter_mut().zip(&self.ids) {
             *place = i32::from(*id);
         }
-        let end = 1 + self.ids.len();
-        let truncated = end >= CONTEXT_LENGTH;
         if !truncated {
             out[end] = END as i32;
-        } else if truncation == Truncation::EndToken {
-            out[CONTEXT_LENGTH - 1] = END as i32;
+        } else if truncation == Truncation::EndToken
+            && let Some(last) = out.last_mut()
+        {
+            *last = END as i32;
         }
         truncated
     }
@@ -156,6 +155,7 @@ impl Encoder {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::CONTEXT_LENGTH;
 
     fn ids(caption: &str) -> Vec<u32> {
         let mut ids = Vec::new();
@@ -191,5 +191,23 @@ mod tests {
                 assert_eq!(row[CONTEXT_LENGTH - 1], expected, "{words} words, {truncation}");
             }
         }
+    }
+
+    #[test]
+    fn t14_rows_are_as_long_as_the_model_wants_them() {
+        let tokenizer = Tokenizer::new().unwrap();
+        let row = |length: usize, truncation| {
+            let mut row = vec![7; length];
+            let truncated = tokenizer.encoder().tokenize_into("a cat on a mat", truncation, &mut row);
+            (row, truncated)
+        };
+        let words = ids("a cat on a mat").into_iter().map(|id| id as i32);
+        let whole: Vec<i32> = [49406].into_iter().chain(words).chain([49407, 0, 0]).collect();
+        let (long, truncated) = row(248, Truncation::EndToken);
+        assert!(long[..9] == whole && long[9..].iter().all(|id| *id == 0) && !truncated, "{long:?}");
+        assert_eq!(row(7, Truncation::EndToken), (whole[..7].to_vec(), false));
+        assert_eq!(row(4, Truncation::EndToken), (vec![49406, 320, 2368, 49407], true));
+        assert_eq!(row(4, Truncation::Cut), (vec![49406, 320, 2368, 525], true));
+        assert_eq!(row(0, Truncation::EndToken), (vec![], true));
     }
 }

@@ -163,13 +163,15 @@ pub struct ExportArgs {
 /// Flags of `import`.
 #[derive(Debug, Args)]
 pub struct ImportArgs {
-    /// Weights of open_clip or OpenAI: .safetensors, or .pt as torch.save or TorchScript wrote it
+    /// Weights of open_clip, OpenAI or Hugging Face: .safetensors, .pt, .bin, the .index.json of several, or a folder of
+    /// Hugging Face's
     pub weights: PathBuf,
-    /// Architecture they are of, such as RN50-quickgelu, or a file
+    /// Architecture they are of, such as RN50-quickgelu, or a file; without it, whatever tensors there are get
+    /// open_clip's names
     #[arg(long)]
-    pub model: String,
+    pub model: Option<String>,
     /// Side of the pictures the new weights are for, in pixels: a ViT's position embeddings are resized to it
-    #[arg(long, value_name = "PIXELS")]
+    #[arg(long, value_name = "PIXELS", requires = "model")]
     pub image_size: Option<u32>,
     /// The .safetensors file to write
     pub output: PathBuf,

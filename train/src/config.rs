@@ -5,8 +5,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use pairmill_loader::{DatasetConfig, ImageTransform, Order, RandAugment, RandomCrop, SourceSpec};
+use pairmill_pixels::Normalisation;
 use pairmill_shards::words::hex;
-use pairmill_tokens::{CONTEXT_LENGTH, Truncation};
+use pairmill_tokens::{Truncation, VOCABULARY};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use toml::Table;
@@ -147,6 +148,14 @@ pub struct DataConfig {
     /// Which end of a long caption is lost.
     #[serde(default)]
     pub truncation: Truncation,
+    /// Mean and standard deviation of the pixels: `clip`, `imagenet`, or `{ own = { mean = [..], std = [..] } }`. They
+    /// belong to the model: evaluation and transfer take them from its checkpoint.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub normalise: Normalisation,
+    /// Largest share of samples that may be unusable before the run stops, 0–1; looked at once an epoch and every thousand
+    /// samples.
+    #[serde(default = "max_skipped", skip_serializing_if = "is_max_skipped")]
+    pub max_skipped: f64,
 }
 
 /// How weights move.
@@ -283,6 +292,19 @@ pub enum DeviceName {
 fn is_zero(number: &u64) -> bool {
     *number == 0
 }
+/// Share of unusable samples at which a run stops.
+const MAX_SKIPPED: f64 = 0.05;
+
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
+}
+fn max_skipped() -> f64 {
+    MAX_SKIPPED
+}
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it")]
+fn is_max_skipped(share: &f64) -> bool {
+    *share == MAX_SKIPPED
+}
 fn one() -> usize {
     1
 }
@@ -370,6 +392,9 @@ impl TrainConfig {
                 "at least 1, or a killed run cannot go on; \"all\" keeps every one",
             );
         }
+        if !(0.0..=1.0).contains(&self.data.max_skipped) {
+            return wrong("data.max_skipped", self.data.max_skipped.to_string(), "a share from 0 to 1");
+        }
         if self.eval.batch_size == 0 || self.log.every_steps == 0 {
             return wrong("eval.batch_size and log.every_steps", "0".into(), "at least 1");
         }
@@ -397,16 +422,16 @@ impl TrainConfig {
     /// The architecture, held against what the rest of the run can feed it.
     ///
     /// # Errors
-    /// When there is none of that name, its file is wrong, or its context is not the tokenizer's.
+    /// When there is none of that name, its file is wrong, or it has too few token ids for the tokenizer.
     pub fn architecture(&self) -> Result<Architecture, crate::error::TrainError> {
         let architecture = Architecture::find(&self.model)?;
-        if architecture.text.context_length != CONTEXT_LENGTH as i64 {
+        if architecture.text.vocab_size < VOCABULARY as i64 {
             return Err(ConfigError::Value {
                 key: "model",
                 value: self.model.clone(),
                 rule: format!(
-                    "its text.context_length is {}, the tokenizer's rows are {CONTEXT_LENGTH} long",
-                    architecture.text.context_length
+                    "its text.vocab_size is {}, the tokenizer has {VOCABULARY} ids",
+                    architecture.text.vocab_size
                 ),
             }
             .into());
@@ -493,6 +518,9 @@ impl TrainConfig {
                     message: error.to_string(),
                 })?;
                 map.insert("model".into(), content);
+            }
+            if let Some(data) = map.get_mut("data").and_then(serde_json::Value::as_object_mut) {
+                data.remove("max_skipped");
             }
         }
         Ok(hex(&Sha256::digest(value.to_string())))

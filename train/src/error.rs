@@ -49,6 +49,16 @@ pub enum TrainError {
     /// Shards, or the way from them to the device.
     #[error(transparent)]
     Feed(#[from] FeedError),
+    /// More samples are unusable than the user allows.
+    #[error(
+        "{skipped}; that is over the limit data.max_skipped = {limit}: mend the shards, or allow more with --set data.max_skipped=SHARE"
+    )]
+    Skipped {
+        /// How many, why, and an example.
+        skipped: Box<crate::skipped::Skipped>,
+        /// The largest share.
+        limit: f64,
+    },
     /// The model.
     #[error(transparent)]
     Model(#[from] ModelError),
@@ -183,6 +193,7 @@ impl TrainError {
             | Self::Launch(_)
             | Self::Task(_)
             | Self::Label { .. }
+            | Self::Skipped { .. }
             | Self::Checkpoint(_)
             | Self::Dataset(_)
             | Self::Names(_)

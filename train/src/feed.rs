@@ -3,7 +3,7 @@
 
 use std::time::{Duration, Instant};
 
-use pairmill_loader::{Batch, ImageBuffer, Loader, LoaderError, LoaderState, Slot};
+use pairmill_loader::{Batch, ImageBuffer, Loader, LoaderError, LoaderState, Slot, Tally};
 use pairmill_pixels::Normalisation;
 use tch::{Device, Kind, Tensor};
 
@@ -246,6 +246,20 @@ impl Feed {
         if self.ahead && self.staged.is_none() {
             self.staged = Some(self.stage());
         }
+    }
+
+    /// The same with other statistics of pixels than CLIP's.
+    ///
+    /// # Errors
+    /// When memory runs out.
+    pub fn normalised(mut self, statistics: Normalisation) -> Result<Self, FeedError> {
+        self.normalise = Normalise::new(statistics, self.device)?;
+        Ok(self)
+    }
+
+    /// What became of the samples that were due since this was last asked.
+    pub fn take_tally(&mut self) -> Tally {
+        self.loader.take_tally()
     }
 
     /// The loader behind it.

@@ -21,6 +21,7 @@ pub mod objective;
 pub mod optim;
 mod pickle;
 pub mod ranks;
+pub mod skipped;
 pub mod torch;
 pub mod trainer;
 pub mod transfer;

@@ -196,7 +196,12 @@ fn export(args: &ExportArgs) -> anyhow::Result<ExitCode> {
 }
 
 fn import(args: &ImportArgs) -> anyhow::Result<ExitCode> {
-    let mut architecture = model::Architecture::find(&args.model).map_err(TrainError::from)?;
+    let Some(model) = &args.model else {
+        checkpoint::convert_weights(&args.weights, &args.output)?;
+        return say(&format!("{}: converted\n", args.output.display())).map(|()| ExitCode::SUCCESS);
+    };
+    let mut architecture = model::Architecture::find(model).map_err(TrainError::from)?;
+    checkpoint::check_config(&args.weights, &architecture)?;
     if let Some(pixels) = args.image_size {
         architecture = architecture.with_image_size(pixels.into()).map_err(TrainError::from)?;
     }
@@ -204,7 +209,7 @@ fn import(args: &ImportArgs) -> anyhow::Result<ExitCode> {
     let resized = checkpoint::import_weights(&args.weights, clip.weights())?;
     write_weights(&clip, &args.weights, &args.output)?;
     let resized = resized.map_or(String::new(), |resized| format!(", {resized}"));
-    say(&format!("{}: {}{resized}\n", args.output.display(), args.model)).map(|()| ExitCode::SUCCESS)
+    say(&format!("{}: {model}{resized}\n", args.output.display())).map(|()| ExitCode::SUCCESS)
 }
 
 /// Writes weights that are to be used elsewhere, unless they are those of a run that has lost its numbers.

@@ -2,9 +2,14 @@
 //! write (protocol 2, Python's `pickletools` documents them). Every value is made from at least one byte of the program, and
 //! what instructions copy out of values that stand there once is counted, so memory is bounded by the program's length;
 //! values are indices, so a value inside itself costs nothing. No class of the program is ever looked up or called: the few
-//! names that each [`Dialect`] needs are an enum.
+//! names that each [`Dialect`] needs are an enum. Every other name of torch's pickles stands for itself, and what the
+//! program would make of it is an [`Object`]: the values it is filled with, and nothing that could run.
+
+mod legacy;
 
 use std::ops::Range;
+
+pub use legacy::{is_legacy, run_legacy};
 
 /// Why a pickle is refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -12,6 +17,9 @@ pub enum MachineError {
     /// It wants a class we do not know.
     #[error("its pickle names {0}, which is not read")]
     Class(String),
+    /// Numbers of a machine with another order of bytes.
+    #[error("written on a big-endian machine in torch's old format, which is not read")]
+    BigEndian,
     /// An instruction outside the subset.
     #[error("pickle instruction 0x{0:02x} is not read")]
     Opcode(u8),
@@ -32,8 +40,8 @@ pub enum Dialect {
     NumPy,
 }
 
-/// Most instructions of [`Dialect::NumPy`], each of which makes one value at most; CIFAR-100 takes 200,000. Its program is
-/// mostly one byte string, so its length says little.
+/// Most instructions, each of which makes one value at most; CIFAR-100 takes 200,000, a ViT-H with its optimiser's state
+/// fewer. The length of a program says little: it may be mostly one byte string, or hold the numbers of a model.
 const MAX_STEPS: usize = 8_000_000;
 
 /// Place of a compound value in [`Values`].
@@ -75,6 +83,12 @@ pub enum Class {
     Array,
     /// `numpy.dtype`
     Dtype,
+    /// `torch.storage._load_from_bytes`: a storage within the pickle, as Python's own `pickle.dump` keeps it.
+    StorageInPickle,
+    /// `torch._tensor._rebuild_from_type_v2`: a function applied to a tuple, with attributes of no weight.
+    Apply,
+    /// Any other name.
+    Other,
 }
 
 /// Number formats of torch's storages.
@@ -132,13 +146,19 @@ impl Class {
         }
         Some(match (module, name) {
             ("collections", "OrderedDict") => Self::OrderedDict,
-            ("torch._utils", "_rebuild_tensor_v2") => Self::RebuildTensor,
-            ("torch._utils", "_rebuild_parameter") => Self::RebuildParameter,
+            ("torch._utils", "_rebuild_tensor" | "_rebuild_tensor_v2") => Self::RebuildTensor,
+            ("torch._utils", "_rebuild_parameter" | "_rebuild_parameter_with_state") => {
+                Self::RebuildParameter
+            }
+            ("torch._tensor", "_rebuild_from_type_v2") => Self::Apply,
+            ("torch.storage", "_load_from_bytes") => Self::StorageInPickle,
             ("torch", "device" | "Size") => Self::First,
+            // What a module's set of names is made of.
+            ("__builtin__" | "builtins", "set" | "frozenset" | "list" | "tuple") => Self::First,
             ("torch.jit._pickle", _) => Self::First,
-            ("torch", name) => Self::Storage(Number::of_storage(name)?),
+            ("torch", name) => Number::of_storage(name).map_or(Self::Other, Self::Storage),
             _ if module == "__torch__" || module.starts_with("__torch__.") => Self::Module,
-            _ => return None,
+            _ => Self::Other,
         })
     }
 }
@@ -152,6 +172,8 @@ pub struct Storage {
     pub number: Number,
     /// Number of numbers.
     pub numel: i64,
+    /// Where they stand in the program, of a storage that is in no zip.
+    pub place: Option<Range<usize>>,
 }
 
 /// A compound value.
@@ -163,8 +185,10 @@ pub enum Node {
     Bytes(Range<usize>),
     /// A list or a tuple.
     List(Vec<Value>),
-    /// A dict, or the attributes of a module, in order.
+    /// A dict, or the attributes of a scripted module, in order.
     Dict(Vec<(Value, Value)>),
+    /// What the program would make of a class we know nothing of.
+    Object(Object),
     /// Where a tensor's numbers are.
     Storage(Storage),
     /// Storage (an id of one), offset, shape and stride.
@@ -173,6 +197,13 @@ pub enum Node {
     Array(Array),
     /// A NumPy number format, such as `u1`: where in the program it stands.
     Dtype(Range<usize>),
+}
+
+/// An object of any class: its attributes, in order. Whatever else its class would do with them is not done.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Object {
+    /// Names and values.
+    pub attributes: Vec<(Value, Value)>,
 }
 
 /// A NumPy array: empty until its state comes.
@@ -195,6 +226,8 @@ pub struct Values<'a> {
     nodes: Vec<Node>,
     /// What the pickle holds.
     pub root: Value,
+    /// The first name in it that is none of the known ones.
+    pub unknown: Option<String>,
 }
 
 impl<'a> Values<'a> {
@@ -214,7 +247,9 @@ impl<'a> Values<'a> {
 
     /// The value of a dict's entry, its key text or bytes.
     pub fn entry(&self, dict: Value, key: &str) -> Option<Value> {
-        let Some(Node::Dict(entries)) = self.node(dict) else { return None };
+        let (Node::Dict(entries) | Node::Object(Object { attributes: entries })) = self.node(dict)? else {
+            return None;
+        };
         entries.iter().find(|(name, _)| self.bytes(*name) == Some(key.as_bytes())).map(|(_, value)| *value)
     }
 
@@ -248,21 +283,42 @@ impl<'a> Values<'a> {
 /// # Errors
 /// When it is damaged or wants more than plain values and tensors.
 pub fn run(program: &[u8], dialect: Dialect) -> Result<Values<'_>, MachineError> {
+    run_at(program, 0, dialect, Nesting::Outer).map(|(values, _)| values)
+}
+
+/// Whether the pickle may hold storages that are pickles again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Nesting {
+    Outer,
+    Inner,
+}
+
+/// Runs the pickle that begins at byte `start`. Also returns where it ends.
+fn run_at(
+    program: &[u8],
+    start: usize,
+    dialect: Dialect,
+    nesting: Nesting,
+) -> Result<(Values<'_>, usize), MachineError> {
     let mut machine = Machine {
         dialect,
-        length: program.len(),
-        rest: program,
+        nesting,
+        program,
+        rest: program.get(start..).unwrap_or_default(),
         nodes: Vec::new(),
         stack: Vec::new(),
         marks: Vec::new(),
         memo: Vec::new(),
         copied: 0,
+        unknown: None,
     };
     for step in 0usize.. {
         if let Some(root) = machine.step()? {
-            return Ok(Values { program, nodes: machine.nodes, root });
+            let end = program.len() - machine.rest.len();
+            let Machine { nodes, unknown, .. } = machine;
+            return Ok((Values { program, nodes, root, unknown }, end));
         }
-        if dialect == Dialect::NumPy && step >= MAX_STEPS {
+        if step >= MAX_STEPS {
             break;
         }
     }
@@ -271,7 +327,8 @@ pub fn run(program: &[u8], dialect: Dialect) -> Result<Values<'_>, MachineError>
 
 struct Machine<'a> {
     dialect: Dialect,
-    length: usize,
+    nesting: Nesting,
+    program: &'a [u8],
     rest: &'a [u8],
     nodes: Vec<Node>,
     stack: Vec<Value>,
@@ -279,6 +336,7 @@ struct Machine<'a> {
     memo: Vec<Option<Value>>,
     /// Items copied out of values that stay where they are.
     copied: usize,
+    unknown: Option<String>,
 }
 
 const ENDS: MachineError = MachineError::Damaged("it ends in the middle of an instruction");
@@ -315,17 +373,21 @@ impl<'a> Machine<'a> {
             0x8a => self.long()?,
             b'X' => self.text(4)?,
             0x8c => self.text(1)?,
+            0x8d => self.text(8)?,
             // Bytes of Python 2's str, which is what its picklers wrote for text; bytes of Python 3.
-            b'T' | b'B' if self.dialect == Dialect::NumPy => self.byte_string(4)?,
-            b'U' | b'C' if self.dialect == Dialect::NumPy => self.byte_string(1)?,
-            0x8e if self.dialect == Dialect::NumPy => self.byte_string(8)?,
+            b'T' if self.dialect == Dialect::NumPy => self.byte_string(4)?,
+            b'U' if self.dialect == Dialect::NumPy => self.byte_string(1)?,
+            b'B' => self.byte_string(4)?,
+            b'C' => self.byte_string(1)?,
+            0x8e => self.byte_string(8)?,
             // FRAME: how many bytes follow, which nothing needs.
-            0x95 if self.dialect == Dialect::NumPy => drop(self.take(8)?),
+            0x95 => drop(self.take(8)?),
             b'T' => self.text(4)?,
             b'U' => self.text(1)?,
-            b']' | b')' => self.push(Node::List(Vec::new())),
+            // Lists, tuples and sets are all lists.
+            b']' | b')' | 0x8f => self.push(Node::List(Vec::new())),
             b'}' => self.push(Node::Dict(Vec::new())),
-            b't' => {
+            b't' | 0x91 => {
                 let items = self.since_mark()?;
                 self.push(Node::List(items));
             }
@@ -337,11 +399,11 @@ impl<'a> Machine<'a> {
             }
             b'a' => {
                 let item = self.pop()?;
-                self.top_list()?.push(item);
+                self.add_items(&[item])?;
             }
-            b'e' => {
+            b'e' | 0x90 => {
                 let items = self.since_mark()?;
-                self.top_list()?.extend(items);
+                self.add_items(&items)?;
             }
             b's' => {
                 let value = self.pop()?;
@@ -357,9 +419,13 @@ impl<'a> Machine<'a> {
             }
             b'c' => {
                 let (module, name) = (self.line()?, self.line()?);
-                let class = Class::named(self.dialect, module, name)
-                    .ok_or_else(|| MachineError::Class(shown(&format!("{module}.{name}"))))?;
-                self.stack.push(Value::Class(class));
+                self.class(module, name)?;
+            }
+            0x93 => {
+                let (name, module) = (self.pop()?, self.pop()?);
+                let (module, name) = (self.text_of(module)?.to_owned(), self.text_of(name)?.to_owned());
+                self.copies(module.len() + name.len())?;
+                self.class(&module, &name)?;
             }
             b'q' => {
                 let index = self.u8()?.into();
@@ -379,8 +445,12 @@ impl<'a> Machine<'a> {
                 self.recall(index as usize)?;
             }
             b'Q' => self.persistent()?,
-            // REDUCE and NEWOBJ: a class applied to a tuple
+            // REDUCE and NEWOBJ: a class applied to a tuple; NEWOBJ_EX: and to a dict
             b'R' | 0x81 => self.apply()?,
+            0x92 => {
+                self.pop()?;
+                self.apply()?;
+            }
             b'b' => self.build()?,
             other => return Err(MachineError::Opcode(other)),
         }
@@ -420,7 +490,7 @@ impl<'a> Machine<'a> {
     /// As [`Machine::text`], left where it stands.
     fn byte_string(&mut self, width: usize) -> Result<(), MachineError> {
         let length = self.take(width)?.iter().rev().fold(0u64, |length, &byte| length << 8 | u64::from(byte));
-        let start = self.length - self.rest.len();
+        let start = self.program.len() - self.rest.len();
         let taken = self.take(usize::try_from(length).map_err(|_| ENDS)?)?.len();
         self.push(Node::Bytes(start..start + taken));
         Ok(())
@@ -470,18 +540,31 @@ impl<'a> Machine<'a> {
         }
     }
 
-    fn top_list(&mut self) -> Result<&mut Vec<Value>, MachineError> {
+    fn add_items(&mut self, items: &[Value]) -> Result<(), MachineError> {
         match self.top()? {
-            Some(Node::List(list)) => Ok(list),
-            _ => Err(TYPE),
+            Some(Node::List(list)) => list.extend(items),
+            // Items of a class of its own are nothing that tensors are found by.
+            Some(Node::Object(_)) => {}
+            _ => return Err(TYPE),
         }
+        Ok(())
     }
 
     fn top_dict(&mut self) -> Result<&mut Vec<(Value, Value)>, MachineError> {
         match self.top()? {
-            Some(Node::Dict(dict)) => Ok(dict),
+            Some(Node::Dict(dict) | Node::Object(Object { attributes: dict })) => Ok(dict),
             _ => Err(TYPE),
         }
+    }
+
+    fn class(&mut self, module: &str, name: &str) -> Result<(), MachineError> {
+        let full = || shown(&format!("{module}.{name}"));
+        let class = Class::named(self.dialect, module, name).ok_or_else(|| MachineError::Class(full()))?;
+        if class == Class::Other && self.unknown.is_none() {
+            self.unknown = Some(full());
+        }
+        self.stack.push(Value::Class(class));
+        Ok(())
     }
 
     fn remember(&mut self, index: usize) -> Result<(), MachineError> {
@@ -507,7 +590,7 @@ impl<'a> Machine<'a> {
     /// the program's length. Real ones copy shapes and keys of a few items, each a few bytes of the program apart.
     fn copies(&mut self, items: usize) -> Result<(), MachineError> {
         self.copied = self.copied.saturating_add(items);
-        if self.copied > self.length { Err(MachineError::TooLarge) } else { Ok(()) }
+        if self.copied > self.program.len() { Err(MachineError::TooLarge) } else { Ok(()) }
     }
 
     fn list_of(&self, value: Value) -> Result<&[Value], MachineError> {
@@ -530,29 +613,66 @@ impl<'a> Machine<'a> {
         }
     }
 
-    /// `('storage', CLASS, KEY, DEVICE, NUMEL)`
+    /// `('storage', CLASS, KEY, DEVICE, NUMEL)`, in the old format with a view after it; there also
+    /// `('module', CLASS, FILE, SOURCE)`, which is the class.
     fn persistent(&mut self) -> Result<(), MachineError> {
+        const STORAGE: MachineError = MachineError::Damaged("a storage that is not described as one");
         let id = self.pop()?;
-        let &[word, Value::Class(Class::Storage(number)), key, _device, Value::Int(numel)] =
-            self.list_of(id)?
-        else {
-            return Err(MachineError::Damaged("a storage that is not described as one"));
+        let (word, number, key, numel) = match *self.list_of(id)? {
+            [word, Value::Class(Class::Storage(number)), key, _device, Value::Int(numel)]
+            | [word, Value::Class(Class::Storage(number)), key, _device, Value::Int(numel), Value::Plain] => {
+                (word, number, key, numel)
+            }
+            [word, class @ Value::Class(_), _, _] if self.text_of(word)? == "module" => {
+                self.stack.push(class);
+                return Ok(());
+            }
+            _ => return Err(STORAGE),
         };
         if self.text_of(word)? != "storage" || numel < 0 {
-            return Err(MachineError::Damaged("a storage that is not described as one"));
+            return Err(STORAGE);
         }
         let key = self.text_of(key)?.to_owned();
         self.copies(key.len())?;
-        self.push(Node::Storage(Storage { key, number, numel }));
+        self.push(Node::Storage(Storage { key, number, numel, place: None }));
         Ok(())
     }
 
     fn apply(&mut self) -> Result<(), MachineError> {
         let arguments = self.pop()?;
-        let Value::Class(class) = self.pop()? else { return Err(TYPE) };
+        let callee = self.pop()?;
         let arguments = self.list_of(arguments)?.to_vec();
         self.copies(arguments.len())?;
+        let class = match (callee, self.node(callee)) {
+            (Value::Class(class), _) => class,
+            // A function that an unknown one gave.
+            (_, Some(Node::Object(_))) => Class::Other,
+            _ => return Err(TYPE),
+        };
         match class {
+            Class::Other => self.push(Node::Object(Object::default())),
+            Class::StorageInPickle => {
+                let Some(Node::Bytes(range)) = arguments.first().and_then(|&bytes| self.node(bytes)) else {
+                    return Err(TYPE);
+                };
+                let range = range.clone();
+                self.copies(range.len())?;
+                if self.nesting == Nesting::Inner {
+                    return Err(MachineError::Damaged("a storage within a storage"));
+                }
+                let storage = legacy::storage_in(self.program, range)?;
+                self.push(Node::Storage(storage));
+            }
+            Class::Apply => {
+                let [function @ Value::Class(function_class), _, applied_to, ..] = arguments[..] else {
+                    return Err(TYPE);
+                };
+                if function_class == Class::Apply {
+                    return Err(TYPE);
+                }
+                self.stack.extend([function, applied_to]);
+                self.apply()?;
+            }
             Class::OrderedDict if arguments.is_empty() => self.push(Node::Dict(Vec::new())),
             // OrderedDict([(key, value), ...]), as older Pythons wrote it
             Class::OrderedDict => {
@@ -604,11 +724,26 @@ impl<'a> Machine<'a> {
         Ok(numbers)
     }
 
-    /// State put into an object: the attributes of a module. On a dict it is `_metadata`, which no weight depends on.
+    /// State put into an object: its attributes. On a dict it is `_metadata`, which no weight depends on.
     fn build(&mut self) -> Result<(), MachineError> {
-        let state = self.pop()?;
-        if let Some(Node::Array(_)) = self.top()? {
-            return self.fill_array(state);
+        let mut state = self.pop()?;
+        match self.top()? {
+            Some(Node::Array(_)) => return self.fill_array(state),
+            Some(Node::Object(_)) => {
+                // Attributes with and without `__slots__`.
+                if let Some(Node::List(pair)) = self.node(state)
+                    && let [attributes, _] = pair[..]
+                {
+                    state = attributes;
+                }
+                if let Some(Node::Dict(attributes)) = self.node(state) {
+                    let attributes = attributes.clone();
+                    self.copies(attributes.len())?;
+                    self.top_dict()?.extend(attributes);
+                }
+                return Ok(());
+            }
+            _ => {}
         }
         let Some(Node::Dict(attributes)) = self.node(state) else { return Ok(()) };
         let attributes = attributes.clone();

@@ -9,7 +9,7 @@ use pairmill_pixels::{Cropper, Scratch};
 
 use super::{Encode, Filled, Message, Place, Task};
 use crate::batch::{Origin, Slot};
-use crate::config::{BadSamples, LoaderConfig};
+use crate::config::{BadSamples, CaptionChoice, LoaderConfig};
 use crate::dataset::Dataset;
 use crate::error::LoaderError;
 use crate::order::Rng;
@@ -20,6 +20,7 @@ use crate::stats::Counters;
 /// Keeps the streams of random numbers apart.
 const PIXELS: u64 = 4;
 const SUBSTITUTE: u64 = 5;
+const CAPTION: u64 = 6;
 /// Substitutes that are drawn from outside the batch.
 const OUTSIDE_TRIES: u64 = 32;
 /// Substitutes that are drawn from anywhere in the window, where outside there is nothing.
@@ -52,7 +53,15 @@ pub(crate) struct Worker {
 struct Loaded {
     tokens: Vec<i32>,
     label: Option<i64>,
+    is_recoded: bool,
     sample: Slot,
+}
+
+/// What a sample gives besides the pixels.
+struct Finished {
+    tokens: Vec<i32>,
+    label: Option<i64>,
+    is_recoded: bool,
 }
 
 impl Worker {
@@ -88,17 +97,19 @@ impl Worker {
             None => Ok(None),
             Some(place) => self.place(place, memory.as_mut(), &mut skipped),
         };
-        let Loaded { tokens, label, sample } = match loaded {
+        let Loaded { tokens, label, is_recoded, sample } = match loaded {
             Ok(Some(loaded)) => loaded,
             Ok(None) => {
                 memory.as_mut().fill(0);
                 let sample =
                     Slot { origin: Origin::Empty, source: 0, shard: 0, sample: 0, key: String::new() };
-                Loaded { tokens: vec![0; self.setup.config.context_length], label: None, sample }
+                let tokens = vec![0; self.setup.config.context_length];
+                Loaded { tokens, label: None, is_recoded: false, sample }
             }
             Err(error) => return Message::Failed(batch, error),
         };
-        Message::Filled(Filled { batch, slot, memory, tokens, label, sample, skipped })
+        let is_due = place.is_some();
+        Message::Filled(Filled { batch, slot, memory, tokens, label, sample, is_recoded, is_due, skipped })
     }
 
     /// The place's own sample, else a substitute, else nothing.
@@ -163,11 +174,11 @@ impl Worker {
         };
         self.scratch = scratch;
         match result {
-            Ok((tokens, label)) => {
+            Ok(Finished { tokens, label, is_recoded }) => {
                 let source = place.window.source as u32;
                 let (shard, sample) = (found.shard_number, found.sample);
                 let sample = Slot { origin: Origin::Own, source, shard, sample, key };
-                Some(Loaded { tokens, label, sample })
+                Some(Loaded { tokens, label, is_recoded, sample })
             }
             Err(reason) => {
                 if skipped.len() < MAX_SKIPPED {
@@ -185,9 +196,15 @@ impl Worker {
         place: &Place,
         attempt: u64,
         out: &mut [u8],
-    ) -> Result<(Vec<i32>, Option<i64>), BadReason> {
+    ) -> Result<Finished, BadReason> {
         let Self { setup, cropper, augmenting, .. } = self;
-        let chosen = raw.choose(setup.dataset.config())?;
+        let chosen = raw.choose(setup.dataset.config(), |captions| match setup.config.captions {
+            CaptionChoice::First => 0,
+            CaptionChoice::Draw => {
+                let words = [setup.config.seed, CAPTION, place.epoch, place.position, attempt];
+                Rng::new(&words).below(captions as u64) as usize
+            }
+        })?;
         let transform = &setup.config.image;
         let mut rng = Rng::new(&[setup.config.seed, PIXELS, place.epoch, place.position, attempt]);
         let begun = Instant::now();
@@ -198,7 +215,7 @@ impl Worker {
         written?;
         let mut tokens = vec![0; self.setup.config.context_length];
         (self.setup.encode)(&chosen.caption, &mut tokens);
-        Ok((tokens, chosen.label))
+        Ok(Finished { tokens, label: chosen.label, is_recoded: chosen.is_recoded })
     }
 }
 

@@ -29,6 +29,8 @@ const BATCH_ROWS: usize = 64;
 /// Parquet, but one of a dictionary may stand in a million rows.
 const MAX_UNPACKED_RATIO: u64 = 16;
 const FREE_UNPACKED_BYTES: u64 = 1 << 30;
+/// Where captions are looked for when `txt` is asked for and no column of one caption is there.
+const CAPTION_LISTS: &str = "captions";
 /// Where class numbers are looked for when `cls` is asked for.
 const LABEL_COLUMNS: [&str; 2] = ["cls", "label"];
 
@@ -38,6 +40,8 @@ pub(super) struct Rows {
     file: File,
     /// Extensions under which the four parts of a row are known.
     exts: [String; PARTS],
+    /// Whether captions are lists of captions, kept as JSON.
+    is_caption_list: bool,
     rows: Vec<Row>,
 }
 
@@ -125,6 +129,11 @@ fn as_type(
     cast(array, to).map(Some).map_err(|_| bad(path, format!("column `{name}` is {found}, not {to}")))
 }
 
+fn is_list(kind: &DataType) -> bool {
+    use DataType as D;
+    matches!(kind, D::List(_) | D::LargeList(_) | D::FixedSizeList(..) | D::ListView(_) | D::LargeListView(_))
+}
+
 fn text(path: &Path, batch: &RecordBatch, name: &str) -> Result<Option<ArrayRef>, LoaderError> {
     as_type(path, batch, name, &DataType::Utf8View)
 }
@@ -155,7 +164,9 @@ impl Columns {
             })?;
         let mut columns = Self { key: first(&column::KEYS), image, ..Self::default() };
         match &config.caption {
-            CaptionFrom::Member(ext) if ext == CAPTION_EXT => columns.caption = first(&column::CAPTIONS),
+            CaptionFrom::Member(ext) if ext == CAPTION_EXT => {
+                columns.caption = first(&column::CAPTIONS).or_else(|| first(&[CAPTION_LISTS]));
+            }
             CaptionFrom::Member(ext) => columns.caption = named(ext),
             CaptionFrom::Json(field) => columns.field(field, &named),
             CaptionFrom::Nowhere => {}
@@ -215,6 +226,8 @@ impl Rows {
             Ok(())
         })?;
         let Unpacking { out, rows, .. } = unpacking;
+        let caption_column = columns.caption.as_ref().and_then(|name| shard.schema().field_with_name(name).ok());
+        let is_caption_list = caption_column.is_some_and(|field| is_list(field.data_type()));
         let unwritten = failed("write a temporary file in");
         let file = out.into_inner().map_err(|error| unwritten(error.into_error()))?;
         let caption = match &config.caption {
@@ -226,7 +239,7 @@ impl Rows {
             _ => LABEL_COLUMNS[0].to_owned(),
         };
         let image = config.images.first().cloned().unwrap_or_default();
-        Ok(Self { file, exts: [image, caption, label, METADATA_EXT.to_owned()], rows })
+        Ok(Self { file, exts: [image, caption, label, METADATA_EXT.to_owned()], is_caption_list, rows })
     }
 
     pub fn len(&self) -> usize {
@@ -245,7 +258,8 @@ impl Rows {
             members.push((ext.as_str(), bytes));
             rest = behind;
         }
-        Ok(RawSample { key: Cow::Borrowed(&row.key), members, problem: None })
+        let is_caption_list = self.is_caption_list;
+        Ok(RawSample { key: Cow::Borrowed(&row.key), members, is_caption_list, problem: None })
     }
 }
 
@@ -278,6 +292,10 @@ impl Parts {
                 DataType::Dictionary(_, values) => values,
                 plain => plain,
             };
+            if is_list(values) {
+                fields.push((name.clone(), array.clone()));
+                continue;
+            }
             let kind = if values.is_integer() { DataType::Int64 } else { DataType::Utf8View };
             fields.extend(as_type(path, batch, name, &kind)?.map(|array| (name.clone(), array)));
         }
@@ -297,7 +315,10 @@ impl Parts {
             status: text(path, batch, column::STATUS)?,
             key: texts(&columns.key)?,
             image,
-            caption: texts(&columns.caption)?,
+            caption: match columns.caption.as_ref().and_then(|name| batch.column_by_name(name)) {
+                Some(lists) if is_list(lists.data_type()) => Some(lists.clone()),
+                _ => texts(&columns.caption)?,
+            },
             label,
             fields,
             json: columns.json.as_ref().and_then(|name| batch.column_by_name(name)).cloned(),
@@ -307,6 +328,15 @@ impl Parts {
     fn text(column: &Option<ArrayRef>, at: usize) -> Option<&str> {
         let column = column.as_ref().filter(|c| !c.is_null(at))?;
         Some(column.as_string_view().value(at))
+    }
+
+    /// The caption; several of them as a list in JSON.
+    fn caption(&self, at: usize) -> Option<Cow<'_, str>> {
+        let column = self.caption.as_ref().filter(|column| !column.is_null(at))?;
+        match is_list(column.data_type()) {
+            true => Some(dumps(&cell_to_json(column, at)).into()),
+            false => Some(column.as_string_view().value(at).into()),
+        }
     }
 
     /// The fields that are asked for, as the JSON object a tar would hold.
@@ -327,6 +357,9 @@ impl Parts {
         for (name, array) in self.fields.iter().filter(|(_, array)| !array.is_null(at)) {
             let value = match array.data_type() {
                 DataType::Int64 => array.as_primitive::<Int64Type>().value(at).into(),
+                kind if is_list(kind) => {
+                    serde_json::from_str(&dumps(&cell_to_json(array, at))).unwrap_or_default()
+                }
                 _ => array.as_string_view().value(at).into(),
             };
             object.insert(name.clone(), value);
@@ -356,9 +389,10 @@ impl Unpacking {
             let label = batch.label.as_ref().filter(|l| !l.is_null(at));
             let label = label.map(|l| l.as_primitive::<Int64Type>().value(at).to_string());
             let metadata = batch.metadata(at);
-            let caption = Parts::text(&batch.caption, at).map(str::as_bytes);
-            let parts =
-                [image, caption, label.as_deref().map(str::as_bytes), metadata.as_deref().map(str::as_bytes)];
+            let caption = batch.caption(at);
+            let texts = [caption.as_deref(), label.as_deref(), metadata.as_deref()];
+            let [caption, label, metadata] = texts.map(|text| text.map(str::as_bytes));
+            let parts = [image, caption, label, metadata];
             let key = Parts::text(&batch.key, at).map_or_else(|| format!("row {row}"), str::to_owned);
             let offset = self.end;
             for part in parts.into_iter().flatten() {

@@ -10,6 +10,7 @@
 mod augment;
 mod bad;
 mod bucket;
+mod captions;
 mod exactly_once;
 mod others;
 mod parquet;

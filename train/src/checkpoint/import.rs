@@ -1,22 +1,41 @@
 //! Weights of other programs into a model, and a model's weights into a file for them. open_clip's names are ours, so
 //! exporting is writing; importing undoes what trainers wrap around names.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::Read;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
+use serde::Deserialize;
 use tch::{Kind, Tensor};
 
+use super::huggingface::{HuggingFace, is_huggingface};
 use super::pickle::PickleFile;
 use super::positions::{self, Resized};
 use super::tensors::{self, Entry, TensorFile};
 use super::{CheckpointError, matching};
 use crate::weights::Weights;
 
-/// Put before every name by DistributedDataParallel and by `torch.compile`.
-const WRAPPERS: [&str; 2] = ["module.", "_orig_mod."];
+/// Parts of names that stand for a wrapper wherever they are: `torch.compile`, FSDP, activation checkpointing.
+const WRAPPER_PARTS: [&str; 3] = ["_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_module"];
+/// Put before every name by DistributedDataParallel, and by modules that hold the model as Lightning's do.
+const WRAPPERS: [&str; 2] = ["module.", "model."];
+/// The one tensor that every CLIP has once: what stands before it stands before the whole model.
+const ANCHOR: &str = "logit_scale";
+/// Files of a folder of weights that are looked for, in this order.
+const FILES_OF_A_FOLDER: [&str; 6] = [
+    "open_clip_model.safetensors",
+    "model.safetensors",
+    "model.safetensors.index.json",
+    "open_clip_pytorch_model.bin",
+    "pytorch_model.bin",
+    "pytorch_model.bin.index.json",
+];
+/// How the list of a model in several files ends.
+const INDEX: &str = ".index.json";
 /// What OpenAI's TorchScript archives hold besides weights, and the mask that scripted models carry.
-const NOT_WEIGHTS: [&str; 4] = ["input_resolution", "context_length", "vocab_size", "attn_mask"];
+const NOT_WEIGHTS: [&str; 5] =
+    ["input_resolution", "context_length", "vocab_size", "attn_mask", "position_ids"];
 /// First parts of text tower names, which open_clip's models with a custom text tower put below `text.`.
 const TEXT_TOWER: [&str; 5] =
     ["text_projection", "positional_embedding", "token_embedding.", "transformer.", "ln_final."];
@@ -27,8 +46,9 @@ pub fn named(weights: &Weights) -> Vec<(String, Tensor)> {
     weights.all().into_iter().map(|weight| (weight.name, weight.tensor)).collect()
 }
 
-/// Overwrites the weights with those of `path`: safetensors, `torch.save` of a state dict (bare, or under `state_dict` as
-/// open_clip's checkpoints have it) or a TorchScript archive such as OpenAI's. The format is told from the bytes.
+/// Overwrites the weights with those of `path`: safetensors, `torch.save` of a state dict (bare, or under `state_dict`,
+/// `model` and the like) or of a whole module, a TorchScript archive such as OpenAI's, or Hugging Face's `CLIPModel`, in one
+/// file or several. The format is told from the bytes, and whose names they are from the names.
 /// Position embeddings of a ViT for pictures of another size are resized as open_clip does, and the change returned.
 ///
 /// # Errors
@@ -92,16 +112,42 @@ pub fn convert_weights(from: &Path, to: &Path) -> Result<(), CheckpointError> {
 pub enum WeightsFile {
     /// safetensors.
     Safetensors(TensorFile),
-    /// A zip of `torch.save` or TorchScript.
+    /// `torch.save`, TorchScript, `pickle.dump`.
     Pickle(PickleFile),
+    /// A model in several files.
+    Parts(Parts),
+    /// Hugging Face's, seen under open_clip's names.
+    HuggingFace(Box<HuggingFace>),
 }
 
 impl WeightsFile {
-    /// Opens it, telling the kind from the first bytes.
+    /// Opens it, telling the kind from the first bytes. A folder stands for the weights in it, and the `.index.json` of a
+    /// model in several files for all of them. Hugging Face's names become open_clip's.
     ///
     /// # Errors
     /// When it is missing, damaged or of a refused kind.
     pub fn open(path: &Path) -> Result<Self, CheckpointError> {
+        let file = if path.is_dir() {
+            let inside = FILES_OF_A_FOLDER.iter().map(|name| path.join(name)).find(|file| file.is_file());
+            Self::raw(&inside.ok_or_else(|| {
+                let what = format!("no weights in this folder; looked for {}", FILES_OF_A_FOLDER.join(", "));
+                CheckpointError::damaged(path, what)
+            })?)?
+        } else {
+            Self::raw(path)?
+        };
+        let named = unwrapped(file.entries());
+        Ok(match is_huggingface(named.iter().map(|(name, _)| name.as_str())) {
+            true => Self::HuggingFace(Box::new(HuggingFace::new(file, &named))),
+            false => file,
+        })
+    }
+
+    /// Under the names that are in it.
+    fn raw(path: &Path) -> Result<Self, CheckpointError> {
+        if path.file_name().is_some_and(|name| name.to_string_lossy().ends_with(INDEX)) {
+            return Parts::open(path).map(Self::Parts);
+        }
         let mut first = Vec::new();
         let file = File::open(path).map_err(|error| CheckpointError::read(path, error))?;
         file.take(9).read_to_end(&mut first).map_err(|error| CheckpointError::read(path, error))?;
@@ -109,8 +155,7 @@ impl WeightsFile {
             [b'P', b'K', ..] => PickleFile::open(path).map(Self::Pickle),
             // A bare pickle begins with its protocol. A safetensors header may have such a length, but then opens here.
             [0x80, 2..=5, rest @ ..] if rest.last() != Some(&b'{') => {
-                let error = super::pickle::PickleError::Legacy;
-                Err(CheckpointError::Pickle { path: path.to_path_buf(), error })
+                PickleFile::open_bare(path).map(Self::Pickle)
             }
             _ => TensorFile::open(path).map(Self::Safetensors),
         }
@@ -121,6 +166,8 @@ impl WeightsFile {
         match self {
             Self::Safetensors(file) => file.entries(),
             Self::Pickle(file) => file.entries(),
+            Self::Parts(parts) => &parts.entries,
+            Self::HuggingFace(file) => file.entries(),
         }
     }
 
@@ -132,14 +179,83 @@ impl WeightsFile {
         match self {
             Self::Safetensors(file) => file.read(name),
             Self::Pickle(file) => file.read(name),
+            Self::Parts(parts) => parts.read(name),
+            Self::HuggingFace(file) => file.read(name),
         }
     }
 }
 
-/// Each entry with the name it has in the model.
-fn renamed(entries: &[Entry], targets: &[(String, Tensor)]) -> Vec<(String, Entry)> {
+/// The files of one model, by the index that Hugging Face writes beside them.
+#[derive(Debug)]
+pub struct Parts {
+    path: PathBuf,
+    files: Vec<WeightsFile>,
+    /// Which file a tensor is in.
+    places: BTreeMap<String, usize>,
+    entries: Vec<Entry>,
+}
+
+impl Parts {
+    fn open(path: &Path) -> Result<Self, CheckpointError> {
+        #[derive(Deserialize)]
+        struct Index {
+            weight_map: BTreeMap<String, String>,
+        }
+        let damaged = |what: String| CheckpointError::damaged(path, what);
+        let text = std::fs::read_to_string(path).map_err(|error| CheckpointError::read(path, error))?;
+        let index: Index = serde_json::from_str(&text).map_err(|error| damaged(error.to_string()))?;
+        let names: BTreeSet<&String> = index.weight_map.values().collect();
+        let (mut files, mut places, mut entries) = (Vec::new(), BTreeMap::new(), Vec::new());
+        for name in names {
+            let is_beside = !name.is_empty() && !name.contains(['/', '\\']) && name != "..";
+            if !is_beside || name.ends_with(INDEX) {
+                let shown = pairmill_shards::printable::excerpt(name, 80);
+                return Err(damaged(format!("it names {shown}, which is no file beside it")));
+            }
+            let file = WeightsFile::raw(&path.with_file_name(name))?;
+            for entry in file.entries() {
+                places.insert(entry.name.clone(), files.len());
+                entries.push(entry.clone());
+            }
+            files.push(file);
+        }
+        if let Some(missing) = index.weight_map.keys().find(|name| !places.contains_key(*name)) {
+            let shown = pairmill_shards::printable::excerpt(missing, 80);
+            return Err(damaged(format!("{shown} is in none of the files it names")));
+        }
+        Ok(Self { path: path.to_path_buf(), files, places, entries })
+    }
+
+    fn read(&mut self, name: &str) -> Result<Tensor, CheckpointError> {
+        match self.places.get(name).and_then(|place| self.files.get_mut(*place)) {
+            Some(file) => file.read(name),
+            None => Err(CheckpointError::damaged(&self.path, format!("no tensor {name}"))),
+        }
+    }
+}
+
+/// Each entry with its name less what trainers wrap around the model.
+fn unwrapped(entries: &[Entry]) -> Vec<(String, Entry)> {
+    let plain = |name: &str| {
+        let parts = name.split('.').filter(|part| !WRAPPER_PARTS.contains(part));
+        parts.collect::<Vec<_>>().join(".")
+    };
     let mut all: Vec<(String, Entry)> =
-        entries.iter().map(|entry| (entry.name.clone(), entry.clone())).collect();
+        entries.iter().map(|entry| (plain(&entry.name), entry.clone())).collect();
+    let prefixes: BTreeSet<String> = all
+        .iter()
+        .filter_map(|(name, _)| name.strip_suffix(ANCHOR))
+        .filter(|prefix| prefix.is_empty() || prefix.ends_with('.'))
+        .map(str::to_owned)
+        .collect();
+    // Two models in one file are not told apart here: the mismatch lists their names.
+    if let (Some(prefix), 1) = (prefixes.first(), prefixes.len()) {
+        for (name, _) in &mut all {
+            if name.starts_with(prefix) {
+                name.drain(..prefix.len());
+            }
+        }
+    }
     while let Some(wrapper) = WRAPPERS
         .iter()
         .find(|wrapper| !all.is_empty() && all.iter().all(|(name, _)| name.starts_with(*wrapper)))
@@ -148,6 +264,12 @@ fn renamed(entries: &[Entry], targets: &[(String, Tensor)]) -> Vec<(String, Entr
             name.drain(..wrapper.len());
         }
     }
+    all
+}
+
+/// Each entry with the name it has in the model.
+fn renamed(entries: &[Entry], targets: &[(String, Tensor)]) -> Vec<(String, Entry)> {
+    let mut all = unwrapped(entries);
     let is_wanted = |name: &str| targets.iter().any(|(wanted, _)| wanted == name);
     all.retain(|(name, _)| {
         let last = name.rsplit('.').next().unwrap_or(name);
@@ -199,15 +321,22 @@ mod tests {
     }
 
     #[test]
-    fn wrapped_half_precision_and_custom_text_names_find_their_place() {
+    fn t14_wrapped_half_precision_and_custom_text_names_find_their_place() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("w.safetensors");
         let plain = ["visual.proj", "transformer.resblocks.0.w", "text_projection", "logit_scale"];
         let custom = ["visual.proj", "text.transformer.resblocks.0.w", "text.text_projection", "logit_scale"];
         let wrapped = plain.map(|name| format!("module._orig_mod.{name}"));
         let openai = [&plain[..], &["input_resolution", "context_length", "vocab_size"]].concat();
-        let files: [&[&str]; 4] =
-            [&plain, &custom, &wrapped.iter().map(String::as_str).collect::<Vec<_>>(), &openai];
+        let fsdp = plain.map(|name| format!("_fsdp_wrapped_module.{}", name.replacen('.', "._fsdp_wrapped_module.", 1)));
+        let lightning = plain.map(|name| format!("model.module.{}", name.replacen('.', "._orig_mod.", 1)));
+        let held = custom.map(|name| format!("image_encoder.model._checkpoint_wrapped_module.{name}"));
+        let texts = |names: &[String; 4]| -> Vec<String> { names.to_vec() };
+        let others: Vec<Vec<String>> = vec![texts(&wrapped), texts(&fsdp), texts(&lightning), texts(&held)];
+        let others: Vec<Vec<&str>> =
+            others.iter().map(|names| names.iter().map(String::as_str).collect()).collect();
+        let mut files: Vec<&[&str]> = vec![&plain, &custom, &openai];
+        files.extend(others.iter().map(Vec::as_slice));
         for file in files {
             write(&path, file);
             for model in [plain, custom] {

@@ -6,6 +6,7 @@
 
 pub mod finite;
 pub mod folder;
+pub mod huggingface;
 pub mod import;
 pub mod matching;
 pub mod pickle;
@@ -20,6 +21,7 @@ use pairmill_shards::atomic::{FileAction, FileError};
 
 pub use finite::NotFinite;
 pub use folder::{Best, Checkpoint, Checkpoints, Direction, Keep, Name};
+pub use huggingface::check_config;
 pub use import::{convert_weights, export_weights, import_weights, named};
 pub use matching::Mismatch;
 pub(crate) use matching::restore;

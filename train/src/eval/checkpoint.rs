@@ -1,8 +1,10 @@
 //! A kept model on its own: which checkpoint, which tasks, on which device, and what they say.
 
+use std::cell::RefCell;
 use std::path::{Path, PathBuf};
 
 use pairmill_loader::DatasetConfig;
+use pairmill_pixels::Normalisation;
 use pairmill_tokens::{Tokenizer, Truncation};
 use serde::de::DeserializeOwned;
 
@@ -119,6 +121,8 @@ fn load_and_evaluate(
     // The run's own choices, where it made some: how captions are cut, which members are read, in which precision.
     let truncation: Truncation = subject.setting("/data/truncation")?;
     let samples: DatasetConfig = subject.setting("/data/samples")?;
+    let statistics: Normalisation = subject.setting("/data/normalise")?;
+    let reasons = RefCell::default();
     let precision = match (request.precision, subject.setting("/eval/precision")?) {
         (Some(asked), _) => asked,
         (None, Some(of_run)) => of_run,
@@ -145,8 +149,11 @@ fn load_and_evaluate(
         truncation,
         batch_size: request.batch_size.max(1),
         image_size: u32::try_from(subject.architecture.image_size()).unwrap_or(0),
+        statistics,
+        context_length: usize::try_from(subject.architecture.text.context_length).unwrap_or(0),
         threads: 0,
         precision,
+        notes: &reasons,
     };
     let mut metrics = Vec::new();
     if let Some(shards) = request.validation {
@@ -157,6 +164,7 @@ fn load_and_evaluate(
     }
     ranks.finish()?;
     let mut notes = subject.notes;
+    notes.extend(reasons.into_inner());
     notes.extend(resized.map(|resized| resized.to_string()));
     if let Some(found) = NotFinite::among(&named(model.weights()))? {
         notes.push(format!("warning: {found}; the run that made them has diverged"));

@@ -12,7 +12,8 @@ use std::cell::RefCell;
 use std::sync::Arc;
 
 use pairmill_loader::{Dataset, DatasetConfig, Encode, Loader, LoaderConfig, SourceSpec};
-use pairmill_tokens::{CONTEXT_LENGTH, Encoder, Tokenizer, Truncation};
+use pairmill_pixels::Normalisation;
+use pairmill_tokens::{Encoder, Tokenizer, Truncation};
 use tch::Device;
 
 use self::scores::{Scale, Scores};
@@ -21,6 +22,8 @@ use crate::error::TrainError;
 use crate::feed::{Feed, FeedError, PixelBuffer};
 use crate::optim::{OptimError, Precision};
 use crate::ranks::{Facts, Ranks};
+use crate::skipped::Skipped;
+use crate::torch::TorchError;
 use crate::torch::autocast::Autocast;
 use crate::trainer::agreement;
 
@@ -66,10 +69,16 @@ pub struct EvalSetup<'a> {
     pub batch_size: usize,
     /// Side of the model's images, pixels.
     pub image_size: u32,
+    /// Mean and standard deviation of pixels.
+    pub statistics: Normalisation,
+    /// Token ids of a caption.
+    pub context_length: usize,
     /// Loader threads; 0 for one per core.
     pub threads: usize,
     /// Type of the towers' arithmetic; what comes after is at least f32.
     pub precision: Precision,
+    /// What whoever reads the numbers should know: which samples they do not rest on.
+    pub notes: &'a RefCell<Vec<String>>,
 }
 
 impl EvalSetup<'_> {
@@ -95,12 +104,31 @@ impl EvalSetup<'_> {
             world: self.ranks.world(),
             threads: self.threads,
             prefetch: 2,
+            context_length: self.context_length,
             ..LoaderConfig::evaluation(self.batch_size, self.image_size)
         };
         let buffers = PixelBuffer::pool(config.prefetch, config.image_bytes(), self.device)?;
         let encode = encode(self.tokenizer, self.truncation);
         let loader = Loader::start(dataset, &config, encode, buffers).map_err(FeedError::from)?;
-        Ok(Feed::new(loader, &config, self.device)?)
+        Ok(Feed::new(loader, &config, self.device)?.normalised(self.statistics)?)
+    }
+
+    /// The share of a set's samples that its numbers do not rest on, since they could not be used; `None` where there were
+    /// none. Notes the reasons. Every rank calls it once the feed is at its end.
+    ///
+    /// # Errors
+    /// When a rank is lost.
+    pub fn skipped(&self, task: &str, feed: &mut Feed) -> Result<Option<Metric>, TorchError> {
+        let skipped = Skipped::over_ranks(feed.take_tally(), self.ranks, self.device)?;
+        if skipped.is_worth_a_line() {
+            self.notes.borrow_mut().push(format!("warning: {task}: {skipped}"));
+        }
+        Ok((skipped.count() > 0).then(|| Metric {
+            task: task.to_owned(),
+            name: "skipped_share".to_owned(),
+            value: skipped.share(),
+            num_samples: skipped.asked(),
+        }))
     }
 }
 
@@ -111,10 +139,8 @@ pub fn encode(tokenizer: &Tokenizer, truncation: Truncation) -> Encode {
     }
     let tokenizer = tokenizer.clone();
     Arc::new(move |caption, ids| {
-        // The model takes rows of this length and no other (`TrainConfig::resolve`).
-        let Some(row) = ids.first_chunk_mut::<CONTEXT_LENGTH>() else { return };
         ENCODER.with_borrow_mut(|encoder| {
-            encoder.get_or_insert_with(|| tokenizer.encoder()).tokenize_into(caption, truncation, row);
+            encoder.get_or_insert_with(|| tokenizer.encoder()).tokenize_into(caption, truncation, ids);
         });
     })
 }

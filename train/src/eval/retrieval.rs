@@ -69,6 +69,7 @@ pub fn evaluate(
             all.push(setup.ranks.gather(&features)?.f_index_select(0, &good)?);
         }
     }
+    let skipped = setup.skipped("validation", &mut feed)?;
     setup.ranks.sum_numbers(&mut loss, setup.device)?;
     let (images, texts) = (Tensor::f_cat(&images, 0)?, Tensor::f_cat(&texts, 0)?);
     let num_samples = loss[1] as u64;
@@ -79,5 +80,6 @@ pub fn evaluate(
             metrics.push(metric(recall_name(kind, *k), recall));
         }
     }
+    metrics.extend(skipped);
     Ok(metrics)
 }

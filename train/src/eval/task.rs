@@ -92,7 +92,9 @@ impl ZeroShotTask {
         if let Some(template) = templates.iter().find(|template| !template.contains(PLACE)) {
             return Err(wrong(format!("the template {template:?} has no {PLACE} for the class name")));
         }
-        let relative = Path::new(&file.shards).is_relative() && !file.shards.contains("://");
+        let relative = Path::new(&file.shards).is_relative()
+            && !file.shards.contains("://")
+            && !file.shards.starts_with("file:");
         let shards =
             if relative { folder.join(&file.shards).to_string_lossy().into_owned() } else { file.shards };
         let samples = DatasetConfig {

@@ -1,7 +1,7 @@
 //! Zero-shot classification: class names become prompts, prompts become a linear head, and images are told by it
 //! (Radford et al. 2021, §3.1.4).
 
-use pairmill_tokens::{CONTEXT_LENGTH, Tokenizer, Truncation};
+use pairmill_tokens::{Tokenizer, Truncation};
 use tch::{Kind, Tensor};
 
 use super::scores::{Scale, Scores};
@@ -30,14 +30,15 @@ pub fn zero_shot_head(
         .flat_map(|class| templates.iter().map(move |template| template.replace(PLACE, class)))
         .collect();
     let mut encoder = tokenizer.encoder();
+    let context_length = model.architecture().text.context_length;
+    let row_ids = usize::try_from(context_length).unwrap_or(1).max(1);
     let mut features = Vec::new();
     for part in prompts.chunks(PROMPTS_PER_PASS) {
-        let mut rows = vec![[0i32; CONTEXT_LENGTH]; part.len()];
-        for (prompt, row) in part.iter().zip(&mut rows) {
+        let mut rows = vec![0i32; row_ids * part.len()];
+        for (prompt, row) in part.iter().zip(rows.chunks_mut(row_ids)) {
             encoder.tokenize_into(prompt, truncation, row);
         }
-        let tokens =
-            Tensor::f_from_slice(rows.as_flattened())?.f_view([part.len() as i64, CONTEXT_LENGTH as i64])?;
+        let tokens = Tensor::f_from_slice(&rows)?.f_view([part.len() as i64, context_length])?;
         let tokens = trimmed(&tokens)?.f_to_kind(Kind::Int64)?.f_to_device(model.weights().device())?;
         features.push(normalise(&model.encode_text(&tokens)?)?);
     }
@@ -75,6 +76,7 @@ pub fn evaluate(model: &Clip, setup: &EvalSetup<'_>, task: &ZeroShotTask) -> Res
         let features = normalise(&features)?;
         scores.add(&features.f_matmul(&head.f_tr()?)?, &Vec::try_from(&batch.labels)?)?;
     }
+    let skipped = setup.skipped(&task.name, &mut feed)?;
     let mut numbers = scores.numbers();
     setup.ranks.sum_numbers(&mut numbers, setup.device)?;
     let scores = Scores::from_numbers(task.classes.len(), &numbers);
@@ -84,5 +86,5 @@ pub fn evaluate(model: &Clip, setup: &EvalSetup<'_>, task: &ZeroShotTask) -> Res
         value,
         num_samples: scores.num_samples(),
     };
-    Ok(scores.metrics(Scale::Share).into_iter().map(metric).collect())
+    Ok(scores.metrics(Scale::Share).into_iter().map(metric).chain(skipped).collect())
 }

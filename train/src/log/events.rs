@@ -97,6 +97,7 @@ impl EventFile {
             }
             // Keys are text; TensorBoard shows the gap.
             Line::BadBatch(_) => Ok(()),
+            Line::Skipped(line) => self.scalars(line.step, &[("train/skipped_share", line.share)]),
         }
     }
 

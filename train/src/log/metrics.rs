@@ -80,6 +80,30 @@ pub struct BadBatchLine {
     pub keys: Vec<String>,
 }
 
+/// Samples that could not be used, of an epoch or of the run.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct SkippedLine {
+    /// Steps made when it was written.
+    pub step: u64,
+    /// Passes over the data.
+    pub epoch: f64,
+    /// What was counted: `epoch` or `run`, as far as this process saw of it.
+    pub over: &'static str,
+    /// Samples that were due, over all ranks.
+    pub samples: u64,
+    /// Of these, how many could not be used.
+    pub skipped: u64,
+    /// Their share, 0–1.
+    pub share: f64,
+    /// How many for which class of reason.
+    pub reasons: BTreeMap<&'static str, u64>,
+    /// `SHARD: KEY: REASON` of one of them, where rank 0 met one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub example: Option<String>,
+    /// Samples whose text was UTF-16 or Latin-1 and was read as that.
+    pub recoded: u64,
+}
+
 /// A line of the file.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(tag = "kind", rename_all = "kebab-case")]
@@ -90,6 +114,8 @@ pub enum Line {
     Eval(EvalLine),
     /// A batch that was left out, or that ended the run.
     BadBatch(BadBatchLine),
+    /// Samples that could not be used.
+    Skipped(SkippedLine),
 }
 
 /// What truncation needs of a line.

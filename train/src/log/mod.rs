@@ -14,7 +14,7 @@ use std::path::Path;
 use pairmill_shards::atomic::FileError;
 
 pub use diverged::{Diverged, Lost, StepWindow};
-pub use metrics::{BadBatchLine, EvalLine, Line, StepLine};
+pub use metrics::{BadBatchLine, EvalLine, Line, SkippedLine, StepLine};
 pub use progress::Target;
 
 use events::EventFile;
@@ -84,6 +84,15 @@ impl TrainLog {
     /// When a file cannot be written.
     pub fn bad_batch(&mut self, line: BadBatchLine) -> Result<(), FileError> {
         self.write(Line::BadBatch(line))
+    }
+
+    /// Logs samples that could not be used; `text` says it to people.
+    ///
+    /// # Errors
+    /// When a file cannot be written.
+    pub fn skipped(&mut self, line: SkippedLine, text: &str) -> Result<(), FileError> {
+        self.progress.note(text);
+        self.write(Line::Skipped(line))
     }
 
     /// Says something in between, without breaking the progress line.

@@ -113,12 +113,21 @@ fn default_vocab_size() -> i64 {
 pub(super) const MLP_RATIO: i64 = 4;
 
 /// The architectures that need no file of the user's.
-const KNOWN: [&str; 7] = [
+const KNOWN: [&str; 16] = [
     include_str!("../../models/rn50.toml"),
     include_str!("../../models/rn101.toml"),
     include_str!("../../models/rn50x4.toml"),
+    include_str!("../../models/rn50x16.toml"),
+    include_str!("../../models/rn50x64.toml"),
     include_str!("../../models/vit_b_32.toml"),
+    include_str!("../../models/vit_b_32_256.toml"),
     include_str!("../../models/vit_b_16.toml"),
+    include_str!("../../models/vit_b_16_plus_240.toml"),
+    include_str!("../../models/vit_l_16.toml"),
+    include_str!("../../models/vit_l_14.toml"),
+    include_str!("../../models/vit_l_14_336.toml"),
+    include_str!("../../models/vit_h_14.toml"),
+    include_str!("../../models/vit_h_14_378.toml"),
     include_str!("../../models/rn_tiny.toml"),
     include_str!("../../models/vit_tiny.toml"),
 ];

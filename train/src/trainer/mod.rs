@@ -9,6 +9,7 @@ pub mod lock;
 pub mod setup;
 pub mod step;
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -35,6 +36,7 @@ use crate::log::progress::peak_resident_bytes;
 use crate::log::{BadBatchLine, Diverged, EvalLine, Lost, StepLine, StepWindow, Target, TrainLog};
 use crate::optim::Precision;
 use crate::ranks::{Meeting, StopVote, together};
+use crate::skipped::{self, Skipped, Watch};
 use crate::torch::memory::peak_bytes;
 
 /// The resolved config within a run's folder.
@@ -96,6 +98,7 @@ fn prepare_and_train(
         skipped_batches,
         bad_in_a_row: 0,
         kept,
+        skipped: Watch::default(),
     };
     let report = run.train(stop)?;
     setup.ranks.finish()?;
@@ -175,6 +178,7 @@ struct Run<'a> {
     bad_in_a_row: u64,
     /// The newest checkpoint and its step.
     kept: Option<(PathBuf, u64)>,
+    skipped: Watch,
 }
 
 impl Run<'_> {
@@ -215,6 +219,7 @@ impl Run<'_> {
                 // Of batch norm, every rank has statistics of its own.
                 self.setup.ranks.share_buffers(self.setup.stepper.model.weights())?;
             }
+            self.watch_skipped(done, last || stopping)?;
             // 4. How good it is.
             if evaluates {
                 self.evaluate(done)?;
@@ -352,6 +357,26 @@ impl Run<'_> {
         }
     }
 
+    /// Says at the end of an epoch and of the run what could not be used, and stops a run that loses too much.
+    fn watch_skipped(&mut self, done: u64, ends: bool) -> Result<(), TrainError> {
+        let Setup { feed, ranks, device, steps_per_epoch, .. } = &mut *self.setup;
+        let epoch_ends = done.is_multiple_of(*steps_per_epoch);
+        // As many on every rank, so that all of them look or none.
+        let since = feed.loader().tally().asked * ranks.world() as u64;
+        if !epoch_ends && !ends && since < skipped::LOOK_EVERY {
+            return Ok(());
+        }
+        let found = Skipped::over_ranks(feed.take_tally(), ranks, *device)?;
+        let epoch = done as f64 / *steps_per_epoch as f64;
+        let limit = self.config.data.max_skipped;
+        for report in self.skipped.add(found, epoch_ends, ends, limit) {
+            if let Some(writer) = &mut self.writer {
+                writer.log.skipped(report.line(done, epoch), &report.to_string())?;
+            }
+        }
+        self.skipped.check(limit)
+    }
+
     /// `SHARD/KEY` of every sample of a batch.
     fn keys(&self, slots: &[Slot]) -> Vec<String> {
         let dataset = self.setup.feed.loader().dataset();
@@ -365,6 +390,7 @@ impl Run<'_> {
 
     fn evaluate(&mut self, done: u64) -> Result<(), TrainError> {
         let setup = &self.setup;
+        let notes = RefCell::default();
         let eval = EvalSetup {
             ranks: &setup.ranks,
             device: setup.device,
@@ -372,8 +398,11 @@ impl Run<'_> {
             truncation: self.config.data.truncation,
             batch_size: self.config.eval.batch_size,
             image_size: u32::try_from(setup.stepper.model.architecture().image_size()).unwrap_or(0),
+            statistics: self.config.data.normalise,
+            context_length: usize::try_from(setup.stepper.model.architecture().text.context_length).unwrap_or(0),
             threads: self.config.runtime.loader_threads,
             precision: self.config.eval.precision.unwrap_or(self.config.precision),
+            notes: &notes,
         };
         let model = &setup.stepper.model;
         let mut metrics = Vec::new();
@@ -386,6 +415,9 @@ impl Run<'_> {
         if let (Some(writer), false) = (&mut self.writer, metrics.is_empty()) {
             let epoch = done as f64 / setup.steps_per_epoch as f64;
             writer.log.eval(EvalLine { step: done, epoch, metrics: by_name(&metrics) })?;
+            for note in notes.into_inner() {
+                writer.log.note(&note);
+            }
         }
         self.metrics = metrics;
         Ok(())

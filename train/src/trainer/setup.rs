@@ -10,7 +10,7 @@ use super::bad_batch::Guard;
 use super::step::Stepper;
 use super::{agreement, device};
 use crate::checkpoint::folder::architecture_differences;
-use crate::checkpoint::{Checkpoint, CheckpointError, NotFinite, import_weights, named};
+use crate::checkpoint::{self, Checkpoint, CheckpointError, NotFinite, import_weights, named};
 use crate::config::{ConfigError, TrainConfig};
 use crate::error::TrainError;
 use crate::eval::encode;
@@ -25,7 +25,7 @@ use crate::weights::Weights;
 
 /// Settings that may change between a run and its resumption. The schedule is kept in the checkpoint itself.
 /// `duration` is free to grow ([`extension`]).
-pub const FREE: [&str; 9] = [
+pub const FREE: [&str; 10] = [
     "runtime",
     "log",
     "checkpoint",
@@ -33,6 +33,7 @@ pub const FREE: [&str; 9] = [
     "init_from",
     "duration",
     "skip_bad_batches",
+    "data.max_skipped",
     "data.samples.remote",
     "data.samples.scratch",
 ];
@@ -166,6 +167,7 @@ fn start_from(
     } else {
         path.to_path_buf()
     };
+    checkpoint::check_config(&file, architecture)?;
     if let Some(resized) = import_weights(&file, weights)? {
         notes.push(format!("{}: {resized}", file.display()));
     }
@@ -179,8 +181,9 @@ fn loader_config(
     config: &TrainConfig,
     rank: usize,
     world: usize,
-    side: u32,
+    architecture: &Architecture,
 ) -> Result<LoaderConfig, TrainError> {
+    let side = u32::try_from(architecture.image_size()).unwrap_or(0);
     Ok(LoaderConfig {
         batch_size: config.share(world)?,
         rank,
@@ -192,6 +195,7 @@ fn loader_config(
         window_shards: config.data.window_shards,
         epoch_samples: config.data.epoch_samples,
         image: config.transform(side),
+        context_length: usize::try_from(architecture.text.context_length).unwrap_or(0),
         ..LoaderConfig::default()
     })
 }
@@ -202,8 +206,7 @@ fn loader_config(
 /// When shards are missing or damaged or settings do not fit.
 pub fn outline(config: &TrainConfig, folder: &Path, launch: &Launch) -> Result<Outline, TrainError> {
     let architecture = config.architecture()?;
-    let side = u32::try_from(architecture.image_size()).unwrap_or(0);
-    let loader = loader_config(config, launch.rank, launch.world, side)?;
+    let loader = loader_config(config, launch.rank, launch.world, &architecture)?;
     let dataset =
         Dataset::open(&config.data.sources, &config.data.samples).map_err(crate::feed::FeedError::from)?;
     let samples = config.data.epoch_samples.unwrap_or_else(|| dataset.num_samples());
@@ -293,8 +296,7 @@ pub fn prepare(
     ranks.share(stepper.model.weights().all().iter().map(|weight| &weight.tensor))?;
     ranks.share(stepper.optimiser.state().iter().map(|(_, tensor)| tensor))?;
 
-    let side = u32::try_from(architecture.image_size()).unwrap_or(0);
-    let loader_config = loader_config(config, ranks.rank(), ranks.world(), side)?;
+    let loader_config = loader_config(config, ranks.rank(), ranks.world(), &architecture)?;
     let buffers = PixelBuffer::pool(loader_config.prefetch, loader_config.image_bytes(), device)?;
     let encode = encode(&tokenizer, config.data.truncation);
     let started = match &checkpoint {
@@ -311,7 +313,7 @@ pub fn prepare(
         None => Loader::start(outline.dataset, &loader_config, encode, buffers),
     };
     let loader = started.map_err(crate::feed::FeedError::from)?;
-    let feed = Feed::new(loader, &loader_config, device)?;
+    let feed = Feed::new(loader, &loader_config, device)?.normalised(config.data.normalise)?;
     Ok(Setup {
         ranks,
         device,

@@ -5,13 +5,16 @@ use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
+use pairmill_pixels::Normalisation;
 use pairmill_shards::words::hex;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 use tch::Device;
 
 use super::config::{SourceConfig, hex16};
-use crate::checkpoint::{Checkpoint, CheckpointError, NotFinite, Resized, import_weights, named};
+use crate::checkpoint::{
+    Checkpoint, CheckpointError, NotFinite, Resized, check_config, import_weights, named,
+};
 use crate::error::TrainError;
 use crate::model::{Architecture, Clip};
 use crate::torch::rng;
@@ -23,6 +26,8 @@ pub struct Source {
     pub config: SourceConfig,
     /// Its architecture.
     pub architecture: Architecture,
+    /// Mean and standard deviation of the pixels it was trained on, as its checkpoint has them; CLIP's otherwise.
+    pub statistics: Normalisation,
     /// Names its weights: a hash of the file, or of nothing for fresh ones; with that of the architecture where it is a
     /// file of the user's.
     pub fingerprint: String,
@@ -43,6 +48,7 @@ impl Source {
     pub fn open(config: &SourceConfig) -> Result<Self, TrainError> {
         let mut config = config.clone();
         let (mut carried, mut notes) = (None, Vec::new());
+        let mut statistics = Normalisation::default();
         let file = match &config.checkpoint {
             Some(path) if path.is_dir() => {
                 let found = Checkpoint::find(path)?;
@@ -52,6 +58,8 @@ impl Source {
                     notes.extend(found.warning());
                 }
                 fill(&mut config, &found);
+                let trained = found.state.config.pointer("/data/normalise").cloned();
+                statistics = trained.and_then(|value| serde_json::from_value(value).ok()).unwrap_or_default();
                 Some(found.model())
             }
             Some(path) => Some(path.clone()),
@@ -75,7 +83,7 @@ impl Source {
             .map_err(|error| TrainError::Transfer(format!("source {}: {error}", config.name)))?;
         let content = hex16(format!("{fingerprint}\0{described}").as_bytes());
         let fingerprint = if config.has_own_architecture() { content.clone() } else { fingerprint };
-        Ok(Self { architecture, config, fingerprint, content, file, notes, resized: OnceLock::new() })
+        Ok(Self { architecture, config, statistics, fingerprint, content, file, notes, resized: OnceLock::new() })
     }
 
     /// Whether nothing was pretrained.
@@ -91,6 +99,7 @@ impl Source {
         rng::seed(seed);
         let model = Clip::new(&self.architecture, device)?;
         if let Some(file) = &self.file {
+            check_config(file, &self.architecture)?;
             let resized = import_weights(file, model.weights())?;
             if let Some(found) = NotFinite::among(&named(model.weights()))? {
                 return Err(CheckpointError::NotFinite { path: file.clone(), found }.into());

@@ -2,8 +2,10 @@
 """pickles.py [FOLDER]: writes the small .pt files of the tests in src/checkpoint/pickle (default: beside this script, in
 pickles/). Run it with the Python of the open_clip peer (tests/peers/install.sh open_clip)."""
 
+import argparse
 import collections
 import pathlib
+import pickle
 import sys
 
 import torch
@@ -68,6 +70,20 @@ def main(folder):
     torch.save(views, folder / "views.pt")
     torch.save({"a": torch.zeros(2)}, folder / "legacy.pt", _use_new_zipfile_serialization=False)
     torch.save(model, folder / "module.pt")
+    pickled(model, folder)
+
+
+def pickled(model, folder):
+    """What people have besides: modules as wise-ft dumps them, a namespace beside the weights as SLIP's checkpoints."""
+    model.transform = {"size": torch.Size([1]), "pick": max, "options": argparse.Namespace(lr=0.1)}
+    torch.save(model, folder / "legacy_module.pt", _use_new_zipfile_serialization=False)
+    (folder / "dumped_module.pkl").write_bytes(pickle.dumps(model))
+    checkpoint = {
+        "epoch": 3,
+        "state_dict": {"visual.proj": model.visual.proj.detach(), "logit_scale": model.logit_scale.detach()},
+        "args": argparse.Namespace(lr=3e-3, betas=(0.9, 0.98), names=["a"], path=pathlib.PurePosixPath("/data")),
+    }
+    torch.save(checkpoint, folder / "namespace.pt")
 
 
 if __name__ == "__main__":

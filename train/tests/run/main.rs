@@ -15,3 +15,4 @@ mod ranks;
 mod resume;
 mod tokenize;
 mod trust;
+mod unusable;

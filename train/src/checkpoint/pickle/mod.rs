@@ -1,8 +1,7 @@
 //! `torch.save` and TorchScript files without Python and without trust. Both are a zip of raw storages and a pickle that
-//! says which tensors lie in them; a pickle is a program, and [`crate::pickle`] runs only the part of it that builds plain
-//! values. No class of the file is ever looked up or called: the few names that tensors need are an enum.
-//!
-//! What is not read: the format before PyTorch 1.6 (no zip), whole pickled modules, tensor subclasses.
+//! says which tensors lie in them; before PyTorch 1.6, and where a program calls Python's own `pickle.dump`, they are pickles
+//! with the storages in them. A pickle is a program, and [`crate::pickle`] runs only the part of it that builds plain values.
+//! No class of the file is ever looked up or called: of a whole pickled module, the tensors are taken from its attributes.
 
 mod tree;
 
@@ -16,23 +15,19 @@ use zip::result::ZipError;
 
 use super::CheckpointError;
 use super::tensors::{Entry, tensor_of};
-use crate::pickle::{Dialect, MachineError, Number, Values};
+use crate::pickle::{self, Dialect, MachineError, Number, Values};
 use tree::StoredTensor;
 
 /// Largest pickle read. That of a ViT-H checkpoint with optimiser state is below 1 MiB.
 const MAX_PICKLE_BYTES: u64 = 64 << 20;
 
-/// One line of Python that turns a file of tensors that we do not read into one we do. `weights_only`, because who has the
-/// file need not know what its pickle would run: with it torch runs no more of that than we do.
-const CONVERT: &str = "python -c \"import sys,torch,safetensors.torch as s; d=torch.load(sys.argv[1],map_location='cpu',weights_only=True); \
-                       s.save_file({k:v.contiguous() for k,v in d.get('state_dict',d).items()},sys.argv[2])\" IN.pt OUT.safetensors";
+/// What whoever made a file that is refused can do. There is no line for whoever has it: `torch.load` with `weights_only`
+/// reads no more than we do, and without it runs whatever the file says.
+const SAVE_AGAIN: &str = "ask who made it for the weights alone: torch.save(model.state_dict(), 'OUT.pt')";
 
 /// Why a `.pt` file is refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum PickleError {
-    /// No zip.
-    #[error("torch's old format from before 1.6, which is not read; convert it: {CONVERT}")]
-    Legacy,
     /// The zip is damaged.
     #[error("not a whole zip file ({0}); it was cut off or is something else")]
     Zip(String),
@@ -40,12 +35,10 @@ pub enum PickleError {
     #[error("a zip without data.pkl: not from torch.save or TorchScript")]
     NotTorch,
     /// The pickle wants a class we do not know.
-    #[error(
-        "its pickle names {0}, and what it would run when loaded nobody knows, so it is not read; ask who made it for the weights alone: torch.save(model.state_dict(), 'OUT.pt')"
-    )]
+    #[error("no tensors are found in it, only {0}, and what that would run when loaded nobody knows; {SAVE_AGAIN}")]
     Class(String),
     /// An instruction outside the subset.
-    #[error("pickle instruction 0x{0:02x} is not read; convert it: {CONVERT}")]
+    #[error("pickle instruction 0x{0:02x} is not read; {SAVE_AGAIN}")]
     Opcode(u8),
     /// The pickle breaks a rule.
     #[error("damaged pickle: {0}")]
@@ -54,7 +47,7 @@ pub enum PickleError {
     #[error("{0} is over the limit of what is read")]
     TooLarge(&'static str),
     /// Big-endian data.
-    #[error("written on a big-endian machine, which is not read; convert it: {CONVERT}")]
+    #[error("written on a big-endian machine in torch's old format, which is not read; {SAVE_AGAIN}")]
     BigEndian,
     /// A tensor reaches outside its storage, or the storage is not as long as promised.
     #[error("damaged tensor {0}: it does not fit its storage")]
@@ -67,17 +60,24 @@ impl From<MachineError> for PickleError {
             MachineError::Class(name) => Self::Class(name),
             MachineError::Opcode(code) => Self::Opcode(code),
             MachineError::Damaged(rule) => Self::Damaged(rule),
+            MachineError::BigEndian => Self::BigEndian,
             MachineError::TooLarge => Self::TooLarge("the number of values"),
         }
     }
 }
 
-/// An open zip of tensors.
+/// Where the storages are.
+enum Storages {
+    /// In files of a zip below `root`, such as `archive`.
+    Zip { zip: ZipArchive<BufReader<File>>, root: String, is_big_endian: bool },
+    /// In the pickle itself, which is in memory.
+    Program(Vec<u8>),
+}
+
+/// An open file of tensors.
 pub struct PickleFile {
     path: PathBuf,
-    zip: ZipArchive<BufReader<File>>,
-    /// Folder of all files in the zip, such as `archive`.
-    root: String,
+    storages: Storages,
     stored: Vec<StoredTensor>,
     entries: Vec<Entry>,
     /// The storage read last: tensors that share one lie side by side.
@@ -94,7 +94,8 @@ impl std::fmt::Debug for PickleFile {
 }
 
 impl PickleFile {
-    /// Reads the pickle; no tensor data yet. Of a dict with a `state_dict`, as training checkpoints are, only that counts.
+    /// Reads the pickle of a zip; no tensor data yet. Of a dict with a `state_dict`, as training checkpoints are, only that
+    /// counts.
     ///
     /// # Errors
     /// When the file is missing, damaged or of a refused kind.
@@ -107,13 +108,10 @@ impl PickleFile {
         let pickle = pickle.ok_or_else(|| refused(PickleError::NotTorch))?;
         let root = pickle.strip_suffix("/data.pkl").unwrap_or_default().to_owned();
 
-        if let Ok(order) = zip.by_name(&format!("{root}/byteorder")) {
-            let mut text = String::new();
+        let mut order = String::new();
+        if let Ok(member) = zip.by_name(&format!("{root}/byteorder")) {
             // The zip may be cut off here; then so is what follows, and it says so.
-            let _ = order.take(16).read_to_string(&mut text);
-            if text == "big" {
-                return Err(refused(PickleError::BigEndian));
-            }
+            let _ = member.take(16).read_to_string(&mut order);
         }
         let member = zip.by_name(&pickle).map_err(zip_error)?;
         if member.size() > MAX_PICKLE_BYTES {
@@ -125,13 +123,34 @@ impl PickleFile {
             .read_to_end(&mut program)
             .map_err(|error| refused(PickleError::Zip(error.to_string())))?;
         let stored = run(&program).and_then(|values| tree::tensors(&values)).map_err(refused)?;
+        let storages = Storages::Zip { zip, root, is_big_endian: order == "big" };
+        Ok(Self::of(path, storages, stored))
+    }
+
+    /// Reads a file that is a pickle with everything in it: torch's format from before 1.6, or what Python's own
+    /// `pickle.dump` made of a module or a dict of tensors. Holds the whole file in memory.
+    ///
+    /// # Errors
+    /// As [`PickleFile::open`].
+    pub fn open_bare(path: &Path) -> Result<Self, CheckpointError> {
+        let refused = |error| CheckpointError::Pickle { path: path.to_path_buf(), error };
+        let program = std::fs::read(path).map_err(|error| CheckpointError::read(path, error))?;
+        let values = match pickle::is_legacy(&program) {
+            true => pickle::run_legacy(&program).map_err(PickleError::from),
+            false => run(&program),
+        };
+        let stored = values.and_then(|values| tree::tensors(&values)).map_err(refused)?;
+        Ok(Self::of(path, Storages::Program(program), stored))
+    }
+
+    fn of(path: &Path, storages: Storages, stored: Vec<StoredTensor>) -> Self {
         let entry = |tensor: &StoredTensor| Entry {
             name: tensor.name.clone(),
             shape: tensor.shape.clone(),
             kind: kind_of(tensor.storage.number),
         };
         let entries = stored.iter().map(entry).collect();
-        Ok(Self { path: path.to_path_buf(), zip, root, stored, entries, last: None })
+        Self { path: path.to_path_buf(), storages, stored, entries, last: None }
     }
 
     /// What it holds, in file order.
@@ -152,11 +171,22 @@ impl PickleFile {
             || CheckpointError::Pickle { path: path.clone(), error: PickleError::Tensor(name.into()) };
         let StoredTensor { storage, shape, stride, offset, .. } = tensor;
         let kind = kind_of(storage.number);
-        if self.last.as_ref().is_none_or(|(key, _)| *key != storage.key) {
-            let bytes = self.storage(&storage.key)?;
-            self.last = Some((storage.key.clone(), bytes));
-        }
-        let bytes = self.last.as_ref().map_or(&[][..], |(_, bytes)| bytes);
+        let bytes = match &mut self.storages {
+            Storages::Program(program) => {
+                storage.place.and_then(|place| program.get(place)).ok_or_else(misfit)?
+            }
+            Storages::Zip { zip, root, is_big_endian } => {
+                if self.last.as_ref().is_none_or(|(key, _)| *key != storage.key) {
+                    let mut bytes = unzip(zip, &format!("{root}/data/{}", storage.key))
+                        .map_err(|error| CheckpointError::Pickle { path: path.clone(), error })?;
+                    if *is_big_endian {
+                        bytes.chunks_mut(kind.elt_size_in_bytes()).for_each(<[u8]>::reverse);
+                    }
+                    self.last = Some((storage.key.clone(), bytes));
+                }
+                self.last.as_ref().map_or(&[][..], |(_, bytes)| bytes)
+            }
+        };
         let numel = i64::try_from(bytes.len() / kind.elt_size_in_bytes()).map_err(|_| misfit())?;
         if numel != storage.numel {
             return Err(misfit());
@@ -164,18 +194,15 @@ impl PickleFile {
         let whole = tensor_of(bytes, &[numel], kind).map_err(|_| misfit())?;
         Ok(whole.f_as_strided(&shape, &stride, offset)?.f_contiguous()?)
     }
+}
 
-    fn storage(&mut self, key: &str) -> Result<Vec<u8>, CheckpointError> {
-        let path = self.path.clone();
-        let refused =
-            |what: String| CheckpointError::Pickle { path: path.clone(), error: PickleError::Zip(what) };
-        let name = format!("{}/data/{key}", self.root);
-        let mut member = self.zip.by_name(&name).map_err(|error| refused(format!("{name}: {error}")))?;
-        let mut bytes = Vec::new();
-        // Grows with what is there, not with what the header promises.
-        member.read_to_end(&mut bytes).map_err(|error| refused(format!("{name}: {error}")))?;
-        Ok(bytes)
-    }
+fn unzip(zip: &mut ZipArchive<BufReader<File>>, name: &str) -> Result<Vec<u8>, PickleError> {
+    let refused = |what: String| PickleError::Zip(format!("{name}: {what}"));
+    let mut member = zip.by_name(name).map_err(|error| refused(error.to_string()))?;
+    let mut bytes = Vec::new();
+    // Grows with what is there, not with what the header promises.
+    member.read_to_end(&mut bytes).map_err(|error| refused(error.to_string()))?;
+    Ok(bytes)
 }
 
 /// `ROOT/data.pkl`
@@ -200,7 +227,7 @@ const fn kind_of(number: Number) -> Kind {
 }
 
 fn run(program: &[u8]) -> Result<Values<'_>, PickleError> {
-    crate::pickle::run(program, Dialect::Torch).map_err(PickleError::from)
+    pickle::run(program, Dialect::Torch).map_err(PickleError::from)
 }
 
 #[cfg(test)]

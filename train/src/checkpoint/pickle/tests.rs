@@ -1,6 +1,7 @@
 use std::io::Write;
 
 use super::*;
+use crate::checkpoint::import::WeightsFile;
 
 /// Files that `tests/parity/pickles.py` made with torch 2.11.
 fn fixture(name: &str) -> PathBuf {
@@ -79,39 +80,124 @@ fn views_number_formats_and_containers_are_read() {
 }
 
 #[test]
-fn f25_a_hostile_pickle_gets_no_recipe_that_would_run_it() {
-    let message = PickleError::Class("os.system".to_owned()).to_string();
-    assert!(message.contains("os.system") && !message.contains("torch.load"), "{message}");
-    for error in [PickleError::Legacy, PickleError::Opcode(0x80), PickleError::BigEndian] {
+fn f25_t09_no_message_has_a_recipe_that_would_run_what_was_refused() {
+    for error in [
+        PickleError::Class("os.system".to_owned()),
+        PickleError::Opcode(0x80),
+        PickleError::BigEndian,
+        PickleError::NotTorch,
+    ] {
         let message = error.to_string();
-        assert_eq!(
-            message.matches("torch.load(").count(),
-            message.matches("weights_only=True").count(),
-            "{message}"
-        );
+        assert!(!message.contains("load("), "{message}");
+    }
+    let message = PickleError::Class("os.system".to_owned()).to_string();
+    assert!(message.contains("os.system") && message.contains("torch.save(model.state_dict()"), "{message}");
+}
+
+#[test]
+fn t09_a_whole_pickled_module_is_read_for_its_tensors() {
+    let expected = [
+        "logit_scale",
+        "input_resolution",
+        "visual.proj",
+        "visual.bn1.weight",
+        "visual.bn1.bias",
+        "visual.bn1.running_mean",
+        "visual.bn1.running_var",
+        "visual.bn1.num_batches_tracked",
+    ];
+    // `torch.save(module)`, the same in the old format, and `pickle.dump(module)` as wise-ft keeps its checkpoints.
+    for name in ["module.pt", "legacy_module.pt", "dumped_module.pkl"] {
+        let mut file = WeightsFile::open(&fixture(name)).unwrap();
+        let found: Vec<&str> = file.entries().iter().map(|entry| entry.name.as_str()).collect();
+        assert_eq!(found, expected, "{name}");
+        let proj = file.read("visual.proj").unwrap().to_kind(Kind::Float).reshape([-1]);
+        assert_eq!(Vec::<f32>::try_from(proj).unwrap(), PROJ, "{name}");
     }
 }
 
 #[test]
-fn what_is_not_read_is_named_with_a_way_round() {
-    let message = PickleFile::open(&fixture("module.pt")).unwrap_err().to_string();
-    assert!(
-        message.contains("its pickle names __main__.Model") && message.contains("model.state_dict()"),
-        "{message}"
+fn t09_a_checkpoint_with_a_namespace_beside_the_weights_is_read() {
+    let mut file = PickleFile::open(&fixture("namespace.pt")).unwrap();
+    assert_eq!(names(&file), ["visual.proj", "logit_scale"]);
+    assert_eq!(values(&mut file, "visual.proj"), PROJ);
+}
+
+#[test]
+fn t09_the_format_from_before_1_6_is_read() {
+    let mut file = WeightsFile::open(&fixture("legacy.pt")).unwrap();
+    assert_eq!(file.entries().len(), 1);
+    assert_eq!(Vec::<f32>::try_from(file.read("a").unwrap()).unwrap(), [0.0, 0.0]);
+}
+
+#[test]
+fn t09_numbers_of_a_big_endian_machine_are_turned() {
+    let folder = tempfile::tempdir().unwrap();
+    let numbers: Vec<u8> = [1.5f32, -2.0, 3.25, 0.0].iter().flat_map(|number| number.to_be_bytes()).collect();
+    let path = zip_of(
+        folder.path(),
+        &[("a/data.pkl", &tensor("0", 4, &[4], &[1])), ("a/byteorder", b"big"), ("a/data/0", &numbers)],
     );
-    let message =
-        crate::checkpoint::import::WeightsFile::open(&fixture("legacy.pt")).unwrap_err().to_string();
-    assert!(message.contains("old format") && message.contains("python -c"), "{message}");
-    assert!(message.contains("weights_only=True"), "{message}");
+    let mut file = PickleFile::open(&path).unwrap();
+    assert_eq!(values(&mut file, "t"), [1.5, -2.0, 3.25, 0.0]);
+}
+
+#[test]
+fn t09_bare_pickles_cut_or_changed_anywhere_neither_panic_nor_lie() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("x.pkl");
+    let mut outcomes = [0usize; 2];
+    for name in ["legacy.pt", "dumped_module.pkl"] {
+        let whole = std::fs::read(fixture(name)).unwrap();
+        for length in 0..whole.len() {
+            let read = |program: &[u8]| match pickle::is_legacy(program) {
+                true => pickle::run_legacy(program).map_err(PickleError::from).and_then(|v| tree::tensors(&v)),
+                false => run(program).and_then(|values| tree::tensors(&values)),
+            };
+            assert!(read(&whole[..length]).is_err(), "{name} cut at {length}");
+            let mut changed = whole.clone();
+            for byte in [0, 1, 0x7f, 0xff, b'.', b'R', b'b', b'(', 0x85, 0x94] {
+                changed[length] = byte;
+                outcomes[usize::from(read(&changed).is_ok())] += 1;
+            }
+        }
+        // As a file, cut within the numbers.
+        std::fs::write(&path, &whole[..whole.len() - 3]).unwrap();
+        let message = WeightsFile::open(&path).unwrap_err().to_string();
+        assert!(message.contains("x.pkl: ") && !message.contains('\n'), "{message}");
+    }
+    assert!(outcomes.iter().all(|&count| count > 500), "{outcomes:?}");
+}
+
+#[test]
+fn t14_weights_under_model_and_the_like_are_found() {
+    let folder = tempfile::tempdir().unwrap();
+    // {"epoch": 3, WRAPPER: {"t": tensor}, "t": None}, and one wrapper within another.
+    let inner = tensor("0", 4, &[2, 2], &[2, 1]);
+    let inner = &inner[2..inner.len() - 1];
+    let entry = |key: &str, value: &[u8]| [text(key), value.to_vec(), b"s".to_vec()].concat();
+    for wrapper in ["state_dict", "model_state_dict", "model", "module", "net"] {
+        let once = [b"}".to_vec(), entry("epoch", b"K\x03"), entry(wrapper, inner), entry("t", b"N")].concat();
+        let twice = [b"}".to_vec(), entry("model", &once)].concat();
+        for program in [once, twice] {
+            let program = [b"\x80\x02".to_vec(), program, b".".to_vec()].concat();
+            let file = PickleFile::open(&zipped(&program, folder.path())).unwrap();
+            assert_eq!(names(&file), ["t"], "{wrapper}");
+        }
+    }
 }
 
 /// A zip like torch's around a pickle, with one storage of four floats.
 fn zipped(program: &[u8], folder: &Path) -> PathBuf {
+    zip_of(folder, &[("a/data.pkl", program), ("a/data/0", &[0; 16]), ("a/data/1", &[0; 3])])
+}
+
+fn zip_of(folder: &Path, members: &[(&str, &[u8])]) -> PathBuf {
     let path = folder.join("x.pt");
     let mut zip = zip::ZipWriter::new(File::create(&path).unwrap());
     let stored = zip::write::SimpleFileOptions::default().compression_method(zip::CompressionMethod::Stored);
-    for (name, bytes) in [("a/data.pkl", program), ("a/data/0", &[0; 16]), ("a/data/1", &[0; 3])] {
-        zip.start_file(name, stored).unwrap();
+    for (name, bytes) in members {
+        zip.start_file(*name, stored).unwrap();
         zip.write_all(bytes).unwrap();
     }
     zip.finish().unwrap();
@@ -149,12 +235,12 @@ fn tensor(key: &str, numel: i32, shape: &[i32], stride: &[i32]) -> Vec<u8> {
 fn nothing_in_a_pickle_is_run() {
     let folder = tempfile::tempdir().unwrap();
     let attacks: [(&[u8], &str); 6] = [
-        (b"cos\nsystem\n(X\x02\x00\x00\x00idtR.", "names os.system"),
-        (b"cbuiltins\neval\n(X\x03\x00\x00\x001+1tR.", "names builtins.eval"),
-        (b"ctorch.serialization\nload\n)R.", "names torch.serialization.load"),
+        (b"cos\nsystem\n(X\x02\x00\x00\x00idtR.", "os.system"),
+        (b"cbuiltins\neval\n(X\x03\x00\x00\x001+1tR.", "builtins.eval"),
+        (b"ctorch.serialization\nload\n)R.", "torch.serialization.load"),
         (b"(X\x02\x00\x00\x00idios\nsystem\n.", "instruction 0x69"),
-        (b"\x80\x04\x8c\x02os\x8c\x06system\x93.", "instruction 0x93"),
-        (b"c__main__\n\x1b[31mevil\nX\n.", "__main__.[31mevil"),
+        (b"\x80\x04\x8c\x02os\x8c\x06system\x93\x8c\x02id\x85R.", "os.system"),
+        (b"c__main__\n\x1b[31mevil\n)R.", "__main__.[31mevil"),
     ];
     for (program, said) in attacks {
         let message = PickleFile::open(&zipped(program, folder.path())).unwrap_err().to_string();

@@ -1,7 +1,8 @@
-//! Tensors and their dotted names in the values of a pickle, and whether each lies within its storage.
+//! Tensors and their dotted names in the values of a pickle, and whether each lies within its storage. Of a whole pickled
+//! module, these are its parameters, its buffers and those of its parts, as `state_dict` would name them.
 
 use super::PickleError;
-use crate::pickle::{Node, Storage, Value, Values};
+use crate::pickle::{Node, Object, Storage, Value, Values};
 
 /// Depth of nested dicts; that of a model is its modules'.
 const MAX_DEPTH: usize = 64;
@@ -9,6 +10,16 @@ const MAX_DEPTH: usize = 64;
 const MAX_VISITS: usize = 1_000_000;
 /// Most dimensions of a tensor.
 const MAX_DIMS: usize = 16;
+/// Entries under which programs that train keep the weights, beside what else they keep.
+const WRAPPERS: [&str; 5] = ["state_dict", "model_state_dict", "model", "module", "net"];
+/// Wrappers within wrappers, at most.
+const MAX_WRAPPERS: usize = 4;
+/// Attributes of a module that hold tensors or modules.
+const PARAMETERS: &str = "_parameters";
+const BUFFERS: &str = "_buffers";
+const MODULES: &str = "_modules";
+/// Names of buffers that `state_dict` leaves out.
+const NOT_KEPT: &str = "_non_persistent_buffers_set";
 
 /// A tensor in the file.
 #[derive(Debug, Clone, PartialEq)]
@@ -25,23 +36,35 @@ pub struct StoredTensor {
     pub offset: i64,
 }
 
-/// All tensors, in order: of the entry `state_dict` where the pickle is a dict that has one.
+/// All tensors, in order: of the entry `state_dict`, `model` or the like where the pickle is a dict that has one.
 ///
 /// # Errors
-/// When a tensor is outside its storage, or the tree is deeper or larger than any model.
+/// When a tensor is outside its storage, the tree is deeper or larger than any model, or there is no tensor but a class
+/// that might have had some.
 pub fn tensors(values: &Values<'_>) -> Result<Vec<StoredTensor>, PickleError> {
     let mut walk = Walk { values, visits: 0, found: Vec::new() };
-    let start = match values.node(values.root) {
-        Some(Node::Dict(dict)) => {
-            let inner = dict
-                .iter()
-                .find(|(key, _)| matches!(values.node(*key), Some(Node::Text(t)) if t == "state_dict"));
-            inner.map_or(values.root, |(_, value)| *value)
-        }
-        _ => values.root,
-    };
+    let mut start = values.root;
+    for _ in 0..MAX_WRAPPERS {
+        // An attribute `model` of a module is a part of its name.
+        let Some(Node::Dict(_)) = values.node(start) else { break };
+        let inner = WRAPPERS.iter().find_map(|key| {
+            values.entry(start, key).filter(|&value| {
+                matches!(values.node(value), Some(Node::Dict(_))) || is_module(values, value)
+            })
+        });
+        let Some(inner) = inner else { break };
+        start = inner;
+    }
     walk.visit(start, "", 0)?;
-    Ok(walk.found)
+    match &values.unknown {
+        Some(class) if walk.found.is_empty() => Err(PickleError::Class(class.clone())),
+        _ => Ok(walk.found),
+    }
+}
+
+fn is_module(values: &Values<'_>, value: Value) -> bool {
+    matches!(values.node(value), Some(Node::Object(_)))
+        && [PARAMETERS, BUFFERS, MODULES].iter().all(|part| values.entry(value, part).is_some())
 }
 
 struct Walk<'a> {
@@ -67,6 +90,9 @@ impl Walk<'_> {
                     }
                 }
             }
+            Some(Node::Object(Object { .. })) if is_module(self.values, value) => {
+                self.module(value, path, depth)?;
+            }
             Some(Node::List(list)) => {
                 for (index, &value) in list.iter().enumerate() {
                     self.visit(value, &below(&index.to_string()), depth + 1)?;
@@ -87,8 +113,38 @@ impl Walk<'_> {
                     offset: *offset,
                 });
             }
-            Some(Node::Text(_) | Node::Storage(_) | Node::Bytes(_) | Node::Array(_) | Node::Dtype(_))
+            Some(
+                Node::Text(_)
+                | Node::Storage(_)
+                | Node::Bytes(_)
+                | Node::Array(_)
+                | Node::Dtype(_)
+                | Node::Object(_),
+            )
             | None => {}
+        }
+        Ok(())
+    }
+
+    /// Parameters, kept buffers and parts, each under its own name.
+    fn module(&mut self, module: Value, path: &str, depth: usize) -> Result<(), PickleError> {
+        let values = self.values;
+        let not_kept = values.entry(module, NOT_KEPT).and_then(|names| values.list(names)).unwrap_or_default();
+        let is_kept = |name: Value| {
+            not_kept.len() < MAX_VISITS && !not_kept.iter().any(|&other| values.bytes(other) == values.bytes(name))
+        };
+        for part in [PARAMETERS, BUFFERS, MODULES] {
+            let Some(Node::Dict(entries)) = values.entry(module, part).and_then(|dict| values.node(dict)) else {
+                continue;
+            };
+            for &(name, value) in entries {
+                let Some(Node::Text(text)) = values.node(name) else { continue };
+                if part == BUFFERS && !is_kept(name) {
+                    continue;
+                }
+                let below = if path.is_empty() { text.clone() } else { format!("{path}.{text}") };
+                self.visit(value, &below, depth + 1)?;
+            }
         }
         Ok(())
     }

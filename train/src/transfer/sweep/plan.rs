@@ -183,7 +183,7 @@ impl Plan {
             _ => over.shots.as_ref().unwrap_or(&config.shots),
         };
         let preset = if method.tunes() || published { Preset::Timm } else { Preset::Clip };
-        let usual = if published { pairmill_pixels::Normalisation::Imagenet } else { Default::default() };
+        let usual = if published { pairmill_pixels::Normalisation::Imagenet } else { from.statistics };
         let transform = TransformConfig {
             preset: config.transform.preset.unwrap_or(preset),
             statistics: config.transform.statistics.unwrap_or(usual),
@@ -285,11 +285,12 @@ impl Plan {
                 None => frozen.entry((point.task, point.source)).or_default().push(index),
                 Some(tune) => {
                     let TransformConfig { preset, statistics } = point.config.transform;
+                    let bits = |values: [f64; 3]| values.map(f64::to_bits);
                     let same = (
                         point.task,
                         point.config.shots,
                         (point.config.seed, tune.epochs, tune.batch_size),
-                        (preset, statistics == pairmill_pixels::Normalisation::Clip, point.side(self)),
+                        (preset, bits(statistics.mean()), bits(statistics.std()), point.side(self)),
                     );
                     cohorts.entry(same).or_default().push(index);
                 }
