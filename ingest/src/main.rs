@@ -69,7 +69,11 @@ fn run_command(args: RunArgs) -> anyhow::Result<ExitCode> {
         notes.into_iter().for_each(|line| complain(&format!("note: {line}")));
     }
     if dry_run {
-        let plan = run::plan(&config)?;
+        let plan = run::plan_noted(&config, &mut |line| {
+            if !config.runtime.quiet {
+                complain(&format!("note: {line}"));
+            }
+        })?;
         tell_shortfall(&config, plan.funnel.map(|(funnel, _)| funnel));
         return say(&describe(&plan, &config.output.output_folder.display().to_string()))
             .map(|()| ExitCode::SUCCESS);

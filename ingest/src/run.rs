@@ -81,6 +81,14 @@ pub struct Plan {
 /// # Errors
 /// When the table is not usable.
 pub fn plan(config: &Config) -> Result<Plan, IngestError> {
+    plan_noted(config, &mut |_| {})
+}
+
+/// As [`plan`]; `note` gets what is waited for.
+///
+/// # Errors
+/// As [`plan`].
+pub fn plan_noted(config: &Config, note: &mut dyn FnMut(&str)) -> Result<Plan, IngestError> {
     config.validate()?;
     let per_shard = config.output.number_sample_per_shard;
     let done = count_done(config)?;
@@ -97,7 +105,7 @@ pub fn plan(config: &Config) -> Result<Plan, IngestError> {
         let rows = funnel.map(|(funnel, _)| funnel.kept());
         return Ok(Plan { inputs, rows, shards: rows.map(|rows| rows.div_ceil(per_shard)), done, funnel });
     }
-    let input = LocalInput::fetch(config, &mut |_| {})?;
+    let input = unstopped(LocalInput::fetch(config, note, &AtomicBool::new(false))?)?;
     let tables = Tables::open(&table_config(config, &input)?)?;
     refuse_overlap(config, &paths_of(&tables))?;
     let funnel = if config.is_filtered() { Some(dry_funnel(config, &tables)?) } else { None };
@@ -133,8 +141,7 @@ fn count_done(config: &Config) -> Result<u64, IngestError> {
 /// Counts the rows of `tables` through the filters.
 fn dry_funnel(config: &Config, tables: &Tables) -> Result<(Funnel, Duration), IngestError> {
     let started = Instant::now();
-    let mut rows = filtered_rows(config, tables, &AtomicBool::new(false))?
-        .ok_or_else(|| IngestError::Internal("the count was stopped".to_owned()))?;
+    let mut rows = unstopped(filtered_rows(config, tables, &AtomicBool::new(false))?)?;
     while rows.next_rows()?.is_some() {}
     Ok((rows.funnel(), started.elapsed()))
 }
@@ -145,10 +152,14 @@ fn dry_funnel(config: &Config, tables: &Tables) -> Result<(Funnel, Duration), In
 /// When the table is not usable.
 pub fn kept_rows(config: &Config) -> Result<FilteredRows, IngestError> {
     config.validate()?;
-    let input = LocalInput::fetch(config, &mut |_| {})?;
+    let input = unstopped(LocalInput::fetch(config, &mut |_| {}, &AtomicBool::new(false))?)?;
     let tables = Tables::open(&table_config(config, &input)?)?;
-    let rows = filtered_rows(config, &tables, &AtomicBool::new(false))?;
-    rows.ok_or_else(|| IngestError::Internal("the count was stopped".to_owned()))
+    unstopped(filtered_rows(config, &tables, &AtomicBool::new(false))?)
+}
+
+/// The result of what nobody can stop.
+fn unstopped<T>(result: Option<T>) -> Result<T, IngestError> {
+    result.ok_or_else(|| IngestError::Internal("the count was stopped".to_owned()))
 }
 
 /// The rows of `tables` that the run takes; `None` when `stop` was set first.
@@ -194,7 +205,7 @@ pub fn run_noted(
         sieve(config)?;
     }
     let info = &mut |text: &str| note(Note::Info(text));
-    let local = LocalInput::fetch(config, info)?;
+    let Some(local) = LocalInput::fetch(config, info, stop)? else { return Ok(Report::empty(false)) };
     let tables = Tables::open(&table_config(config, &local)?)?;
     refuse_overlap(config, &paths_of(&tables))?;
     let Some(input) = Input::of_tables(config, &tables, &local.etags, info, stop)? else {

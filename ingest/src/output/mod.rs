@@ -174,7 +174,7 @@ impl OutputFolder {
                 first_shard: folder.max_done().map_or(0, |id| id.0 + 1),
                 version: env!("CARGO_PKG_VERSION").to_owned(),
                 retry_of_classes: classes.to_vec(),
-                config: config.clone(),
+                config: config.noted(),
                 inputs: Vec::new(),
                 lists: Vec::new(),
             },
