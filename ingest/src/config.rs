@@ -16,6 +16,7 @@ use crate::fetch::FetchConfig;
 use crate::filter::{FilterConfig, SubsetConfig};
 use crate::imagenet::ImageNetConfig;
 use crate::ranges;
+use crate::small_file::{CONFIG_BYTES, read_text};
 use crate::source::{Source, SourceConfig};
 use crate::table::YfccOptions;
 
@@ -397,7 +398,7 @@ impl Config {
         let Some(path) = path else {
             return Ok(source.map_or_else(Self::default, Self::of_source));
         };
-        let text = std::fs::read_to_string(path)
+        let text = read_text(path, CONFIG_BYTES)
             .map_err(|source| ConfigError::Read { path: path.to_owned(), source })?;
         let broken = |message| ConfigError::Toml { path: path.to_owned(), message };
         // Alone first: its errors know the line.

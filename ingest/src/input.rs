@@ -19,6 +19,7 @@ use pairmill_shards::storage::{
 use crate::config::Config;
 use crate::error::IngestError;
 use crate::output::{name_of, staging_error, staging_root};
+use crate::small_file::{CONFIG_BYTES, read_text};
 use crate::table::{InputFormat, TableError};
 
 /// How late a stop is seen at most.
@@ -222,7 +223,7 @@ impl LocalCopy {
 
     /// Whether the content with the mark that is wanted has been fetched.
     fn is_here(&self, object: &Object) -> bool {
-        let mark = fs::read_to_string(self.notes.join(&object.name)).ok();
+        let mark = read_text(&self.notes.join(&object.name), CONFIG_BYTES).ok();
         self.folder.join(&object.name).is_file() && mark.as_ref() == self.marks.get(&object.name)
     }
 }

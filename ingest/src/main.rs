@@ -136,6 +136,13 @@ fn stop_on_signal() -> anyhow::Result<Arc<AtomicBool>> {
 }
 
 fn conclude(report: &Report, folder: &str) -> anyhow::Result<ExitCode> {
+    match report.beyond.filter(|_| report.complete) {
+        Some(beyond) if beyond.is_all() => {
+            return say(&format!("nothing to do: {beyond}\n")).map(|()| ExitCode::SUCCESS);
+        }
+        Some(beyond) => complain(&format!("note: {beyond}")),
+        None => {}
+    }
     if report.was_finished {
         return say(&nothing_to_do(report, folder)).map(|()| ExitCode::SUCCESS);
     }

@@ -2,6 +2,7 @@
 //! finish the folder, and say what became of every row.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -40,15 +41,41 @@ pub struct Report {
     pub was_finished: bool,
     /// What the filters dropped, where there are filters and the table was read to its end.
     pub funnel: Option<Funnel>,
+    /// Set where `--shards` names shards that the input does not make.
+    pub beyond: Option<BeyondInput>,
     /// Whether every shard that was asked for is finished; `false` after an interruption.
     pub complete: bool,
+}
+
+/// Shards that were asked for and are not there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BeyondInput {
+    /// First shard asked for, and one past the last.
+    pub asked: (u64, u64),
+    /// First shard that the input makes, and one past the last.
+    pub made: (u64, u64),
+}
+
+impl BeyondInput {
+    /// Whether not one of them is there.
+    pub fn is_all(&self) -> bool {
+        self.asked.0 >= self.made.1
+    }
+}
+
+impl fmt::Display for BeyondInput {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let ((from, to), (first, end)) = (self.asked, self.made);
+        let shards = if end - first == 1 { "1 shard".to_owned() } else { format!("{} shards", end - first) };
+        write!(f, "the input makes {shards} ({first}..{end}), and --shards asks for {from}..{to}")
+    }
 }
 
 impl Report {
     /// Of a call that made nothing.
     fn empty(complete: bool) -> Self {
         let account = Account::default();
-        Self { account, shards: 0, made: 0, was_finished: false, funnel: None, complete }
+        Self { account, shards: 0, made: 0, was_finished: false, funnel: None, beyond: None, complete }
     }
 }
 
@@ -399,8 +426,11 @@ fn drive(
         folder.finish(finished.shards)?;
     }
     let was_finished = made == 0 && (folder.was_finished() || config.runtime.shards.is_some());
+    let made_of_input = (first, first + finished.shards);
+    let beyond = config.runtime.shards.filter(|(_, to)| finished.ended && *to > made_of_input.1);
+    let beyond = beyond.map(|asked| BeyondInput { asked, made: made_of_input });
     let Finished { funnel, complete, .. } = finished;
-    Ok(Report { account, shards, made, was_finished: was_finished && complete, funnel, complete })
+    Ok(Report { account, shards, made, was_finished: was_finished && complete, funnel, beyond, complete })
 }
 
 /// Sums the stats of the finished shards from `first` on.
