@@ -24,6 +24,7 @@ use crate::error::IngestError;
 use crate::filter::{FilterConfig, Funnel, SubsetConfig};
 use crate::output::Segment;
 use crate::progress::Account;
+use crate::small_file::{LIST_BYTES, read_bytes};
 
 /// All runs over a folder.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -37,7 +38,7 @@ struct Cards {
 impl Cards {
     fn read(folder: &Path) -> Option<Self> {
         let path = folder.join(PAIRMILL_FOLDER).join(CARD_FILE);
-        std::fs::read(path).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok())
+        read_bytes(&path, LIST_BYTES).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok())
     }
 
     fn write(&self, folder: &Path) -> Result<(), IngestError> {

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use pairmill_pixels::TransformConfig;
 use pairmill_shards::key::{KeyError, KeyLayout};
-use pairmill_shards::storage::{Location, Scheme, StorageConfig, StorageError};
+use pairmill_shards::storage::{Location, Scheme, StorageConfig, StorageError, without_secrets};
 use pairmill_shards::table::HashKind;
 use serde::{Deserialize, Serialize};
 
@@ -16,6 +16,7 @@ use crate::fetch::FetchConfig;
 use crate::filter::{FilterConfig, SubsetConfig};
 use crate::imagenet::ImageNetConfig;
 use crate::ranges;
+use crate::small_file::{CONFIG_BYTES, read_text};
 use crate::source::{Source, SourceConfig};
 use crate::table::YfccOptions;
 
@@ -397,7 +398,7 @@ impl Config {
         let Some(path) = path else {
             return Ok(source.map_or_else(Self::default, Self::of_source));
         };
-        let text = std::fs::read_to_string(path)
+        let text = read_text(path, CONFIG_BYTES)
             .map_err(|source| ConfigError::Read { path: path.to_owned(), source })?;
         let broken = |message| ConfigError::Toml { path: path.to_owned(), message };
         // Alone first: its errors know the line.
@@ -465,7 +466,7 @@ impl Config {
         if is_url && (self.input.imagenet.is_some() || self.input.input_format.as_deref() == Some("yfcc")) {
             return Err(ConfigError::Range {
                 setting: "--url-list",
-                value: self.input.url_list.clone(),
+                value: without_secrets(&self.input.url_list),
                 rule: "the archives of ImageNet and YFCC must lie on this machine; download them first",
             });
         }
@@ -545,13 +546,11 @@ impl Config {
         Ok(differences)
     }
 
-    /// The config as it is noted beside the output: without the part of a web address that may sign it.
+    /// The config as it is noted beside the output: without the user, password and query of a web address, which may
+    /// sign it. None of them identifies the run, so it is continued with others.
     pub fn noted(&self) -> Self {
         let mut config = self.clone();
-        let url_list = &mut config.input.url_list;
-        if url_list.starts_with("http://") || url_list.starts_with("https://") {
-            url_list.truncate(url_list.find('?').unwrap_or(url_list.len()));
-        }
+        config.input.url_list = without_secrets(&config.input.url_list);
         config
     }
 

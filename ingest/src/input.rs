@@ -1,17 +1,31 @@
 //! Tables by URL. Readers of tables seek, and go over some of them twice, so the files behind a URL are fetched into the
 //! staging folder before anything is read, each checked against the length that the store gives, and kept until the run
 //! is whole: a resumed run fetches only what changed. From there on they are files like any other.
+//!
+//! A thread of its own waits for the server, so that a stop from outside ends it at once, whatever it waits for.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File, TryLockError};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
 
-use pairmill_shards::storage::{Bucket, BucketUrl, Location, Object, Scheme, StorageError};
+use crossbeam_channel::{RecvTimeoutError, bounded};
+use pairmill_shards::storage::{
+    Bucket, BucketUrl, Location, Object, Scheme, Stop, StorageConfig, StorageError,
+};
 
 use crate::config::Config;
 use crate::error::IngestError;
 use crate::output::{name_of, staging_error, staging_root};
+use crate::small_file::{CONFIG_BYTES, read_text};
 use crate::table::{InputFormat, TableError};
+
+/// How late a stop is seen at most.
+const POLL: Duration = Duration::from_millis(50);
+/// After so long the user is told what is waited for.
+const SILENCE: Duration = Duration::from_secs(2);
 
 /// The input of a run as files of this machine.
 #[derive(Debug)]
@@ -25,27 +39,76 @@ pub struct LocalInput {
 }
 
 impl LocalInput {
-    /// Fetches the input of `config` if it lies behind a URL. `note` hears of it.
+    /// Fetches the input of `config` if it lies behind a URL; `None` when `stop` was set first. `note` hears of it, and
+    /// of what is waited for.
     ///
     /// # Errors
     /// When there is no table at the URL, or store or disk refuse.
-    pub fn fetch(config: &Config, note: &mut dyn FnMut(&str)) -> Result<Self, IngestError> {
+    pub fn fetch(
+        config: &Config,
+        note: &mut dyn FnMut(&str),
+        stop: &AtomicBool,
+    ) -> Result<Option<Self>, IngestError> {
         let url_list = config.input.url_list.clone();
         let Location::Bucket(url) = Location::parse(&url_list)? else {
-            return Ok(Self { url_list, etags: BTreeMap::new(), fetched: None });
+            return Ok(Some(Self { url_list, etags: BTreeMap::new(), fetched: None }));
         };
+        let waiting = format!("waiting for an answer from {url}");
+        let (told, said) = bounded::<String>(1);
+        let ended = Stop::default();
+        let within = &ended;
+        let fetched = thread::scope(|scope| {
+            let worker = thread::Builder::new().spawn_scoped(scope, move || {
+                // Nobody listens any more after a stop.
+                Self::fetch_from(config, url, &mut |text| drop(told.send(text.to_owned())), within)
+            });
+            let worker = worker.map_err(IngestError::Thread)?;
+            let mut silent_until = Some(Instant::now() + SILENCE);
+            loop {
+                match said.recv_timeout(POLL) {
+                    Ok(text) => {
+                        silent_until = None;
+                        note(&text);
+                    }
+                    Err(RecvTimeoutError::Disconnected) => break,
+                    Err(RecvTimeoutError::Timeout) => {
+                        if stop.load(Ordering::Relaxed) {
+                            ended.set();
+                        }
+                        if silent_until.take_if(|until| Instant::now() >= *until).is_some() {
+                            note(&waiting);
+                        }
+                    }
+                }
+            }
+            worker.join().map_err(|_| IngestError::Internal("fetching the table ended by itself".to_owned()))?
+        });
+        match fetched {
+            Err(_) if ended.is_set() => Ok(None),
+            fetched => fetched.map(Some),
+        }
+    }
+
+    fn fetch_from(
+        config: &Config,
+        url: BucketUrl,
+        note: &mut dyn FnMut(&str),
+        stop: &Stop,
+    ) -> Result<Self, IngestError> {
+        let url_list = &config.input.url_list;
         let named = config.input.input_format.as_deref().map(str::parse::<InputFormat>).transpose()?;
-        let bucket = Bucket::connect(&url, &config.storage)?;
-        let (folder_url, objects) = find(&bucket, &url, named)?;
+        let bucket = Bucket::connect_until(&url, &config.storage, stop)?;
+        let (folder_url, objects) = find(&bucket, &url, named, config, stop)?;
         let bucket = bucket.at(folder_url);
-        let (root, name) = (staging_root(config), format!("{}-input", name_of(&url_list)));
+        let (root, name) = (staging_root(config), format!("{}-input", name_of(url_list)));
         fs::create_dir_all(&root).map_err(|e| staging_error(&root, e))?;
         // Not within the folder, which comes and goes.
         let lock = root.join(format!("{name}.lock"));
         let lock = File::create(&lock).map_err(|e| staging_error(&lock, e))?;
         let (pattern, folder, notes) =
             (url.file_name().to_owned(), root.join(&name), root.join(format!("{name}.etags")));
-        let mut copy = LocalCopy { url, bucket, folder, notes, lock, marks: BTreeMap::new() };
+        let marks = BTreeMap::new();
+        let mut copy = LocalCopy { url, bucket, folder, notes, lock, marks, stop: stop.clone() };
         copy.complete(&objects, note)?;
         let url_list = match objects.as_slice() {
             [only] => copy.folder.join(&only.name),
@@ -84,6 +147,7 @@ struct LocalCopy {
     lock: File,
     /// ETag of each file, empty where the store gives none.
     marks: BTreeMap<String, String>,
+    stop: Stop,
 }
 
 impl LocalCopy {
@@ -100,7 +164,7 @@ impl LocalCopy {
             self.lock.unlock().map_err(failed(&self.folder))?;
             if matches!(self.lock.try_lock(), Err(TryLockError::WouldBlock)) {
                 note(&format!("waiting for another run, which reads {}", self.folder.display()));
-                self.lock.lock().map_err(failed(&self.folder))?;
+                self.wait_for_lock()?;
             }
             self.fetch(objects, note)?;
             self.lock.unlock().map_err(failed(&self.folder))?;
@@ -111,6 +175,20 @@ impl LocalCopy {
             }
         }
         Ok(())
+    }
+
+    /// Waits until nobody else reads what was fetched, or for the stop.
+    fn wait_for_lock(&self) -> Result<(), IngestError> {
+        loop {
+            match self.lock.try_lock() {
+                Ok(()) => return Ok(()),
+                Err(TryLockError::Error(error)) => return Err(staging_error(&self.folder, error)),
+                Err(TryLockError::WouldBlock) if self.stop.is_set() => {
+                    return Err(StorageError::Stopped { url: self.url.to_string() }.into());
+                }
+                Err(TryLockError::WouldBlock) => thread::sleep(POLL),
+            }
+        }
     }
 
     fn fetch(&mut self, objects: &[Object], note: &mut dyn FnMut(&str)) -> Result<(), IngestError> {
@@ -145,7 +223,7 @@ impl LocalCopy {
 
     /// Whether the content with the mark that is wanted has been fetched.
     fn is_here(&self, object: &Object) -> bool {
-        let mark = fs::read_to_string(self.notes.join(&object.name)).ok();
+        let mark = read_text(&self.notes.join(&object.name), CONFIG_BYTES).ok();
         self.folder.join(&object.name).is_file() && mark.as_ref() == self.marks.get(&object.name)
     }
 }
@@ -155,6 +233,8 @@ fn find(
     bucket: &Bucket,
     url: &BucketUrl,
     named: Option<InputFormat>,
+    config: &Config,
+    stop: &Stop,
 ) -> Result<(BucketUrl, Vec<Object>), IngestError> {
     let name = url.file_name().to_owned();
     let parent = bucket.at(url.parent());
@@ -163,8 +243,12 @@ fn find(
             let advice = "name the table itself";
             return Err(StorageError::Web { url: url.to_string(), advice }.into());
         }
-        // Not every server answers HEAD; then it is fetched for certain.
-        let known = parent.head(&name).ok().flatten();
+        bucket.reach()?;
+        // Not every server answers HEAD (some refuse it with 403, 405 or 501, or hang up), so it is asked only once; what
+        // is wrong, fetching will tell.
+        let once = StorageConfig { retries: Some(0), ..config.storage };
+        let known = Bucket::connect_until(&url.parent(), &once, stop)?.head(&name);
+        let known = if stop.is_set() { known? } else { known.ok().flatten() };
         let object = known.unwrap_or(Object { name, bytes: 0, etag: None });
         return Ok((url.parent(), vec![object]));
     }

@@ -1,6 +1,7 @@
 //! Rows of a table to training shards: the main job, as a library. `run::run` is all of it; the binary only parses
 //! arguments and prints. ARCHITECTURE.md draws the flow.
 
+mod address;
 pub mod args;
 pub mod card;
 pub mod config;
@@ -18,6 +19,7 @@ pub mod progress;
 mod ranges;
 pub mod retry;
 pub mod run;
+mod small_file;
 pub mod source;
 pub mod spelling;
 pub mod table;

@@ -69,7 +69,11 @@ fn run_command(args: RunArgs) -> anyhow::Result<ExitCode> {
         notes.into_iter().for_each(|line| complain(&format!("note: {line}")));
     }
     if dry_run {
-        let plan = run::plan(&config)?;
+        let plan = run::plan_noted(&config, &mut |line| {
+            if !config.runtime.quiet {
+                complain(&format!("note: {line}"));
+            }
+        })?;
         tell_shortfall(&config, plan.funnel.map(|(funnel, _)| funnel));
         return say(&describe(&plan, &config.output.output_folder.display().to_string()))
             .map(|()| ExitCode::SUCCESS);
@@ -132,6 +136,13 @@ fn stop_on_signal() -> anyhow::Result<Arc<AtomicBool>> {
 }
 
 fn conclude(report: &Report, folder: &str) -> anyhow::Result<ExitCode> {
+    match report.beyond.filter(|_| report.complete) {
+        Some(beyond) if beyond.is_all() => {
+            return say(&format!("nothing to do: {beyond}\n")).map(|()| ExitCode::SUCCESS);
+        }
+        Some(beyond) => complain(&format!("note: {beyond}")),
+        None => {}
+    }
     if report.was_finished {
         return say(&nothing_to_do(report, folder)).map(|()| ExitCode::SUCCESS);
     }

@@ -2,6 +2,7 @@
 //! finish the folder, and say what became of every row.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -40,15 +41,41 @@ pub struct Report {
     pub was_finished: bool,
     /// What the filters dropped, where there are filters and the table was read to its end.
     pub funnel: Option<Funnel>,
+    /// Set where `--shards` names shards that the input does not make.
+    pub beyond: Option<BeyondInput>,
     /// Whether every shard that was asked for is finished; `false` after an interruption.
     pub complete: bool,
+}
+
+/// Shards that were asked for and are not there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BeyondInput {
+    /// First shard asked for, and one past the last.
+    pub asked: (u64, u64),
+    /// First shard that the input makes, and one past the last.
+    pub made: (u64, u64),
+}
+
+impl BeyondInput {
+    /// Whether not one of them is there.
+    pub fn is_all(&self) -> bool {
+        self.asked.0 >= self.made.1
+    }
+}
+
+impl fmt::Display for BeyondInput {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let ((from, to), (first, end)) = (self.asked, self.made);
+        let shards = if end - first == 1 { "1 shard".to_owned() } else { format!("{} shards", end - first) };
+        write!(f, "the input makes {shards} ({first}..{end}), and --shards asks for {from}..{to}")
+    }
 }
 
 impl Report {
     /// Of a call that made nothing.
     fn empty(complete: bool) -> Self {
         let account = Account::default();
-        Self { account, shards: 0, made: 0, was_finished: false, funnel: None, complete }
+        Self { account, shards: 0, made: 0, was_finished: false, funnel: None, beyond: None, complete }
     }
 }
 
@@ -81,6 +108,14 @@ pub struct Plan {
 /// # Errors
 /// When the table is not usable.
 pub fn plan(config: &Config) -> Result<Plan, IngestError> {
+    plan_noted(config, &mut |_| {})
+}
+
+/// As [`plan`]; `note` gets what is waited for.
+///
+/// # Errors
+/// As [`plan`].
+pub fn plan_noted(config: &Config, note: &mut dyn FnMut(&str)) -> Result<Plan, IngestError> {
     config.validate()?;
     let per_shard = config.output.number_sample_per_shard;
     let done = count_done(config)?;
@@ -97,7 +132,7 @@ pub fn plan(config: &Config) -> Result<Plan, IngestError> {
         let rows = funnel.map(|(funnel, _)| funnel.kept());
         return Ok(Plan { inputs, rows, shards: rows.map(|rows| rows.div_ceil(per_shard)), done, funnel });
     }
-    let input = LocalInput::fetch(config, &mut |_| {})?;
+    let input = unstopped(LocalInput::fetch(config, note, &AtomicBool::new(false))?)?;
     let tables = Tables::open(&table_config(config, &input)?)?;
     refuse_overlap(config, &paths_of(&tables))?;
     let funnel = if config.is_filtered() { Some(dry_funnel(config, &tables)?) } else { None };
@@ -133,8 +168,7 @@ fn count_done(config: &Config) -> Result<u64, IngestError> {
 /// Counts the rows of `tables` through the filters.
 fn dry_funnel(config: &Config, tables: &Tables) -> Result<(Funnel, Duration), IngestError> {
     let started = Instant::now();
-    let mut rows = filtered_rows(config, tables, &AtomicBool::new(false))?
-        .ok_or_else(|| IngestError::Internal("the count was stopped".to_owned()))?;
+    let mut rows = unstopped(filtered_rows(config, tables, &AtomicBool::new(false))?)?;
     while rows.next_rows()?.is_some() {}
     Ok((rows.funnel(), started.elapsed()))
 }
@@ -145,10 +179,14 @@ fn dry_funnel(config: &Config, tables: &Tables) -> Result<(Funnel, Duration), In
 /// When the table is not usable.
 pub fn kept_rows(config: &Config) -> Result<FilteredRows, IngestError> {
     config.validate()?;
-    let input = LocalInput::fetch(config, &mut |_| {})?;
+    let input = unstopped(LocalInput::fetch(config, &mut |_| {}, &AtomicBool::new(false))?)?;
     let tables = Tables::open(&table_config(config, &input)?)?;
-    let rows = filtered_rows(config, &tables, &AtomicBool::new(false))?;
-    rows.ok_or_else(|| IngestError::Internal("the count was stopped".to_owned()))
+    unstopped(filtered_rows(config, &tables, &AtomicBool::new(false))?)
+}
+
+/// The result of what nobody can stop.
+fn unstopped<T>(result: Option<T>) -> Result<T, IngestError> {
+    result.ok_or_else(|| IngestError::Internal("the count was stopped".to_owned()))
 }
 
 /// The rows of `tables` that the run takes; `None` when `stop` was set first.
@@ -194,7 +232,7 @@ pub fn run_noted(
         sieve(config)?;
     }
     let info = &mut |text: &str| note(Note::Info(text));
-    let local = LocalInput::fetch(config, info)?;
+    let Some(local) = LocalInput::fetch(config, info, stop)? else { return Ok(Report::empty(false)) };
     let tables = Tables::open(&table_config(config, &local)?)?;
     refuse_overlap(config, &paths_of(&tables))?;
     let Some(input) = Input::of_tables(config, &tables, &local.etags, info, stop)? else {
@@ -388,8 +426,11 @@ fn drive(
         folder.finish(finished.shards)?;
     }
     let was_finished = made == 0 && (folder.was_finished() || config.runtime.shards.is_some());
+    let made_of_input = (first, first + finished.shards);
+    let beyond = config.runtime.shards.filter(|(_, to)| finished.ended && *to > made_of_input.1);
+    let beyond = beyond.map(|asked| BeyondInput { asked, made: made_of_input });
     let Finished { funnel, complete, .. } = finished;
-    Ok(Report { account, shards, made, was_finished: was_finished && complete, funnel, complete })
+    Ok(Report { account, shards, made, was_finished: was_finished && complete, funnel, beyond, complete })
 }
 
 /// Sums the stats of the finished shards from `first` on.

@@ -278,6 +278,79 @@ fn f05_no_format_passes_a_cut_picture_as_whole() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
+/// A WebP of every kind that encoders write: lossy and lossless, with and without alpha, with metadata, animated.
+fn kinds_of_webp() -> Vec<(&'static str, Vec<u8>)> {
+    let rgb = noise(WIDTH, HEIGHT);
+    let rgba: Vec<u8> = rgb.as_chunks::<3>().0.iter().flat_map(|[r, g, b]| [*r, *g, *b, *r]).collect();
+    let opaque = webp::Encoder::from_rgb(&rgb, WIDTH, HEIGHT);
+    let clear = webp::Encoder::from_rgba(&rgba, WIDTH, HEIGHT);
+    let chunk = |kind: &[u8; 4], body: &[u8]| {
+        let length = (body.len() as u32).to_le_bytes();
+        [&kind[..], &length, body, &vec![0; body.len() & 1]].concat()
+    };
+    let riff = |chunks: &[u8]| {
+        let length = (chunks.len() as u32 + 4).to_le_bytes();
+        [b"RIFF", &length[..], b"WEBP", chunks].concat()
+    };
+    let canvas = |flags: u8| {
+        let side = |side: u32| (side - 1).to_le_bytes();
+        [&[flags, 0, 0, 0][..], &side(WIDTH)[..3], &side(HEIGHT)[..3]].concat()
+    };
+    let lossy = opaque.encode(70.0).to_vec();
+    let described = [chunk(b"VP8X", &canvas(0x08)), lossy[12..].to_vec(), chunk(b"EXIF", b"II*\0\x08\0\0\0\0")];
+    let side = |side: u32| (side - 1).to_le_bytes();
+    let mut frame = [&[0; 6][..], &side(WIDTH)[..3], &side(HEIGHT)[..3], &[100, 0, 0, 0]].concat();
+    frame.extend(&lossy[12..]);
+    let frame = chunk(b"ANMF", &frame);
+    let animated = [chunk(b"VP8X", &canvas(0x02)), chunk(b"ANIM", &[0; 6]), frame.clone(), frame];
+    vec![
+        ("lossy with alpha", clear.encode(70.0).to_vec()),
+        ("lossless", opaque.encode_lossless().to_vec()),
+        ("lossless with alpha", clear.encode_lossless().to_vec()),
+        ("with EXIF", riff(&described.concat())),
+        ("animated", riff(&animated.concat())),
+        ("lossy", lossy),
+    ]
+}
+
+#[test]
+fn f05_a_webp_that_lacks_its_last_bytes_is_truncated() {
+    let mut wrong = Vec::new();
+    for (kind, plain) in kinds_of_webp() {
+        wrong.extend(complaints(kind, &plain, Result::is_ok));
+        for missing in [2, 3, 4, 5, 8, 9, 20, 100] {
+            let name = format!("{kind} without its last {missing} bytes");
+            wrong.extend(complaints(&name, &plain[..plain.len() - missing], is_half));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn f05_a_webp_whose_sizes_are_a_little_off_is_whole() {
+    let mut wrong = Vec::new();
+    for (kind, plain) in kinds_of_webp() {
+        let size = plain.len() as u32 - 8;
+        let with_size = |size: u32| [&plain[..4], &size.to_le_bytes(), &plain[8..]].concat();
+        wrong.extend(complaints(&format!("{kind}, size of the whole file"), &with_size(size + 8), Result::is_ok));
+        wrong.extend(complaints(&format!("{kind}, one too many"), &with_size(size + 1), Result::is_ok));
+        wrong.extend(complaints(&format!("{kind}, one too few"), &with_size(size - 1), Result::is_ok));
+        wrong.extend(complaints(&format!("{kind}, more behind"), &[&plain, &b"</html>"[..]].concat(), Result::is_ok));
+        // Of a chunk of odd length, the zero behind it may be missing.
+        let mut at = 12;
+        let mut length = 0;
+        while let Some(field) = plain.get(at + 4..at + 8) {
+            length = u32::from_le_bytes(field.try_into().unwrap()) as usize;
+            at += 8 + length.next_multiple_of(2);
+        }
+        if length % 2 == 1 {
+            assert_eq!(at, plain.len());
+            wrong.extend(complaints(&format!("{kind}, no padding"), &plain[..plain.len() - 1], Result::is_ok));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
 #[test]
 fn f05_a_tiff_whose_jpeg_strips_are_cut_is_truncated() {
     let strip = jpeg(&noise(WIDTH, HEIGHT), WIDTH, HEIGHT, 3, Subsamp::None, |_| {});

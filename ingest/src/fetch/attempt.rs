@@ -1,7 +1,6 @@
 //! One request and its answer: check the address, ask, judge the status and headers, take the body. A redirect ends
 //! the hop: the scheduler queues the row at the next host, so that one is asked no more often than its limit allows.
 
-use std::borrow::Cow;
 use std::error::Error;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -21,11 +20,12 @@ use super::classify::{AttemptFailure, is_unreadable, no_answer};
 use super::client::Clients;
 use super::counters::{FetchCounters, add, sub};
 use super::job::{Job, MAX_URL_BYTES, is_http};
-use super::lenient::{LenientClient, percent_encode};
+use super::lenient::LenientClient;
 use super::memory::{BodyMemory, Held};
 use super::retry::retry_after;
 use super::robots::RobotsPolicy;
 use super::shortage::Shortage;
+use crate::address::percent_encoded;
 
 /// Error pages up to this size are read to keep their connection usable; longer ones cost more than a connection.
 const DRAINED_BYTES: u64 = 16 << 10;
@@ -257,7 +257,7 @@ impl Fetcher {
         let refuse = |message| AttemptFailure::lasting(FailureClass::Redirect, message);
         let not_allowed = || refuse(message::REDIRECT_NOT_ALLOWED);
         let location = response.headers().get(LOCATION).ok_or_else(not_allowed)?;
-        let mut next = job.target.join(&location_text(location.as_bytes())).map_err(|_| not_allowed())?;
+        let mut next = job.target.join(&percent_encoded(location.as_bytes())).map_err(|_| not_allowed())?;
         next.set_fragment(None);
         if !is_http(&next) || next.as_str().len() > MAX_URL_BYTES {
             return Err(not_allowed());
@@ -285,21 +285,6 @@ fn refusal(status: StatusCode, wait: Option<Duration>) -> AttemptFailure {
         400..=499 => AttemptFailure::lasting(FailureClass::Http4xx, message),
         500..=599 => AttemptFailure::passing(FailureClass::Http5xx, message),
         _ => AttemptFailure::lasting(FailureClass::HttpOther, message),
-    }
-}
-
-/// A `Location` as text. Servers send UTF-8 here, which is kept, and bytes in other encodings, which only they can
-/// read: these go back to them as they came, percent-encoded.
-fn location_text(bytes: &[u8]) -> Cow<'_, str> {
-    match std::str::from_utf8(bytes) {
-        Ok(text) => Cow::Borrowed(text),
-        Err(_) => Cow::Owned(bytes.iter().fold(String::with_capacity(bytes.len()), |mut text, byte| {
-            match byte.is_ascii() {
-                true => text.push(char::from(*byte)),
-                false => text.extend(percent_encode(*byte)),
-            }
-            text
-        })),
     }
 }
 

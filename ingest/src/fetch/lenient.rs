@@ -23,6 +23,7 @@ use super::FetchError;
 use super::client;
 use super::config::FetchConfig;
 use super::resolver::CachingResolver;
+use crate::address::percent_encode;
 
 /// Longest head of an answer; hyper's own limit is near.
 const MAX_HEAD_BYTES: usize = 400 << 10;
@@ -319,12 +320,6 @@ fn clean(value: &[u8], replacement: impl Fn(u8) -> String) -> Vec<u8> {
         }
     }
     cleaned
-}
-
-/// `%E9`
-pub(super) fn percent_encode(byte: u8) -> impl Iterator<Item = char> {
-    let digit = |n: u8| char::from_digit(u32::from(n), 16).unwrap_or('0').to_ascii_uppercase();
-    ['%', digit(byte >> 4), digit(byte & 15)].into_iter()
 }
 
 #[cfg(test)]

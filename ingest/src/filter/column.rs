@@ -5,9 +5,11 @@ use std::borrow::Cow;
 use arrow::array::{Array, ArrayRef, AsArray, Float64Array, RecordBatch, StringArray};
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, Float64Type};
+use arrow::error::ArrowError;
 
 use super::config::FilterConfig;
 use super::error::FilterError;
+use crate::table::to_text;
 
 /// A column that only rules look at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -89,7 +91,7 @@ pub(super) fn text<'a>(
     if let Some(text) = array.as_string_opt::<i32>() {
         return Ok(Some(Cow::Borrowed(text)));
     }
-    let array = converted(array, name, &DataType::Utf8)?;
+    let array = to_text(array).map_err(|error| unusable(name, &error))?;
     Ok(array.as_string_opt::<i32>().cloned().map(Cow::Owned))
 }
 
@@ -101,8 +103,11 @@ pub(super) fn numbers(batch: &RecordBatch, name: &'static str) -> Result<Option<
 }
 
 fn converted(array: &ArrayRef, column: &'static str, to: &DataType) -> Result<ArrayRef, FilterError> {
-    cast(array, to)
-        .map_err(|error| FilterError::Column { column, reason: error.to_string().replace('\n', " ") })
+    cast(array, to).map_err(|error| unusable(column, &error))
+}
+
+fn unusable(column: &'static str, error: &ArrowError) -> FilterError {
+    FilterError::Column { column, reason: error.to_string().replace('\n', " ") }
 }
 
 /// A cell; `None` for null.

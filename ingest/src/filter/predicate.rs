@@ -21,6 +21,7 @@ use rusqlite::types::ValueRef;
 use rusqlite::{Batch, Connection, ToSql, params_from_iter};
 
 use super::error::FilterError;
+use crate::table::to_text;
 
 /// The flag, for messages.
 pub(super) const FLAG: &str = "--where";
@@ -245,12 +246,10 @@ impl Values {
             DataType::Boolean => DataType::Int64,
             kind if kind.is_integer() => DataType::Int64,
             kind if kind.is_floating() || kind.is_decimal() => DataType::Float64,
-            _ => DataType::Utf8,
+            // Casting would write lists and structs down as text.
+            kind if kind.is_nested() => return None,
+            _ => return to_text(column).ok().map(Self),
         };
-        // Casting would write lists and structs down as text.
-        if kind.is_nested() {
-            return None;
-        }
         cast(column, &to).ok().map(Self)
     }
 

@@ -7,6 +7,7 @@ use std::collections::HashSet;
 use std::path::Path;
 
 use super::error::FilterError;
+use crate::small_file::{LIST_BYTES, read_text};
 
 /// The list, and room for the caption being looked at.
 #[derive(Debug)]
@@ -20,7 +21,7 @@ pub(super) struct WordList {
 impl WordList {
     /// Reads one word or phrase a line; blank lines are skipped.
     pub(super) fn read(path: &Path) -> Result<Self, FilterError> {
-        let text = std::fs::read_to_string(path)
+        let text = read_text(path, LIST_BYTES)
             .map_err(|error| FilterError::Words { path: path.to_owned(), error })?;
         let mut list = Self { words: HashSet::new(), phrases: Vec::new(), plain: String::new() };
         for line in text.trim_start_matches('\u{feff}').lines() {

@@ -27,6 +27,7 @@ pub(crate) use self::place::{name_of, staging_error, staging_root};
 use crate::config::{Config, ConfigError, IncrementalMode};
 use crate::error::IngestError;
 use crate::identity::{self, Agreement, Input, InputStamp};
+use crate::small_file::{LIST_BYTES, read_text};
 
 /// One run over a folder, as written to `_pairmill/runs/`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -174,7 +175,7 @@ impl OutputFolder {
                 first_shard: folder.max_done().map_or(0, |id| id.0 + 1),
                 version: env!("CARGO_PKG_VERSION").to_owned(),
                 retry_of_classes: classes.to_vec(),
-                config: config.clone(),
+                config: config.noted(),
                 inputs: Vec::new(),
                 lists: Vec::new(),
             },
@@ -394,7 +395,7 @@ pub fn segments(folder: &Path) -> Result<Vec<(Segment, bool)>, IngestError> {
         if hidden || path.extension().is_none_or(|e| e != "toml") {
             continue;
         }
-        let text = fs::read_to_string(&path).map_err(|e| IngestError::folder(&path, e))?;
+        let text = read_text(&path, LIST_BYTES).map_err(|e| IngestError::folder(&path, e))?;
         let segment: Segment = toml::from_str(&text).map_err(|e| IngestError::Segment {
             file: path.clone(),
             message: e.message().replace('\n', " "),

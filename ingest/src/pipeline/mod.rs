@@ -66,6 +66,8 @@ const POLL: std::time::Duration = std::time::Duration::from_millis(20);
 pub struct Finished {
     /// Shards of the segment, finished ones included; final only when `complete`.
     pub shards: u64,
+    /// Whether the rows were read to their end, so that `shards` are all there are.
+    pub ended: bool,
     /// Whether every shard that was asked for is written.
     pub complete: bool,
     /// Flaws met in the rows that were read.
@@ -180,6 +182,7 @@ pub fn run(
     Ok(Finished {
         shards,
         oddities,
+        ended: complete,
         funnel: funnel.filter(|_| complete),
         complete: !stopped && (complete || config.runtime.shards.is_some()) && all_in,
     })

@@ -9,7 +9,7 @@ use csv_core::ReadRecordResult;
 use super::columns::Plan;
 use super::error::{MAX_RECORD_BYTES, MAX_RECORD_LINES, TableError};
 use super::records::{Cell, Oddities};
-use super::text::{Text, decode};
+use super::text::{Decoding, Text, decode};
 
 /// Fields one record may have.
 const MAX_FIELDS: usize = 100_000;
@@ -21,6 +21,8 @@ pub(super) struct Dialect {
     /// Whether a file whose first line has no `delimiter` but semicolons is separated by these, as spreadsheets write it
     /// where the comma is the decimal point.
     pub(super) or_semicolon: bool,
+    /// Whether a first line `sep=;`, as Excel writes and reads it, names the delimiter.
+    pub(super) or_named: bool,
     pub(super) quoting: bool,
     pub(super) headerless: Option<Vec<String>>,
     /// Whether a first record without a URL is a header all the same.
@@ -41,8 +43,8 @@ pub(super) struct Delimited {
     ends_len: usize,
     /// The header.
     names: Vec<String>,
-    /// Field index of each planned column.
-    places: Vec<usize>,
+    /// Field index of each planned column, and how it becomes text.
+    places: Vec<(usize, Decoding)>,
     /// Line on which the current record begins, 1-based.
     line: u64,
     row: u64,
@@ -57,8 +59,17 @@ pub(super) struct Delimited {
 impl Delimited {
     /// Reads the header, or takes the given names, and finds the planned columns. `None` for a file without a byte.
     pub(super) fn open(mut text: Text, dialect: &Dialect, plan: &Plan) -> Result<Option<Self>, TableError> {
+        let named = named_delimiter(text.fill(0)?).filter(|_| dialect.or_named);
+        if let Some((_, length)) = named {
+            // Its line end stays, so that lines are counted right.
+            text.consume(length);
+        }
         let semicolon = dialect.or_semicolon && has_semicolons(text.fill(0)?, dialect);
-        let delimiter = if semicolon { b';' } else { dialect.delimiter };
+        let delimiter = match named {
+            Some((delimiter, _)) => delimiter,
+            None if semicolon => b';',
+            None => dialect.delimiter,
+        };
         let core = csv_core::ReaderBuilder::new().delimiter(delimiter).quoting(dialect.quoting).build();
         let mut records = Self {
             text,
@@ -106,7 +117,8 @@ impl Delimited {
                 fields.map(|name| decode(name, &mut invalid).into_owned()).collect()
             }
         };
-        records.places = plan.locate(&path, &names)?;
+        let decodings = plan.columns.iter().map(|column| Decoding::of(column.role));
+        records.places = plan.locate(&path, &names)?.into_iter().zip(decodings).collect();
         records.names = names;
         Ok(Some(records))
     }
@@ -137,10 +149,10 @@ impl Delimited {
 
     pub(super) fn cell(&mut self, column: usize) -> Cell<'_> {
         // A comma in an unquoted URL makes two fields of it, and half of it must not be fetched.
-        let Some(&place) = self.places.get(column).filter(|_| !self.is_ragged) else { return Cell::Null };
+        let Some(&(place, decoding)) = self.places.get(column).filter(|_| !self.is_ragged) else { return Cell::Null };
         let range = self.range(place);
         match range.and_then(|range| self.fields.get(range)) {
-            Some(bytes) => Cell::Text(decode(bytes, &mut self.oddities.invalid_utf8)),
+            Some(bytes) => Cell::Text(decoding.decode(bytes, &mut self.oddities.invalid_utf8)),
             None => Cell::Null,
         }
     }
@@ -245,6 +257,18 @@ impl Delimited {
     fn too_long(&self) -> TableError {
         let hint = "; is a quote unclosed (--quoting false), or the delimiter another (--input-format)?";
         TableError::RecordTooLong { path: self.text.path.to_path_buf(), row: self.row, line: self.line, hint }
+    }
+}
+
+/// The delimiter that a first line `sep=;` names, and the length of that line without its end.
+fn named_delimiter(head: &[u8]) -> Option<(u8, usize)> {
+    let line = head.split(|byte| matches!(byte, b'\r' | b'\n')).next().filter(|line| line.len() < head.len())?;
+    let bare = line.strip_prefix(b"\"").and_then(|line| line.strip_suffix(b"\"")).unwrap_or(line);
+    match bare {
+        [b's' | b'S', b'e' | b'E', b'p' | b'P', b'=', delimiter] if !delimiter.is_ascii_alphanumeric() => {
+            Some((*delimiter, line.len()))
+        }
+        _ => None,
     }
 }
 

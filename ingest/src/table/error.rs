@@ -139,11 +139,13 @@ pub enum TableError {
         /// `gzip`, `bzip2`, `xz` or `zstd`.
         compression: &'static str,
     },
-    /// UTF-16 text.
-    #[error("{}: the text is UTF-16; convert it to UTF-8, say with `iconv -f UTF-16 -t UTF-8`", path.display())]
-    Utf16 {
+    /// UTF-16 or UTF-32 text.
+    #[error("{}: the text is {encoding}; convert it to UTF-8, say with `iconv -f {encoding} -t UTF-8`", path.display())]
+    WideText {
         /// The file.
         path: PathBuf,
+        /// As iconv calls it.
+        encoding: &'static str,
     },
     /// No parquet file, or one that is damaged.
     #[error("{}: cannot read as parquet{}: {reason}; the file is damaged or of another format (see --input-format)", path.display(), at_row(*row))]
@@ -218,6 +220,20 @@ pub enum TableError {
         asked_by: &'static str,
         /// Its Arrow type.
         found: String,
+    },
+    /// A column whose values do not become what the output holds.
+    #[error("{}: column `{column}` holds {found}, which cannot be taken (at row {row}: {reason}); name another column, or write it as text", path.display())]
+    NotConverted {
+        /// The file.
+        path: PathBuf,
+        /// First row (0-based) of the batch.
+        row: u64,
+        /// The name.
+        column: String,
+        /// Its Arrow type.
+        found: String,
+        /// What arrow says.
+        reason: String,
     },
     /// Two files of one input hold the column in types with no common one.
     #[error("{}: column `{column}` holds {found}, but {} holds {expected}; ingest the two in separate runs", path.display(), first.display())]

@@ -14,6 +14,7 @@ use serde_json::Value;
 
 mod bounded;
 mod columns;
+mod foreign;
 mod member;
 mod walk;
 
@@ -23,7 +24,7 @@ use self::walk::Walk;
 use super::columns::{Plan, is_among, missing, rank};
 use super::error::{MAX_RECORD_BYTES, TableError, one_line};
 use super::records::{Cell, Oddities};
-use super::text::{Text, TextSource};
+use super::text::{Decoding, Text, TextSource};
 
 /// Records in which a column must turn up at least once.
 const CHECKED_RECORDS: usize = 1_000;
@@ -62,6 +63,8 @@ pub(super) struct JsonRecords {
     raw: Vec<u8>,
     /// Source name of each planned column.
     names: Vec<String>,
+    /// How each planned column becomes text where it is not UTF-8.
+    decodings: Vec<Decoding>,
     /// Parsed cell of each planned column, filled when the first cell of a record is asked for.
     cells: Vec<Option<Value>>,
     /// Whether an object holds the array.
@@ -107,6 +110,7 @@ impl JsonRecords {
             raw: Vec::new(),
             cells: vec![None; names.len()],
             names,
+            decodings: plan.columns.iter().map(|column| Decoding::of(column.role)).collect(),
             in_object: false,
             parsed: false,
             peeked: false,
@@ -199,10 +203,20 @@ impl JsonRecords {
 
     fn parse(&mut self) {
         self.parsed = true;
-        if std::str::from_utf8(&self.raw).is_err() {
-            self.oddities.invalid_utf8 += 1;
-            self.raw = String::from_utf8_lossy(&self.raw).into_owned().into_bytes();
+        let is_utf8 = std::str::from_utf8(&self.raw).is_ok();
+        if !is_utf8 {
+            self.raw = foreign::marked(&self.raw).into_bytes();
         }
+        self.parse_raw();
+        if !is_utf8 {
+            let cells = self.cells.iter_mut().zip(&self.decodings);
+            let mended = cells.map(|(cell, decoding)| cell.as_mut().is_some_and(|cell| foreign::mend(cell, *decoding)));
+            // Every cell is looked at; a record without one has its damage in what nobody reads.
+            self.oddities.invalid_utf8 += u64::from(mended.fold(false, |some, one| some | one));
+        }
+    }
+
+    fn parse_raw(&mut self) {
         if parse_cells(&self.raw, &self.names, &mut self.cells).is_ok() {
             return;
         }

@@ -7,7 +7,7 @@
 //! ```text
 //! files   url_list → ordered files, one format
 //! columns which columns, in which order, under which names
-//! text    file → bytes (gzip, zstd, byte order mark)
+//! text    file → bytes (byte order mark), unpack: gzip and bzip2 members, marks of the end
 //! delimited, json, records   bytes → records → cells
 //! infer   cells → typed columns (additional columns of text tables)
 //! parquet row groups → batches
@@ -34,6 +34,7 @@ mod records;
 #[cfg(test)]
 mod tests;
 mod text;
+mod unpack;
 mod yfcc;
 
 use std::borrow::Cow;
@@ -49,6 +50,8 @@ pub use files::InputFile;
 pub use format::InputFormat;
 pub use records::Oddities;
 pub use yfcc::YfccOptions;
+
+pub(crate) use parquet::to_text;
 
 use crate::yfcc::YfccConfig;
 use columns::{Plan, Role};
@@ -275,6 +278,7 @@ impl Found {
         let headerless_tsv = format == InputFormat::Tsv && config.headerless.is_some();
         let dialect = Dialect {
             delimiter: config.csv.delimiter.or(format.delimiter()).unwrap_or(b','),
+            or_named: config.csv.delimiter.is_none(),
             or_semicolon: config.csv.delimiter.is_none() && format == InputFormat::Csv,
             quoting: config.csv.quoting.unwrap_or(!headerless_tsv),
             headerless: config.headerless.clone(),

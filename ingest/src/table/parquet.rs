@@ -14,6 +14,7 @@ use arrow::array::{
 };
 use arrow::compute::{can_cast_types, cast, concat};
 use arrow::datatypes::{DataType, SchemaRef};
+use arrow::error::ArrowError;
 use pairmill_shards::guard::guarded;
 use pairmill_shards::parquet_file::{
     Batches, ParquetFault, ParquetFile, ParquetInput, ReadPlan, unpacked_bytes,
@@ -22,7 +23,7 @@ use pairmill_shards::parquet_file::{
 use super::columns::Plan;
 use super::error::{MAX_BLOCK_BYTES, TableError, one_line};
 use super::records::Oddities;
-use super::text::decode;
+use super::text::Decoding;
 
 /// Rows decoded at a time. URLs and captions of so many take well under a megabyte.
 const READ_BATCH_ROWS: usize = 1_024;
@@ -40,6 +41,8 @@ pub(super) struct ParquetTable {
     file: ParquetFile,
     /// Top-level field of each planned column.
     places: Vec<usize>,
+    /// Name in the file and decoding of each planned column.
+    sources: Vec<(String, Decoding)>,
     schema: SchemaRef,
     /// Next row to hand out.
     row: u64,
@@ -133,6 +136,11 @@ impl ParquetTable {
             path: path.clone(),
             file,
             places,
+            sources: plan
+                .columns
+                .iter()
+                .map(|column| (column.source.clone(), Decoding::of(column.role)))
+                .collect(),
             schema,
             row: 0,
             reader: None,
@@ -186,13 +194,23 @@ impl ParquetTable {
             }
             let rows = used.first().map_or(0, |column| column.len());
             let invalid_utf8 = &mut self.invalid_utf8;
+            let sources = &self.sources;
             let appended = guarded(|| {
-                columns
-                    .iter_mut()
-                    .zip(&used)
-                    .try_for_each(|(column, array)| column.append(array, invalid_utf8))
+                let mut cells = columns.iter_mut().zip(&used).zip(sources);
+                cells.try_for_each(|((column, array), (name, decoding))| {
+                    let appended = column.append(array, *decoding, invalid_utf8);
+                    appended.map_err(|error| (name.clone(), array.data_type().to_string(), error))
+                })
             });
-            self.arrow(taken, appended)?;
+            match appended {
+                Err(panicked) => self.arrow(taken, Err(panicked))?,
+                Ok(Err((column, found, error))) => {
+                    let (path, row) = (self.path.to_path_buf(), self.row + taken);
+                    let reason = one_line(&error);
+                    return Err(TableError::NotConverted { path, row, column, found, reason });
+                }
+                Ok(Ok(())) => {}
+            }
             taken += rows as u64;
         }
         let schema = self.schema.clone();
@@ -213,7 +231,7 @@ impl ParquetTable {
     fn arrow<T>(
         &self,
         rows: u64,
-        done: Result<Result<T, arrow::error::ArrowError>, String>,
+        done: Result<Result<T, ArrowError>, String>,
     ) -> Result<T, TableError> {
         let corrupt = |reason| {
             let (path, row) = (self.path.to_path_buf(), Some(self.row + rows));
@@ -276,13 +294,18 @@ impl Column {
         }
     }
 
-    fn append(&mut self, array: &ArrayRef, invalid_utf8: &mut u64) -> Result<(), arrow::error::ArrowError> {
+    fn append(
+        &mut self,
+        array: &ArrayRef,
+        decoding: Decoding,
+        invalid_utf8: &mut u64,
+    ) -> Result<(), ArrowError> {
         match self {
             Self::Text(builder) => match array.as_any().downcast_ref::<BinaryViewArray>() {
-                Some(bytes) => bytes
-                    .iter()
-                    .for_each(|value| builder.append_option(value.map(|value| decode(value, invalid_utf8)))),
-                None => builder.append_array(cast(array, &DataType::Utf8)?.as_string())?,
+                Some(bytes) => bytes.iter().for_each(|value| {
+                    builder.append_option(value.map(|value| decoding.decode(value, invalid_utf8)));
+                }),
+                None => builder.append_array(to_text(array)?.as_string())?,
             },
             Self::Other { kind, parts } => {
                 parts.push(if array.data_type() == kind { array.clone() } else { cast(array, kind)? });
@@ -291,7 +314,7 @@ impl Column {
         Ok(())
     }
 
-    fn finish(self) -> Result<ArrayRef, arrow::error::ArrowError> {
+    fn finish(self) -> Result<ArrayRef, ArrowError> {
         match self {
             Self::Text(mut builder) => Ok(Arc::new(builder.finish())),
             Self::Other { kind, parts } if parts.is_empty() => Ok(arrow::array::new_empty_array(&kind)),
@@ -300,6 +323,18 @@ impl Column {
             }
         }
     }
+}
+
+/// The values as text. Instants of any time zone are told in UTC, for which arrow needs no table of zones.
+pub(crate) fn to_text(array: &ArrayRef) -> Result<ArrayRef, ArrowError> {
+    let plain = match array.data_type() {
+        DataType::Dictionary(_, values) => return to_text(&cast(array, values)?),
+        DataType::Timestamp(unit, Some(_)) => DataType::Timestamp(*unit, Some("+00:00".into())),
+        // Written as the wider floats are: 5.0, not 5.
+        DataType::Float16 => DataType::Float32,
+        _ => return cast(array, &DataType::Utf8),
+    };
+    cast(&cast(array, &plain)?, &DataType::Utf8)
 }
 
 fn refused(path: &Path, row: Option<u64>, fault: ParquetFault) -> TableError {

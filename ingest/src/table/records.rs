@@ -11,7 +11,8 @@ use super::delimited::{Delimited, Dialect};
 use super::error::{MAX_RECORD_BYTES, TableError};
 use super::format::InputFormat;
 use super::json::{Framing, JsonRecords};
-use super::text::{Text, TextSource, decode};
+use super::text::{Text, TextSource};
+use crate::address::percent_encoded;
 
 /// One cell of the current record.
 #[derive(Debug)]
@@ -30,7 +31,7 @@ pub struct Oddities {
     /// Rows with more or fewer fields than the header: which field is whose cannot be told, so their row has nulls only
     /// and fails as `bad_url`.
     pub ragged_rows: u64,
-    /// Cells whose invalid UTF-8 was replaced by U+FFFD.
+    /// Cells whose invalid UTF-8 was replaced by U+FFFD. URLs are none of them: they are percent-encoded instead.
     pub invalid_utf8: u64,
     /// CSV rows with a line end inside quotes. Many of them in a file of captions hint at stray quotes.
     pub multi_line_rows: u64,
@@ -171,6 +172,6 @@ impl UrlLines {
     }
 
     fn cell(&mut self) -> Cell<'_> {
-        Cell::Text(decode(self.raw.trim_ascii(), &mut self.oddities.invalid_utf8))
+        Cell::Text(percent_encoded(self.raw.trim_ascii()))
     }
 }

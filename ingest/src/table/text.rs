@@ -10,8 +10,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use lzma_rust2::XzReader;
 use pairmill_shards::lookalike::{HEAD_BYTES, Lookalike};
 
+use super::columns::Role;
 use super::error::{MAX_RECORD_BYTES, TableError, one_line};
 use super::format::Compression;
+use super::unpack::{Members, Packing, WithoutEndMark};
+use crate::address::percent_encoded;
 
 const FILE_BUFFER_BYTES: usize = 128 << 10;
 const TEXT_BUFFER_BYTES: usize = 64 << 10;
@@ -64,7 +67,7 @@ impl<R: Read> Read for Counted<R> {
 /// An open text table.
 pub(super) struct Text {
     pub(super) path: Arc<Path>,
-    reader: Chain<Cursor<Vec<u8>>, BufReader<Box<dyn Read + Send>>>,
+    reader: Chain<Cursor<Vec<u8>>, BufReader<WithoutEndMark<Box<dyn Read + Send>>>>,
     compression: Compression,
 }
 
@@ -88,9 +91,8 @@ impl Text {
         }
         let plain: Box<dyn Read + Send> = match compression {
             Compression::Plain => Box::new(packed),
-            // Multi-member: `cat a.gz b.gz` and bgzip are one text; likewise of the others.
-            Compression::Gzip => Box::new(flate2::bufread::MultiGzDecoder::new(packed)),
-            Compression::Bzip2 => Box::new(bzip2::bufread::MultiBzDecoder::new(packed)),
+            Compression::Gzip => Box::new(Members::new(packed, Packing::Gzip)),
+            Compression::Bzip2 => Box::new(Members::new(packed, Packing::Bzip2)),
             Compression::Xz => Box::new(XzReader::new_mem_limit(packed, true, XZ_MEMORY_KIB)),
             Compression::Zstd => {
                 let mut decoder = zstd::stream::read::Decoder::with_buffer(packed).map_err(unreadable)?;
@@ -98,18 +100,17 @@ impl Text {
                 Box::new(decoder)
             }
         };
-        let mut reader = BufReader::with_capacity(TEXT_BUFFER_BYTES, plain);
+        let mut reader = BufReader::with_capacity(TEXT_BUFFER_BYTES, WithoutEndMark::new(plain));
         let mut head = Vec::with_capacity(HEAD_BYTES);
         let read = (&mut reader).take(HEAD_BYTES as u64).read_to_end(&mut head);
         if let Some(what) = Lookalike::of(&head) {
             return Err(TableError::NotATable { path: path.to_path_buf(), what });
         }
-        match head.as_slice() {
-            [0xef, 0xbb, 0xbf, ..] => drop(head.drain(..3)),
-            [0xff, 0xfe, ..] | [0xfe, 0xff, ..] => {
-                return Err(TableError::Utf16 { path: path.to_path_buf() });
-            }
-            _ => {}
+        if let Some(encoding) = wide_encoding(&head) {
+            return Err(TableError::WideText { path: path.to_path_buf(), encoding });
+        }
+        if head.starts_with(&[0xef, 0xbb, 0xbf]) {
+            head.drain(..3);
         }
         let text = Self { path: path.clone(), reader: Cursor::new(head).chain(reader), compression };
         match read {
@@ -173,6 +174,20 @@ fn read_error(path: &Path, compression: Compression, error: io::Error, row: u64)
     TableError::BrokenCompression { path, compression, row, reason }
 }
 
+/// The encoding of a text whose characters take two or four bytes: by its byte order mark, or by the zeros that two
+/// characters of ASCII have between them. No UTF-8 begins so.
+fn wide_encoding(head: &[u8]) -> Option<&'static str> {
+    Some(match head {
+        [0xff, 0xfe, 0, 0, ..] | [0, 0, 0xfe, 0xff, ..] => "UTF-32",
+        [0xff, 0xfe, ..] | [0xfe, 0xff, ..] => "UTF-16",
+        [1..=0x7f, 0, 0, 0, 1..=0x7f, 0, 0, 0, ..] => "UTF-32LE",
+        [0, 0, 0, 1..=0x7f, 0, 0, 0, 1..=0x7f, ..] => "UTF-32BE",
+        [1..=0x7f, 0, 1..=0x7f, 0, ..] => "UTF-16LE",
+        [0, 1..=0x7f, 0, 1..=0x7f, ..] => "UTF-16BE",
+        _ => return None,
+    })
+}
+
 /// `bytes` as text; invalid UTF-8 is replaced by U+FFFD and counted, so that no row is lost to it.
 pub(super) fn decode<'a>(bytes: &'a [u8], invalid: &mut u64) -> Cow<'a, str> {
     match String::from_utf8_lossy(bytes) {
@@ -180,6 +195,28 @@ pub(super) fn decode<'a>(bytes: &'a [u8], invalid: &mut u64) -> Cow<'a, str> {
         Cow::Owned(text) => {
             *invalid += 1;
             Cow::Owned(text)
+        }
+    }
+}
+
+/// How a cell's bytes become text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Decoding {
+    /// As [`decode`].
+    Text,
+    /// Bytes that are not UTF-8 go to the server as they came, percent-encoded: only it can read them.
+    Url,
+}
+
+impl Decoding {
+    pub(super) fn of(role: Role) -> Self {
+        if role == Role::Url { Self::Url } else { Self::Text }
+    }
+
+    pub(super) fn decode<'a>(self, bytes: &'a [u8], invalid: &mut u64) -> Cow<'a, str> {
+        match self {
+            Self::Text => decode(bytes, invalid),
+            Self::Url => percent_encoded(bytes),
         }
     }
 }

@@ -21,3 +21,4 @@ mod outside;
 mod retry;
 mod secrets;
 mod source;
+mod web_table;

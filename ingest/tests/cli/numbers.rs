@@ -13,7 +13,7 @@ use pairmill_ingest::args::Cli;
 use pairmill_ingest::config::Config;
 use pairmill_ingest::run;
 
-use crate::harness::{Job, command, stderr};
+use crate::harness::{Job, command, finish, stderr};
 
 /// Longer than any of these runs takes on a slow machine.
 const HANGS_AFTER: Duration = Duration::from_secs(120);
@@ -195,4 +195,36 @@ fn f20_each_number_of_the_flags_is_taken_or_refused_in_a_line_with_its_name() {
         }
     }
     assert!(refused > 100, "{refused}");
+}
+
+#[test]
+fn f20_settings_and_lists_without_an_end_are_refused() {
+    let job = Job::new();
+    let table = table(&job);
+    let long = job.path("long.toml");
+    fs::File::create(&long).unwrap().set_len(5 << 20).unwrap();
+    let endless = job.path("endless.toml");
+    fs::write(&endless, "[filter]\nprofanity = \"/dev/zero\"\n").unwrap();
+    let binary = job.path("binary.toml");
+    fs::write(&binary, b"[filter]\n# \xff\n").unwrap();
+    for (config, problem) in [
+        (Path::new("/dev/zero"), "/dev/zero: cannot read the config file: it has more than 4 MiB"),
+        (&long, "long.toml: cannot read the config file: it has more than 4 MiB"),
+        (&endless, "/dev/zero: "),
+        (&binary, "binary.toml: cannot read the config file: it is not a text in UTF-8"),
+    ] {
+        let mut run = job.run(&table, &job.path("out"));
+        let text = stderr(&finish(run.arg("--config").arg(config), 2));
+        assert!(text.contains(problem) && text.lines().count() == 1, "{text}");
+    }
+    // A pipe is a config file like any other: `--config <(…)`.
+    let pipe = job.path("pipe");
+    assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    let writer = {
+        let pipe = pipe.clone();
+        thread::spawn(move || fs::write(pipe, "[pixels]\nimage_size = 48\n").unwrap())
+    };
+    let mut run = job.run(&table, &job.path("out"));
+    finish(run.arg("--config").arg(&pipe).arg("--dry-run"), 0);
+    writer.join().unwrap();
 }

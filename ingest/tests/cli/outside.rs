@@ -138,3 +138,22 @@ fn f29_a_subset_of_everything_says_so() {
     let card = fs::read_to_string(job.path("drawn").join("DATASET.md")).unwrap();
     assert!(card.contains("Subset: 60 rows drawn with seed 0."), "{card}");
 }
+
+#[test]
+fn f29_shards_that_the_input_does_not_make_are_told() {
+    let job = Job::new();
+    let (table, out) = (job.table("t.csv", 60), job.path("out"));
+    let run = |range: &str| {
+        let output = finish(job.run(&table, &out).args(["--shards", range]), 0);
+        (String::from_utf8(output.stdout.clone()).unwrap(), stderr(&output))
+    };
+    let (said, _) = run("7..9");
+    assert_eq!(said, "nothing to do: the input makes 2 shards (0..2), and --shards asks for 7..9\n");
+    let (said, noted) = run("1..9");
+    assert_eq!(noted, "note: the input makes 2 shards (0..2), and --shards asks for 1..9\n");
+    assert!(said.contains("rows          10 ") && said.contains("1 shard,"), "{said}");
+    let (said, noted) = run("0..2");
+    assert!(said.contains("rows          60 ") && noted.is_empty(), "{said}{noted}");
+    let (said, _) = run("0..2");
+    assert!(said.starts_with("nothing to do: all 2 shards in "), "{said}");
+}

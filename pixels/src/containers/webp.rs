@@ -1,5 +1,5 @@
 //! The picture inside a WebP container. The decoder makes room for the size that the picture names for itself before it
-//! compares it with the canvas.
+//! compares it with the canvas, and takes what is missing at the end for zeros.
 
 use crate::error::PixelError;
 use crate::header::Header;
@@ -7,7 +7,13 @@ use crate::header::Header;
 /// Where the chunks of an animation's frame begin in its body.
 const FRAME_HEADER: usize = 16;
 
+/// Of the RIFF header and of a chunk's.
+const HEADER: usize = 8;
+
 pub(super) fn check(bytes: &[u8], header: &Header) -> Result<(), PixelError> {
+    if is_cut(bytes) {
+        return Err(PixelError::Truncated);
+    }
     for (kind, body) in chunks(bytes.get(12..).unwrap_or(&[])) {
         let inner = match &kind {
             b"ANMF" => {
@@ -21,6 +27,30 @@ pub(super) fn check(bytes: &[u8], header: &Header) -> Result<(), PixelError> {
         }
     }
     Ok(())
+}
+
+/// Whether the file ends before its RIFF header or a chunk of the picture says. The zero behind a chunk of odd length is
+/// no loss, and some programs write the size of the whole file into the RIFF header, or leave that zero uncounted.
+fn is_cut(bytes: &[u8]) -> bool {
+    let length = |at: usize| {
+        let field = bytes.get(at..)?.first_chunk::<4>()?;
+        usize::try_from(u32::from_le_bytes(*field)).ok()
+    };
+    let riff = length(4).unwrap_or_default();
+    let mut at = HEADER + 4;
+    while let (Some(kind), Some(length)) = (bytes.get(at..at + 4), length(at + 4)) {
+        let end = at.saturating_add(HEADER).saturating_add(length);
+        if matches!(kind, b"VP8 " | b"VP8L" | b"VP8X" | b"ALPH" | b"ANMF") && end > bytes.len() {
+            return true;
+        }
+        at = end.saturating_add(length & 1);
+        // What follows the RIFF chunk is nobody's.
+        if at >= riff.saturating_add(HEADER) {
+            break;
+        }
+    }
+    let is_whole_files_size = riff == bytes.len() && at >= bytes.len() && at - bytes.len() <= 1;
+    riff.saturating_add(HEADER) > bytes.len() + 1 && !is_whole_files_size
 }
 
 /// Chunks with their bodies; the last one may be cut.

@@ -20,8 +20,10 @@ use tokio::sync::Semaphore;
 
 use super::StorageConfig;
 use super::connect::connect;
+use super::contact::Contact;
 use super::error::StorageError;
 use super::patience::Patience;
+use super::stop::Stop;
 use super::url::{BucketUrl, Scheme};
 use crate::atomic::{AtomicFile, FileAction, FileError};
 use crate::table::{FOOTER_END_BYTES, TableError, check_version_in, footer_bytes};
@@ -40,6 +42,8 @@ pub struct Bucket {
     pub(super) config: StorageConfig,
     pub(super) parts: Arc<Semaphore>,
     url: BucketUrl,
+    contact: Arc<Contact>,
+    stop: Option<Stop>,
 }
 
 /// An object as the store describes it.
@@ -58,14 +62,36 @@ pub struct Object {
 pub(super) struct Version(UpdateVersion);
 
 impl Bucket {
-    /// A client for what lies under `url`. Asks nobody yet.
+    /// A client for what lies under `url`. Asks nobody yet, but where the environment names an endpoint, it looks
+    /// whether anything listens there. Of a web server that is found out with the first request, so that what may not
+    /// be done with one is refused before.
     ///
     /// # Errors
-    /// When the environment has no credentials or settings that cannot be.
+    /// When the environment has no credentials or settings that cannot be, or nothing listens.
     pub fn connect(url: &BucketUrl, config: &StorageConfig) -> Result<Self, StorageError> {
-        let store = connect(url, config)?;
+        Self::connect_for(url, config, None)
+    }
+
+    /// As [`connect`](Self::connect), and whatever reads from it ends soon once `stop` is set.
+    ///
+    /// # Errors
+    /// As [`connect`](Self::connect).
+    pub fn connect_until(
+        url: &BucketUrl,
+        config: &StorageConfig,
+        stop: &Stop,
+    ) -> Result<Self, StorageError> {
+        Self::connect_for(url, config, Some(stop.clone()))
+    }
+
+    fn connect_for(
+        url: &BucketUrl,
+        config: &StorageConfig,
+        stop: Option<Stop>,
+    ) -> Result<Self, StorageError> {
+        let store = connect(url, config, stop.as_ref())?;
         let parts = Arc::new(Semaphore::new(config.parts.max(1)));
-        Ok(Self { store, config: *config, parts, url: url.clone() })
+        Ok(Self { store, config: *config, parts, url: url.clone(), contact: Arc::default(), stop })
     }
 
     /// The same store at another URL of it.
@@ -89,7 +115,7 @@ impl Bucket {
         }
         let prefix = self.path_of("")?;
         let listed = self.patiently(|| {
-            let listed = block_on(&self.url, self.store.list_with_delimiter(Some(&prefix)))?;
+            let listed = self.drive(self.store.list_with_delimiter(Some(&prefix)))?;
             listed.map_err(|error| StorageError::of(&self.url, &error))
         })?;
         let mut objects: Vec<_> = listed.objects.into_iter().map(Object::of).collect();
@@ -103,7 +129,7 @@ impl Bucket {
     /// When the store refuses.
     pub fn head(&self, name: &str) -> Result<Option<Object>, StorageError> {
         let path = self.path_of(name)?;
-        self.patiently(|| match block_on(&self.url, self.store.head(&path))? {
+        self.patiently(|| match self.drive(self.store.head(&path))? {
             Ok(meta) => Ok(Some(Object::of(meta))),
             Err(error) => self.missing_is_none(name, &error),
         })
@@ -125,7 +151,7 @@ impl Bucket {
             let version = UpdateVersion { e_tag: meta.e_tag.clone(), version: meta.version.clone() };
             Ok((result.bytes().await?, Version(version)))
         };
-        self.patiently(|| match block_on(&self.url, get())? {
+        self.patiently(|| match self.drive(get())? {
             Ok(found) => Ok(Some(found)),
             Err(error) => self.missing_is_none(name, &error),
         })
@@ -138,7 +164,7 @@ impl Bucket {
     pub fn get_range(&self, name: &str, range: Range<u64>) -> Result<Bytes, StorageError> {
         let path = self.path_of(name)?;
         self.patiently(|| {
-            let bytes = block_on(&self.url, self.store.get_range(&path, range.clone()))?;
+            let bytes = self.drive(self.store.get_range(&path, range.clone()))?;
             bytes.map_err(|error| self.refused(name, &error))
         })
     }
@@ -183,7 +209,8 @@ impl Bucket {
         name: &str,
         out: &mut (impl Write + Seek + Truncate),
     ) -> Result<Object, StorageError> {
-        let mut patience = Patience::new(&self.config).with_least_attempts(FETCHES);
+        self.reach()?;
+        let mut patience = self.patience().with_least_attempts(FETCHES);
         loop {
             let failed = |e: io::Error| self.not_written(name, e);
             out.truncate().map_err(failed)?;
@@ -194,9 +221,30 @@ impl Bucket {
         }
     }
 
+    /// Finds out whether there is a web server at all, once; every request does so before anything else. Of stores,
+    /// [`connect`](Self::connect) has found it out.
+    ///
+    /// # Errors
+    /// When nothing listens, or the stop was set.
+    pub fn reach(&self) -> Result<(), StorageError> {
+        match self.url.scheme() {
+            Scheme::Http => self.contact.make(&self.url, &self.config, self.stop.as_ref()),
+            _ => Ok(()),
+        }
+    }
+
+    fn patience(&self) -> Patience {
+        Patience::new(&self.config).stopped_by(self.stop.clone())
+    }
+
+    fn drive<T>(&self, work: impl Future<Output = T>) -> Result<T, StorageError> {
+        drive(&self.url, self.stop.as_ref(), work)
+    }
+
     /// Tries `work` again for as long as the store is away.
     fn patiently<T>(&self, mut work: impl FnMut() -> Result<T, StorageError>) -> Result<T, StorageError> {
-        let mut patience = Patience::new(&self.config);
+        self.reach()?;
+        let mut patience = self.patience();
         loop {
             match work() {
                 Err(error) if patience.bears(&error) => {}
@@ -207,13 +255,13 @@ impl Bucket {
 
     fn transfer(&self, name: &str, out: &mut impl Write) -> Result<Object, StorageError> {
         let path = self.path_of(name)?;
-        block_on(&self.url, async {
+        self.drive(async {
             let result = self.store.get(&path).await.map_err(|error| self.refused(name, &error))?;
             let object = Object::of(result.meta.clone());
             let mut stream = result.into_stream();
-            let mut received = 0;
+            let mut received: u64 = 0;
             while let Some(chunk) = stream.next().await {
-                let chunk = chunk.map_err(|error| self.refused(name, &error))?;
+                let chunk = chunk.map_err(|error| self.broken_off(name, received, &error))?;
                 received += chunk.len() as u64;
                 // The thread waits for this one transfer anyway.
                 out.write_all(&chunk).map_err(|e| self.not_written(name, e))?;
@@ -241,10 +289,11 @@ impl Bucket {
                 Ok::<_, StorageError>((name, bytes))
             }
         };
-        let mut patience = Patience::new(&self.config);
+        self.reach()?;
+        let mut patience = self.patience();
         let mut missing: HashSet<&String> = names.iter().collect();
         loop {
-            let done = block_on(&self.url, async {
+            let done = self.drive(async {
                 let left: Vec<_> = names.iter().filter(|name| missing.contains(name)).collect();
                 let mut fetched = stream::iter(left.into_iter().map(get)).buffer_unordered(SIDE_BY_SIDE);
                 while let Some((name, bytes)) = fetched.try_next().await? {
@@ -361,6 +410,16 @@ impl Bucket {
         StorageError::of(&self.url.join(name), error)
     }
 
+    /// Of a transfer that had begun: it is begun again even where it takes longer than the patience by itself.
+    fn broken_off(&self, name: &str, received: u64, error: &StoreError) -> StorageError {
+        match self.refused(name, error) {
+            StorageError::Unreachable { url, detail } if received > 0 => {
+                StorageError::Broken { url, problem: format!("only {received} bytes came ({detail})") }
+            }
+            other => other,
+        }
+    }
+
     fn missing_is_none<T>(&self, name: &str, error: &StoreError) -> Result<Option<T>, StorageError> {
         match self.refused(name, error) {
             StorageError::Missing { .. } => Ok(None),
@@ -412,6 +471,23 @@ impl Object {
         let name = meta.location.filename().unwrap_or_default().to_owned();
         Self { name, bytes: meta.size, etag: meta.e_tag }
     }
+}
+
+/// Runs `work` on this thread, to its end or until `stop` is set.
+pub(super) fn drive<T>(
+    url: &BucketUrl,
+    stop: Option<&Stop>,
+    work: impl Future<Output = T>,
+) -> Result<T, StorageError> {
+    let Some(stop) = stop else { return block_on(url, work) };
+    let watched = async {
+        tokio::select! {
+            biased;
+            () = stop.wait() => Err(StorageError::Stopped { url: url.to_string() }),
+            done = work => Ok(done),
+        }
+    };
+    block_on(url, watched)?
 }
 
 /// Runs `work` to its end on this thread.

@@ -4,11 +4,10 @@
 //! name further certificate authorities. Other servers than the stores' own are named by `AWS_ENDPOINT_URL`,
 //! `GOOGLE_BASE_URL` and `AZURE_STORAGE_ENDPOINT`, Azurite by `AZURE_STORAGE_USE_EMULATOR` and `AZURITE_BLOB_STORAGE_URL`.
 
-use std::io;
 use std::net::{TcpStream, ToSocketAddrs};
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use object_store::aws::{AmazonS3Builder, AmazonS3ConfigKey as S3Key};
 use object_store::azure::{AzureConfigKey as AzureKey, MicrosoftAzureBuilder};
@@ -21,13 +20,12 @@ use rustls::pki_types::pem::PemObject;
 use rustls::{ClientConfig, RootCertStore};
 
 use super::StorageConfig;
+use super::contact::{CONNECT_TIMEOUT, check_listening};
 use super::error::{StorageError, credentials_advice};
 use super::patience::{FIRST_PAUSE, LONGEST_PAUSE};
-use super::url::{BucketUrl, Scheme};
+use super::stop::Stop;
+use super::url::{BucketUrl, Scheme, without_secrets};
 
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-/// How long a store may be away before anything is asked of it.
-const FIRST_CONTACT: Duration = Duration::from_secs(20);
 /// A pause before a request is tried again is drawn between the first one and this many times the one before. With a
 /// factor of 2, pauses do not grow (the logarithm of the drawn share is below 0 on average), and ten retries are spent
 /// in two seconds.
@@ -37,22 +35,26 @@ const METADATA_TIMEOUT: Duration = Duration::from_secs(1);
 /// Where such a machine has its credentials from.
 const METADATA_ADDRESS: &str = "169.254.169.254:80";
 
-pub(super) fn connect(url: &BucketUrl, config: &StorageConfig) -> Result<Arc<dyn ObjectStore>, StorageError> {
+pub(super) fn connect(
+    url: &BucketUrl,
+    config: &StorageConfig,
+    stop: Option<&Stop>,
+) -> Result<Arc<dyn ObjectStore>, StorageError> {
     let retry = RetryConfig {
         backoff: BackoffConfig { init_backoff: FIRST_PAUSE, max_backoff: LONGEST_PAUSE, base: PAUSE_FACTOR },
         // An outage is a matter of time, however many requests are refused in it.
         max_retries: config.retries.unwrap_or(usize::MAX),
         retry_timeout: Duration::from_secs(config.retry_s),
     };
-    let longest = FIRST_CONTACT.min(retry.retry_timeout);
-    let connector = Connector { stall: Duration::from_secs(config.stall_s), tls: Arc::new(tls(url)?) };
+    let stall = Duration::from_secs(config.stall_s);
+    let connector = Connector { stall, tls: Arc::new(tls(url)?), signed: None };
     // Only the host and container; what lies within is said with each request.
     let root = url.root().to_owned();
     let built = match url.scheme() {
         Scheme::S3 => {
             let builder = AmazonS3Builder::from_env();
             let endpoint = check_s3(url, &builder)?;
-            check_listening(url, endpoint.as_deref(), longest)?;
+            check_listening(url, endpoint.as_deref(), config, stop)?;
             let bucket = root.split_once("://").map_or("", |(_, bucket)| bucket);
             let builder = builder.with_bucket_name(bucket).with_retry(retry).with_http_connector(connector);
             builder.build().map(|store| Arc::new(store) as Arc<dyn ObjectStore>)
@@ -71,7 +73,10 @@ pub(super) fn connect(url: &BucketUrl, config: &StorageConfig) -> Result<Arc<dyn
         }
         Scheme::Http => {
             let options = ClientOptions::new().with_allow_http(true);
-            let builder = HttpBuilder::new().with_url(format!("{root}/{}", url.query()));
+            // A client takes no user from an address; the connector makes a header of it.
+            let (plain, signed) = (without_secrets(&root), root.contains('@').then_some(root));
+            let connector = Connector { signed, ..connector };
+            let builder = HttpBuilder::new().with_url(format!("{plain}/{}", url.query()));
             let builder = builder.with_client_options(options).with_retry(retry);
             builder.with_http_connector(connector).build().map(|store| Arc::new(store) as _)
         }
@@ -104,42 +109,6 @@ fn check_s3(url: &BucketUrl, builder: &AmazonS3Builder) -> Result<Option<String>
         return Err(StorageError::NoCredentials { url: url.to_string(), advice });
     }
     Ok(endpoint)
-}
-
-/// Whether anything listens at an endpoint that the environment names. A mistyped one would otherwise be waited for as
-/// long as a store that is away. Behind a proxy, nobody can tell.
-fn check_listening(url: &BucketUrl, endpoint: Option<&str>, longest: Duration) -> Result<(), StorageError> {
-    let proxies = ["HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"];
-    let has_proxy = proxies.iter().any(|name| std::env::var_os(name).is_some_and(|value| !value.is_empty()));
-    let Some((scheme, rest)) = endpoint.filter(|_| !has_proxy).and_then(|named| named.split_once("://"))
-    else {
-        return Ok(());
-    };
-    let host = rest.split(['/', '?']).next().unwrap_or_default();
-    let host = host.rsplit_once('@').map_or(host, |(_, host)| host);
-    let has_port = host.rsplit_once(':').is_some_and(|(_, port)| port.parse::<u16>().is_ok());
-    let address = match scheme {
-        _ if has_port => host.to_owned(),
-        "http" => format!("{host}:80"),
-        _ => format!("{host}:443"),
-    };
-    let until = Instant::now() + longest;
-    loop {
-        let found = address.to_socket_addrs().and_then(|mut addresses| {
-            let nowhere = || io::Error::new(io::ErrorKind::NotFound, "the name has no address");
-            let first = addresses.next().ok_or_else(nowhere)?;
-            let listening = |address| TcpStream::connect_timeout(&address, CONNECT_TIMEOUT);
-            listening(first).or_else(|error| addresses.find_map(|a| listening(a).ok()).ok_or(error))
-        });
-        match found {
-            Ok(_) => return Ok(()),
-            Err(error) if Instant::now() >= until => {
-                let detail = format!("{address}: {error}");
-                return Err(StorageError::Unreachable { url: url.to_string(), detail });
-            }
-            Err(_) => std::thread::sleep(Duration::from_millis(500)),
-        }
-    }
 }
 
 /// Says which variable to set where the client has only words of its own.
@@ -197,24 +166,37 @@ fn is_on_amazons_machine(endpoint: Option<&str>) -> bool {
 struct Connector {
     stall: Duration,
     tls: Arc<ClientConfig>,
+    /// An address with user name and password, which go with every request.
+    signed: Option<String>,
 }
 
 impl HttpConnector for Connector {
     fn connect(&self, options: &ClientOptions) -> object_store::Result<HttpClient> {
         let set = |key: ClientConfigKey| options.get_config_value(&key);
         let allows_http = is_on(set(ClientConfigKey::AllowHttp));
-        let client = reqwest::Client::builder()
-            .user_agent(concat!("pairmill/", env!("CARGO_PKG_VERSION")))
-            .tls_backend_preconfigured((*self.tls).clone())
-            .connect_timeout(CONNECT_TIMEOUT)
-            .read_timeout(self.stall)
-            .tcp_nodelay(true)
-            .http1_only()
-            .https_only(!allows_http)
-            .build();
+        let builder = || {
+            reqwest::Client::builder()
+                .user_agent(concat!("pairmill/", env!("CARGO_PKG_VERSION")))
+                .tls_backend_preconfigured((*self.tls).clone())
+                .connect_timeout(CONNECT_TIMEOUT)
+                .read_timeout(self.stall)
+                .tcp_nodelay(true)
+                .http1_only()
+                .https_only(!allows_http)
+        };
+        let client = builder().build().and_then(|client| match &self.signed {
+            Some(address) => {
+                let headers = client.get(address).build()?.headers().clone();
+                builder().default_headers(headers).build()
+            }
+            None => Ok(client),
+        });
         match client {
             Ok(client) => Ok(HttpClient::new(client)),
-            Err(error) => Err(object_store::Error::Generic { store: "HTTP", source: Box::new(error) }),
+            Err(error) => {
+                let source = Box::new(error.without_url());
+                Err(object_store::Error::Generic { store: "HTTP", source })
+            }
         }
     }
 }

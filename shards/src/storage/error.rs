@@ -99,6 +99,12 @@ pub enum StorageError {
         /// What happened, and how often it was tried.
         detail: String,
     },
+    /// The wait for an answer was ended from outside.
+    #[error("{url}: stopped before the store had answered")]
+    Stopped {
+        /// The URL.
+        url: String,
+    },
     /// The object is not what it was, or not all of it came.
     #[error("{url}: {problem}; it is being replaced, or the transfer is broken: give the same command again")]
     Broken {
@@ -158,6 +164,7 @@ impl StorageError {
             | Self::Leased { .. } => true,
             Self::Busy { .. }
             | Self::Unreachable { .. }
+            | Self::Stopped { .. }
             | Self::Broken { .. }
             | Self::LeaseLost { .. }
             | Self::Other { .. }
@@ -167,11 +174,7 @@ impl StorageError {
 
     /// What `error` means at `url`. The client tells most things only in words, so they are looked for in its text.
     pub(super) fn of(url: &BucketUrl, error: &StoreError) -> Self {
-        let mut text = whole_text(error);
-        // What signs a web address is nobody's who reads a log.
-        if !url.query().is_empty() {
-            text = text.replace(url.query(), "");
-        }
+        let text = url.without_secrets_in(&whole_text(error));
         let status = between(&text, "status code: ", |c: char| !c.is_ascii_digit());
         let status = status.and_then(|digits| digits.parse::<u16>().ok());
         let code = between(&text, "<Code>", |c| c == '<');
@@ -184,6 +187,7 @@ impl StorageError {
             (None, None) => String::new(),
         };
         let scheme = url.scheme();
+        let cause = url.without_secrets_in(&root_cause(error));
         let url = url.to_string();
         let metadata = ["169.254.169.254", "169.254.170.2", "metadata.google.internal"];
         if metadata.iter().any(|host| text.contains(host)) {
@@ -208,7 +212,7 @@ impl StorageError {
                 Self::Other { url, detail: format!("the store says {answer} {said}").trim_end().to_owned() }
             }
             _ if text.contains("HTTP error") => {
-                Self::Unreachable { url, detail: format!("{}{tries}", root_cause(error)) }
+                Self::Unreachable { url, detail: format!("{cause}{tries}") }
             }
             _ => Self::Other { url, detail: one_line(&text) },
         }

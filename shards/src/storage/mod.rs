@@ -5,10 +5,12 @@
 //! ```text
 //! url      what the user typed → local path or URL of a bucket
 //! connect  URL and the usual environment variables → client: TLS, time-outs, retries
+//! contact  whether anything listens there
 //! bucket   list, head, get, fetch to a file, put, delete; blocks, whoever calls it
 //! upload   a file as one object, by parts, in bounded memory: completion is the commit
 //! lease    who may write under a prefix
 //! patience how long what the client leaves is tried again
+//! stop     ends a wait from outside
 //! error    what a store's refusal means, and what to do
 //! ```
 //!
@@ -16,9 +18,11 @@
 
 mod bucket;
 mod connect;
+mod contact;
 mod error;
 mod lease;
 mod patience;
+mod stop;
 mod upload;
 mod url;
 
@@ -27,7 +31,8 @@ use serde::{Deserialize, Serialize};
 pub use self::bucket::{Bucket, Object};
 pub use self::error::StorageError;
 pub use self::lease::Lease;
-pub use self::url::{BucketUrl, Location, Scheme};
+pub use self::stop::Stop;
+pub use self::url::{BucketUrl, Location, Scheme, without_secrets};
 
 /// Smallest part of an upload but the last that S3 takes.
 pub const MIN_PART_BYTES: u64 = 5 << 20;

@@ -65,9 +65,10 @@ impl Location {
             return Ok(Self::Local(PathBuf::from(rest.strip_prefix("localhost").unwrap_or(rest))));
         }
         let Some(scheme) = Scheme::of_word(&word) else {
-            return Err(StorageError::Scheme { typed: typed.to_owned(), scheme: word });
+            return Err(StorageError::Scheme { typed: without_secrets(typed), scheme: word });
         };
-        let refuse = |problem: &str| StorageError::Url { url: typed.to_owned(), problem: problem.to_owned() };
+        let refuse =
+            |problem: &str| StorageError::Url { url: without_secrets(typed), problem: problem.to_owned() };
         let (rest, query) = match (scheme, rest.find(['?', '#'])) {
             // A key may hold these characters; an address may not.
             (Scheme::Http, Some(at)) => {
@@ -79,6 +80,10 @@ impl Location {
         let (bucket, path) = rest.split_once('/').unwrap_or((rest, ""));
         if bucket.is_empty() {
             return Err(refuse("names no bucket; write it as s3://BUCKET/PREFIX"));
+        }
+        if matches!(scheme, Scheme::S3 | Scheme::Gcs) && bucket.contains(['@', ':']) {
+            return Err(refuse("names a user or a port before the bucket; credentials and endpoint come from the \
+                               environment (AWS_ACCESS_KEY_ID, AWS_ENDPOINT_URL, …)"));
         }
         let path = path.trim_matches('/').to_owned();
         ObjectPath::parse(&path).map_err(|_| {
@@ -94,6 +99,21 @@ impl Location {
             Self::Bucket(url) => Some(url),
         }
     }
+}
+
+/// What the user typed for a place as it may be shown and kept: the user name and password of a URL are cut off, and so
+/// is the query of a web address, which may be a signature. `abfss://CONTAINER@ACCOUNT` is no user.
+pub fn without_secrets(typed: &str) -> String {
+    let Some((word, rest)) = scheme_of(typed) else { return typed.to_owned() };
+    let scheme = Scheme::of_word(&word.to_ascii_lowercase());
+    let is_web = !matches!(scheme, Some(Scheme::S3 | Scheme::Gcs | Scheme::Azure));
+    let rest = if is_web { rest.split(['?', '#']).next().unwrap_or_default() } else { rest };
+    let (host, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+    let host = match host.rsplit_once('@') {
+        Some((user, host)) if scheme != Some(Scheme::Azure) || user.contains(':') => host,
+        _ => host,
+    };
+    format!("{word}://{host}{path}")
 }
 
 /// Scheme and the rest behind `://`.
@@ -125,6 +145,19 @@ impl BucketUrl {
         &self.query
     }
 
+    /// `text`, which a client wrote about this URL, without what may be secret of it.
+    pub(super) fn without_secrets_in(&self, text: &str) -> String {
+        let mut text = text.to_owned();
+        if !self.query.is_empty() {
+            text = text.replace(&self.query, "");
+        }
+        let host = self.root.split_once("://").map_or(self.root.as_str(), |(_, host)| host);
+        if let (Scheme::Http, Some((user, _))) = (self.scheme, host.rsplit_once('@')) {
+            text = text.replace(&format!("{user}@"), "");
+        }
+        text
+    }
+
     /// What follows the last slash; empty for a whole bucket.
     pub fn file_name(&self) -> &str {
         self.path.rsplit('/').next().unwrap_or_default()
@@ -145,14 +178,8 @@ impl BucketUrl {
 
 impl fmt::Display for BucketUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // Never show the query or the user of a web address: they may hold a signature or a password.
-        match (self.scheme, self.root.split_once("://")) {
-            (Scheme::Http, Some((word, host))) => {
-                let host = host.rsplit_once('@').map_or(host, |(_, host)| host);
-                write!(f, "{word}://{host}/{}", self.path)
-            }
-            _ => write!(f, "{}/{}", self.root, self.path),
-        }
+        // Never the query or the user of a web address: they may hold a signature or a password.
+        f.write_str(&without_secrets(&format!("{}/{}", self.root, self.path)))
     }
 }
 
@@ -166,6 +193,26 @@ mod tests {
         let url = Location::parse(typed).unwrap().bucket().unwrap();
         assert_eq!(url.to_string(), "https://host.test:8080/a/t.csv");
         assert_eq!(url.root(), "https://me:PASSWORD@host.test:8080", "requests need them");
+    }
+
+    #[test]
+    fn f03_what_is_typed_for_a_place_is_shown_without_secrets() {
+        for (typed, shown) in [
+            ("https://me:PASSWORD@h:8080/a/t.csv?sig=SIGNATURE#x", "https://h:8080/a/t.csv"),
+            ("HTTP://TOKEN@h?SIGNATURE", "HTTP://h"),
+            ("https://h/a@b.csv#SIGNATURE", "https://h/a@b.csv"),
+            ("ftp://me:PASSWORD@h/t.csv?SIGNATURE", "ftp://h/t.csv"),
+            ("s3://KEY:SECRET@bucket/t?.csv", "s3://bucket/t?.csv"),
+            ("abfss://box@me.dfs.core.windows.net/x", "abfss://box@me.dfs.core.windows.net/x"),
+            ("abfss://me:PASSWORD@me.dfs.core.windows.net/x", "abfss://me.dfs.core.windows.net/x"),
+            ("data/a?b@c.csv", "data/a?b@c.csv"),
+        ] {
+            assert_eq!(without_secrets(typed), shown);
+        }
+        for typed in ["s3://KEY:SECRET@bucket/t.csv", "ftp://me:SECRET@h/x", "http://me:SECRET@h/../x?SECRET"] {
+            let message = Location::parse(typed).unwrap_err().to_string();
+            assert!(!message.contains("SECRET"), "{message}");
+        }
     }
 
     #[test]

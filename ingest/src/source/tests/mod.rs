@@ -65,8 +65,8 @@ fn config(source: Source, input: &Path) -> Config {
 
 fn try_take(config: &Config) -> Result<Taken, IngestError> {
     config.validate()?;
-    let tables =
-        Tables::open(&table_config(config, &crate::input::LocalInput::fetch(config, &mut |_| {})?)?)?;
+    let local = crate::input::LocalInput::fetch(config, &mut |_| {}, &AtomicBool::new(false))?.unwrap();
+    let tables = Tables::open(&table_config(config, &local)?)?;
     let mut rows = filtered_rows(config, &tables, &AtomicBool::new(false))?.unwrap();
     let mut taken = Vec::new();
     while let Some(batch) = rows.next_rows()? {

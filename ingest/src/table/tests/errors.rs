@@ -144,6 +144,30 @@ fn broken_compression() {
 }
 
 #[test]
+fn f19_wide_text_without_a_byte_order_mark_is_named() {
+    let dir = tempfile::tempdir().unwrap();
+    let dir = dir.path();
+    for text in ["url,caption\nu1,a\n", "[{\"url\": \"u1\"}]", "http://h/1.jpg\n"] {
+        let wide = |bytes: fn(u16) -> [u8; 2]| text.encode_utf16().flat_map(bytes).collect::<Vec<u8>>();
+        let wider = |bytes: fn(u32) -> [u8; 4]| text.chars().flat_map(|c| bytes(c.into())).collect::<Vec<u8>>();
+        for (bytes, encoding) in [
+            (wide(u16::to_le_bytes), "UTF-16LE"),
+            (wide(u16::to_be_bytes), "UTF-16BE"),
+            (wider(u32::to_le_bytes), "UTF-32LE"),
+            (wider(u32::to_be_bytes), "UTF-32BE"),
+        ] {
+            for name in ["wide.csv", "wide.jsonl", "wide.json.gz", "wide.txt"] {
+                text_file(dir, name, &bytes);
+                let expected = format!(
+                    "DIR/{name}: the text is {encoding}; convert it to UTF-8, say with `iconv -f {encoding} -t UTF-8`"
+                );
+                assert_eq!(error_of(dir, name, |config| config.caption_col = None), expected);
+            }
+        }
+    }
+}
+
+#[test]
 fn quotes_that_never_close() {
     let dir = tempfile::tempdir().unwrap();
     let dir = dir.path();

@@ -5,6 +5,7 @@ mod errors;
 mod faults;
 mod formats;
 mod quirks;
+mod types;
 
 use std::io::Write as _;
 use std::path::{Path, PathBuf};

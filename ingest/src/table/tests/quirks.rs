@@ -75,6 +75,106 @@ fn invalid_utf8_in_parquet_costs_characters_and_not_the_file() {
 }
 
 #[test]
+fn f18_bytes_of_a_url_go_out_as_they_came_in_every_format() {
+    let dir = tempfile::tempdir().unwrap();
+    let url = b"http://h/caf\xe9 \xc3\xa9/\xff.jpg?q=\x80";
+    let sent = "http://h/caf%E9 %C3%A9/%FF.jpg?q=%80";
+    let plain = "http://h/caf\u{e9}.jpg";
+    let around = |before: &str, between: &str, after: &str| {
+        [before.as_bytes(), url, between.as_bytes(), plain.as_bytes(), after.as_bytes()].concat()
+    };
+    for (name, bytes) in [
+        ("t.csv", around("url,caption\n\"", "\",a\n", ",b\n")),
+        ("t.tsv.gz", around("url\tcaption\n", "\ta\n", "\tb\n")),
+        ("t.txt", around("", "\n", "\n")),
+        ("t.json", around("[{\"caption\": \"a\", \"url\": \"", "\"}, {\"url\": \"", "\", \"caption\": \"b\"}]")),
+        ("t.jsonl.zst", around("{\"caption\": \"a\", \"url\": \"", "\"}\n{\"url\": \"", "\", \"caption\": \"b\"}")),
+    ] {
+        let path = text_file(dir.path(), name, bytes);
+        let has_captions = name != "t.txt";
+        let tables = open_with(&path, |config| {
+            config.caption_col = has_captions.then(|| "caption".to_owned());
+        });
+        let (rows, oddities) = read_counting(&tables);
+        let urls: Vec<_> = rows.iter().map(|row| row.last().unwrap().as_deref().unwrap()).collect();
+        assert_eq!(urls, [sent, plain], "{name}");
+        assert_eq!(oddities, Oddities::default(), "{name}: nothing was lost");
+    }
+    let urls: ArrayRef = Arc::new(BinaryArray::from_vec(vec![url, plain.as_bytes()]));
+    let path = parquet_file(dir.path(), "t.parquet", vec![("url", urls)], 10);
+    let (rows, _) = read_counting(&open_with(&path, |config| config.caption_col = None));
+    assert_eq!(rows, [row(&[sent]), row(&[plain])]);
+}
+
+#[test]
+fn f19_a_first_line_of_excel_names_the_delimiter() {
+    let dir = tempfile::tempdir().unwrap();
+    let expected = [row(&["a, b", "u1"]), row(&["c", "u2"])];
+    for (name, text) in [
+        ("a.csv", "sep=;\r\nurl;caption\r\nu1;a, b\r\nu2;c\r\n"),
+        ("b.csv", "\u{feff}\"sep=|\"\nurl|caption\nu1|a, b\nu2|c\n"),
+        ("c.csv", "SEP=\t\nurl\tcaption\nu1\ta, b\nu2\tc\n"),
+        ("d.tsv", "sep=,\nurl,caption\nu1,\"a, b\"\nu2,c\n"),
+    ] {
+        let path = text_file(dir.path(), name, text);
+        assert_eq!(read_all(&open_with(&path, |_| {}), 9), expected, "{name}");
+    }
+    let headerless = text_file(dir.path(), "e.csv", "sep=;\nu1;a, b\nu2;c\n");
+    let tables = open_with(&headerless, |config| config.headerless = Some(vec!["url".into(), "caption".into()]));
+    assert_eq!(read_all(&tables, 9), expected);
+    // Lines are counted from the first.
+    let open = text_file(dir.path(), "f.csv", "sep=;\r\nurl;caption\r\nu1;\"a");
+    let error = Tables::open(&captioned(&open)).unwrap_err().to_string();
+    assert!(error.contains("(line 3)"), "{error}");
+    // A column may be called so.
+    let named = text_file(dir.path(), "g.csv", "sep=,url,caption\nx,u1,a\n");
+    assert_eq!(read_all(&open_with(&named, |_| {}), 9), [row(&["a", "u1"])]);
+}
+
+#[test]
+fn f19_a_mark_of_the_end_is_no_row() {
+    let dir = tempfile::tempdir().unwrap();
+    for (name, text) in [
+        ("a.csv", "url,caption\nu1,a\n\x1a"),
+        ("b.csv.gz", "url,caption\r\nu1,a\r\n\x1a\r\n"),
+        ("c.tsv", "caption\turl\na\tu1\x1a"),
+        ("d.jsonl", "{\"url\": \"u1\", \"caption\": \"a\"}\n\x1a\n"),
+        ("e.json", "[{\"url\": \"u1\", \"caption\": \"a\"}]\n\x1a"),
+    ] {
+        let path = text_file(dir.path(), name, text);
+        let (rows, oddities) = read_counting(&open_with(&path, |_| {}));
+        assert_eq!((rows, oddities), (vec![row(&["a", "u1"])], Oddities::default()), "{name}");
+    }
+    let lines = text_file(dir.path(), "f.txt", "u1\nu2\n\x1a");
+    let rows = read_all(&open_with(&lines, |config| config.caption_col = None), 9);
+    assert_eq!(rows, [row(&["u1"]), row(&["u2"])]);
+}
+
+#[test]
+fn f19_zeros_behind_a_packed_table_are_no_damage() {
+    let dir = tempfile::tempdir().unwrap();
+    let text = "url,caption\nu1,a\nu2,b\n";
+    for ending in ["gz", "bz2"] {
+        let (first, second) = text.as_bytes().split_at(17);
+        let (first, second) = (pack(&format!("t.{ending}"), first), pack(&format!("t.{ending}"), second));
+        for (bytes, name) in [
+            ([&first[..], &second, &[0; 3]].concat(), "end"),
+            ([&first[..], &second, &[0; 100_000]].concat(), "blocks"),
+            ([&first[..], &[0; 512], &second].concat(), "between"),
+        ] {
+            let path = dir.path().join(format!("{name}.csv.{ending}"));
+            std::fs::write(&path, bytes).unwrap();
+            assert_eq!(read_all(&open_with(&path, |_| {}), 9), [row(&["a", "u1"]), row(&["b", "u2"])], "{name}");
+        }
+        let path = dir.path().join(format!("else.csv.{ending}"));
+        std::fs::write(&path, [&first[..], b"and something else"].concat()).unwrap();
+        let opened = Tables::open(&captioned(&path));
+        let error = opened.map_or_else(Some, |tables| tables.blocks(9).find_map(Result::err));
+        assert!(error.is_some_and(|error| error.to_string().contains("broken ")), "{ending}");
+    }
+}
+
+#[test]
 fn bare_quotes_of_a_headerless_tsv_are_characters() {
     let dir = tempfile::tempdir().unwrap();
     let path = text_file(dir.path(), "cc3m.tsv", "a \"big\" dog\tu1\n\"half open\tu2\n12\" record\tu3\n");
