@@ -10,10 +10,10 @@ use anyhow::bail;
 use super::image_table::{Plan, is_parquet};
 use super::output::complain;
 use super::verify::{Origin, Rule};
-use crate::folder::{DatasetFolder, PAIRMILL_FOLDER, ShardFile};
+use crate::folder::{DatasetFolder, ShardFile};
 use crate::key::ShardId;
-use crate::printable::causes;
-use crate::rewrite::RECORD_FILE;
+use crate::printable::{causes, excerpt};
+use crate::rewrite::Notes;
 use crate::spec::ShardSpec;
 use crate::table::SidecarReader;
 use crate::tar::shard_stem;
@@ -107,8 +107,11 @@ fn lack_of<'a>(
     tables: Tables,
 ) -> anyhow::Result<Option<String>> {
     let dataset = DatasetFolder::scan(folder)?;
-    let runs = dataset.runs()?;
-    if dataset.done().next().is_none() && runs.is_empty() {
+    let notes = Notes::of(&dataset)?;
+    let mut runs = dataset.runs()?;
+    let has_stats = dataset.done().next().is_some() || !runs.is_empty();
+    runs.extend(notes.rewrite);
+    if !has_stats && runs.is_empty() && notes.conversions.is_empty() {
         // Other people's shards, of which nothing says how many there were.
         return Ok(None);
     }
@@ -126,6 +129,16 @@ fn lack_of<'a>(
         Some(Lack { id: ShardId(id), problem, rule: Some(Rule::Missing) })
     });
     let missing = missing.min_by_key(|lack| lack.id);
+    if let Some((name, made_of)) = notes.conversions.unmade(|name| dataset.has(name)).next() {
+        let (name, made_of) = (excerpt(name, 60), excerpt(&made_of.input, 200));
+        let fix = Origin::Converted.fix(Rule::Missing);
+        let problem = format!("shard {name} is not whole: convert was to make it of {made_of}");
+        return Ok(Some(format!("{}: {problem}; {fix}", folder.display())));
+    }
+    if notes.is_unfinished() {
+        let fix = Origin::Rewritten.fix(Rule::Missing);
+        return Ok(Some(format!("{}: the subset or reshard that fills it has not ended; {fix}", folder.display())));
+    }
     let without_samples = dataset.done().find_map(|shard| {
         let (problem, rule) = match (read.get(&shard.id), shard.get(ShardFile::Table)) {
             (Some(path), _) if !is_parquet(path) || tables == Tables::ByName || has_images(path) => {
@@ -136,21 +149,19 @@ fn lack_of<'a>(
         };
         Some(Lack { id: shard.id, problem: problem.to_owned(), rule })
     });
-    let unfinished = read.keys().find(|id| !dataset.is_done(**id)).map(|id| {
+    // What is made of bare tars has no stats.
+    let unfinished = read.keys().filter(|_| has_stats).find(|id| !dataset.is_done(**id)).map(|id| {
         let problem = "has no stats: it is not finished".to_owned();
         Lack { id: *id, problem, rule: Some(Rule::Finished) }
     });
     let lacks = [missing, without_samples, unfinished].into_iter().flatten();
     let Some(Lack { id, problem, rule }) = lacks.min_by_key(|lack| lack.id) else { return Ok(None) };
-    let origin = match folder.join(PAIRMILL_FOLDER).join(RECORD_FILE).is_file() {
-        true => Origin::Rewritten,
-        false => Origin::Ingest,
-    };
+    let origin = Origin::of(folder, true);
     let fix = rule.map_or("name the shards of each kind by a pattern", |rule| origin.fix(rule));
     Ok(Some(format!("{}: shard {:0width$} {problem}; {fix}", folder.display(), id.0)))
 }
 
 /// Whether the table at `path` holds images, as far as can be told: one that cannot be read is told by whoever reads it.
 fn has_images(path: &Path) -> bool {
-    SidecarReader::open_any(path).map_or(true, |table| Plan::of(&table).is_ok())
+    SidecarReader::open_any(path).map_or(true, |table| Plan::of(&table, &[]).is_ok())
 }

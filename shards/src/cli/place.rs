@@ -15,11 +15,11 @@ use crate::atomic::{FileAction, FileError};
 use crate::folder::{DatasetFolder, PAIRMILL_FOLDER, RUNS_FOLDER, ShardFile};
 use crate::leftover::{lock_folder, this_host};
 use crate::printable::causes;
-use crate::rewrite::RECORD_FILE;
+use crate::rewrite::{CONVERSIONS_FILE, RECORD_FILE};
 use crate::spec::{ShardSpec, of_kind};
 use crate::stamp::{Depth, Parts, Stamp};
 use crate::storage::{Bucket, BucketUrl, Location, Object, Scheme, StorageConfig};
-use crate::tar::is_tar_name;
+use crate::tar::{is_tar_name, shard_stem};
 
 /// One shard.
 pub(super) enum Shard {
@@ -100,9 +100,9 @@ impl Shard {
     /// URL.
     pub fn read<T>(&self, read: impl FnOnce(&Path) -> anyhow::Result<T>) -> anyhow::Result<T> {
         if let Self::Object { bucket, name, .. } = self
-            && let Some(stem) = name.strip_suffix(ShardFile::Tar.suffix())
+            && is_tar_name(name)
         {
-            bucket.check_version(&ShardFile::Table.name(stem))?;
+            bucket.check_version(&ShardFile::Table.name(shard_stem(name)))?;
         }
         self.read_with(&[], read)
     }
@@ -288,8 +288,8 @@ impl Copy {
         Ok(is_there)
     }
 
-    /// Fetches what Pairmill keeps about the dataset and a command looks at: marks of finished runs, and the record of a
-    /// rewrite.
+    /// Fetches what Pairmill keeps about the dataset and a command looks at: marks of finished runs, and what subset,
+    /// reshard and convert note.
     ///
     /// # Errors
     /// When the store or the disk refuses.
@@ -301,7 +301,7 @@ impl Copy {
             (runs, Path::new(PAIRMILL_FOLDER).join(RUNS_FOLDER)),
         ] {
             let wanted = |name: &String| {
-                name == RECORD_FILE || [".toml", ".done"].iter().any(|end| name.ends_with(end))
+                [RECORD_FILE, CONVERSIONS_FILE].contains(&name.as_str()) || [".toml", ".done"].iter().any(|end| name.ends_with(end))
             };
             let names: Vec<String> =
                 bucket.list()?.into_iter().map(|object| object.name).filter(wanted).collect();

@@ -24,10 +24,9 @@ use super::StorageConfig;
 use super::error::{StorageError, credentials_advice};
 use super::patience::{FIRST_PAUSE, LONGEST_PAUSE};
 use super::url::{BucketUrl, Scheme};
+use super::watch::{Attempt, FIRST_CONTACT, Watched, note};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-/// How long a store may be away before anything is asked of it.
-const FIRST_CONTACT: Duration = Duration::from_secs(20);
 /// A pause before a request is tried again is drawn between the first one and this many times the one before. With a
 /// factor of 2, pauses do not grow (the logarithm of the drawn share is below 0 on average), and ten retries are spent
 /// in two seconds.
@@ -45,7 +44,7 @@ pub(super) fn connect(url: &BucketUrl, config: &StorageConfig) -> Result<Arc<dyn
         retry_timeout: Duration::from_secs(config.retry_s),
     };
     let longest = FIRST_CONTACT.min(retry.retry_timeout);
-    let connector = Connector { stall: Duration::from_secs(config.stall_s), tls: Arc::new(tls(url)?) };
+    let connector = Connector { patience: retry.retry_timeout, stall: Duration::from_secs(config.stall_s), tls: Arc::new(tls(url)?) };
     // Only the host and container; what lies within is said with each request.
     let root = url.root().to_owned();
     let built = match url.scheme() {
@@ -132,12 +131,18 @@ fn check_listening(url: &BucketUrl, endpoint: Option<&str>, longest: Duration) -
             listening(first).or_else(|error| addresses.find_map(|a| listening(a).ok()).ok_or(error))
         });
         match found {
-            Ok(_) => return Ok(()),
+            Ok(_) => {
+                note(&address, &Attempt::Answered, longest);
+                return Ok(());
+            }
             Err(error) if Instant::now() >= until => {
                 let detail = format!("{address}: {error}");
-                return Err(StorageError::Unreachable { url: url.to_string(), detail });
+                return Err(StorageError::NeverThere { url: url.to_string(), detail });
             }
-            Err(_) => std::thread::sleep(Duration::from_millis(500)),
+            Err(error) => {
+                note(&address, &Attempt::NotConnected(error.to_string()), longest);
+                std::thread::sleep(Duration::from_millis(500));
+            }
         }
     }
 }
@@ -195,6 +200,7 @@ fn is_on_amazons_machine(endpoint: Option<&str>) -> bool {
 /// Makes HTTP clients with the one TLS stack of the workspace. Proxies of the environment are honoured.
 #[derive(Debug)]
 struct Connector {
+    patience: Duration,
     stall: Duration,
     tls: Arc<ClientConfig>,
 }
@@ -213,7 +219,7 @@ impl HttpConnector for Connector {
             .https_only(!allows_http)
             .build();
         match client {
-            Ok(client) => Ok(HttpClient::new(client)),
+            Ok(client) => Ok(HttpClient::new(Watched { client, patience: self.patience })),
             Err(error) => Err(object_store::Error::Generic { store: "HTTP", source: Box::new(error) }),
         }
     }

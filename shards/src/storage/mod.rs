@@ -9,6 +9,7 @@
 //! upload   a file as one object, by parts, in bounded memory: completion is the commit
 //! lease    who may write under a prefix
 //! patience how long what the client leaves is tried again
+//! watch    each request: says what is waited for, and gives up a host that was never there
 //! error    what a store's refusal means, and what to do
 //! ```
 //!
@@ -21,6 +22,7 @@ mod lease;
 mod patience;
 mod upload;
 mod url;
+mod watch;
 
 use serde::{Deserialize, Serialize};
 
@@ -28,6 +30,7 @@ pub use self::bucket::{Bucket, Object};
 pub use self::error::StorageError;
 pub use self::lease::Lease;
 pub use self::url::{BucketUrl, Location, Scheme};
+pub use self::watch::on_waits;
 
 /// Smallest part of an upload but the last that S3 takes.
 pub const MIN_PART_BYTES: u64 = 5 << 20;
@@ -42,7 +45,8 @@ pub struct StorageConfig {
     /// `retry_s` has room for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub retries: Option<usize>,
-    /// Seconds for which a request is tried again: a store that is gone for less than that ends no run.
+    /// Seconds for which a request is tried again: a store that is gone for less than that ends no run. One that this
+    /// process has never reached is given up after some five seconds.
     pub retry_s: u64,
     /// Seconds without a byte after which an attempt has failed.
     pub stall_s: u64,

@@ -6,6 +6,7 @@
 //! may be written.
 
 pub mod final_url;
+mod foreign;
 pub mod message;
 mod reader;
 mod row;
@@ -22,6 +23,7 @@ pub(crate) use schema::{image_metadata, image_struct_fields};
 #[cfg(feature = "storage")]
 pub(crate) use version::{FOOTER_END_BYTES, check_version_in, footer_bytes};
 pub use version::{VERSION_KEY, check_version, check_version_beside, check_version_of};
+pub use foreign::{IMAGE_NAMES, have_bytes, image_column, is_binary, is_image_struct, value_type};
 pub(crate) use writer::shard_properties;
 pub use writer::{IMAGE_ROW_GROUP_ROWS, SIDECAR_ROW_GROUP_ROWS, SidecarWriter};
 

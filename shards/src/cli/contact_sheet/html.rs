@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use pairmill_pixels::{ResizeMode, TransformConfig, Transformer, sniff};
+use pairmill_pixels::{Format, ResizeMode, TransformConfig, Transformer, sniff};
 
 use super::Heading;
 use super::pick::Picked;
@@ -62,8 +62,14 @@ pub fn render(heading: &Heading, samples: &[Picked<String>]) -> String {
 
 /// The picture for the page; `None` when the bytes are no picture a browser shows.
 pub fn data_url(image: &[u8]) -> Option<String> {
-    let format = sniff(image)?.as_str();
-    if image.len() <= MAX_EMBEDDED_BYTES && matches!(format, "jpeg" | "png" | "gif" | "webp") {
+    let shown_by_browsers = match sniff(image)? {
+        Format::Jpeg => Some("jpeg"),
+        Format::Png => Some("png"),
+        Format::Gif => Some("gif"),
+        Format::Webp => Some("webp"),
+        _ => None,
+    };
+    if let Some(format) = shown_by_browsers.filter(|_| image.len() <= MAX_EMBEDDED_BYTES) {
         return Some(format!("data:image/{format};base64,{}", STANDARD.encode(image)));
     }
     let config = TransformConfig {
