@@ -21,8 +21,8 @@ use crate::rewrite::{Notes, RewriteError};
 use crate::stats::{ShardStats, StatsError, StatusDict};
 use crate::status::Status;
 use crate::table::{
-    IMAGE_ROW_GROUP_ROWS, RowColumns, SidecarReader, SidecarRow, TableError, column, have_bytes, image_column,
-    text_column,
+    IMAGE_ROW_GROUP_ROWS, RowColumns, SidecarReader, SidecarRow, TableError, column, have_bytes,
+    image_column, text_column,
 };
 use crate::tar::{EndMarker, MappedTar, TarError, has_indexes, shard_stem};
 
@@ -319,7 +319,8 @@ impl Ledger {
             }
         }
         // A tar and the table beside it are one shard: the table knows of failures too, if it is a sidecar.
-        let stem = |path: &Path| shard_stem(&path.file_name().unwrap_or_default().to_string_lossy()).to_owned();
+        let stem =
+            |path: &Path| shard_stem(&path.file_name().unwrap_or_default().to_string_lossy()).to_owned();
         let is_sidecar = |path: &Path| {
             SidecarReader::open_any(path).is_ok_and(|table| table.is_sidecar() && !table.is_of_members())
         };

@@ -57,7 +57,9 @@ fn write_tar(path: &Path, samples: usize) {
 fn shards(folder: &Path) -> BTreeMap<String, Vec<u8>> {
     let entries = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
     let files = entries.filter(|path| path.is_file());
-    files.map(|path| (path.file_name().unwrap().to_str().unwrap().to_owned(), fs::read(&path).unwrap())).collect()
+    files
+        .map(|path| (path.file_name().unwrap().to_str().unwrap().to_owned(), fs::read(&path).unwrap()))
+        .collect()
 }
 
 fn version(table: &Path) -> Option<String> {
@@ -109,11 +111,15 @@ fn f15_a_convert_that_was_cut_short_is_told_from_a_whole_one_and_goes_on() {
             let (verdict, _) = run(&["verify", utf8(&out)], 1);
             assert!(verdict.contains("give the same convert again to finish it"), "{verdict}");
             if gone.len() > 1 {
-                let made_of = format!("R27: shard 00001 is missing: convert was to make it of {}", utf8(set.path()));
+                let made_of =
+                    format!("R27: shard 00001 is missing: convert was to make it of {}", utf8(set.path()));
                 assert!(verdict.contains(&made_of), "{verdict}");
             }
             let (_, refusal) = run(&["reshard", utf8(&out), "--out", utf8(&dir.path().join("new"))], 2);
-            assert!(refusal.contains("shard 00001 is not whole") && refusal.contains("--incomplete"), "{refusal}");
+            assert!(
+                refusal.contains("shard 00001 is not whole") && refusal.contains("--incomplete"),
+                "{refusal}"
+            );
             let (json, _) = run(&["stat", "--json", utf8(&out)], 0);
             assert!(json.contains("\"missing_shards\": 1"), "{json}");
             let (said, _) = run(&convert, 0);
@@ -135,7 +141,10 @@ fn f15_a_convert_goes_on_over_the_same_input_with_the_same_settings_only() {
     let whole = shards(&out);
     let other = [&convert[..], &["--hf-images"]].concat();
     let (_, refusal) = run(&other, 2);
-    assert!(refusal.contains("00000.parquet was made of another") && refusal.contains("--overwrite"), "{refusal}");
+    assert!(
+        refusal.contains("00000.parquet was made of another") && refusal.contains("--overwrite"),
+        "{refusal}"
+    );
     // Same name and size, other content.
     let mut bytes = fs::read(&tars[1]).unwrap();
     bytes[600] ^= 1;
@@ -146,6 +155,18 @@ fn f15_a_convert_goes_on_over_the_same_input_with_the_same_settings_only() {
     run(&[&convert[..], &["--overwrite"]].concat(), 0);
     assert!(shards(&out) != whole);
     assert_eq!(run(&convert, 0).0, "nothing to do: 2 of 2 shards are there\n");
+
+    // A note that is damaged is a finding, and stops whoever goes by it.
+    let note = out.join("_pairmill/convert.json");
+    let noted = fs::read(&note).unwrap();
+    fs::write(&note, "{").unwrap();
+    let (verdict, _) = run(&["verify", utf8(&out)], 1);
+    assert!(
+        verdict.contains("R27: ") && verdict.contains("not a record of subset, reshard or convert"),
+        "{verdict}"
+    );
+    assert!(run(&convert, 2).1.contains("convert.json: not a record"));
+    fs::write(&note, noted).unwrap();
 
     // Other shards may come to the same folder; what nobody noted stays.
     let more = dir.path().join("more/00002.tar");
@@ -168,7 +189,8 @@ fn f15_a_killed_convert_goes_on() {
     let convert = ["convert", utf8(&set), utf8(&out)];
     for until in [1, 7, 20] {
         let mut child = command(&convert).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-        let made = || out.is_dir() && shards(&out).keys().filter(|name| !name.starts_with('.')).count() >= until;
+        let made =
+            || out.is_dir() && shards(&out).keys().filter(|name| !name.starts_with('.')).count() >= until;
         while !made() && child.try_wait().unwrap().is_none() {
             std::thread::yield_now();
         }
@@ -228,7 +250,10 @@ fn f25_a_folder_of_converted_tars_of_any_name_is_verified() {
     assert_eq!(verdict, "2 shards: nothing found\n");
     fs::remove_file(out.join("train-1.parquet")).unwrap();
     let (verdict, _) = run(&["verify", utf8(&out)], 1);
-    assert!(verdict.contains("R27: shard train-1 is missing") && verdict.contains("same convert again"), "{verdict}");
+    assert!(
+        verdict.contains("R27: shard train-1 is missing") && verdict.contains("same convert again"),
+        "{verdict}"
+    );
     // One key in two shards is found in the folder, as in files that are named.
     fs::copy(out.join("train-0.parquet"), out.join("train-1.parquet")).unwrap();
     let (verdict, _) = run(&["verify", utf8(&out)], 1);

@@ -239,7 +239,9 @@ fn f15_buckets_of_a_killed_shuffle_are_told_apart_and_swept() {
     let more = dir.path().join("00007.tar");
     write_tar(&more, &[("k", &[("jpg", &jpeg())])]);
     let buckets = out.join("_pairmill/shuffle");
-    for again in [&reshard[..], &["convert", utf8(&more), utf8(&out)], &["index", utf8(&out.join("00000.tar"))]] {
+    for again in
+        [&reshard[..], &["convert", utf8(&more), utf8(&out)], &["index", utf8(&out.join("00000.tar"))]]
+    {
         fs::create_dir_all(&buckets).unwrap();
         fs::write(buckets.join("000.tar"), "half").unwrap();
         let lock = File::options().write(true).open(out.join("_pairmill/lock")).unwrap();

@@ -154,7 +154,10 @@ fn f04_convert_goes_on_over_the_same_inputs_only() {
     let second = dir.path().join("out/00001.parquet");
     fs::remove_file(&second).unwrap();
     make_tar(&dir.path().join("in/00001.tar"), 0..9);
-    refused(&shards(dir.path(), &line), &["shard 00001", "another in/00001.tar", "other content", "--overwrite"]);
+    refused(
+        &shards(dir.path(), &line),
+        &["shard 00001", "another in/00001.tar", "other content", "--overwrite"],
+    );
     assert!(!second.exists());
     make_tar(&dir.path().join("in/00001.tar"), 9..18);
     assert!(shards(dir.path(), &line).status.success() && second.exists());

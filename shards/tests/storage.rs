@@ -283,8 +283,14 @@ fn f09_a_store_where_nobody_listens_is_given_up_and_the_wait_is_told() {
     let (place, endpoint) = (place.as_str(), format!("http://{place}"));
     let cases = [
         (format!("{endpoint}/set/00000.tar"), vec![]),
-        ("az://container/set".to_owned(), vec![("AZURE_STORAGE_USE_EMULATOR", "true"), ("AZURITE_BLOB_STORAGE_URL", &endpoint)]),
-        ("s3://bucket/set".to_owned(), vec![("AWS_ENDPOINT_URL", &endpoint), ("AWS_ALLOW_HTTP", "true"), ("AWS_SKIP_SIGNATURE", "true")]),
+        (
+            "az://container/set".to_owned(),
+            vec![("AZURE_STORAGE_USE_EMULATOR", "true"), ("AZURITE_BLOB_STORAGE_URL", &endpoint)],
+        ),
+        (
+            "s3://bucket/set".to_owned(),
+            vec![("AWS_ENDPOINT_URL", &endpoint), ("AWS_ALLOW_HTTP", "true"), ("AWS_SKIP_SIGNATURE", "true")],
+        ),
     ];
     std::thread::scope(|scope| {
         for (url, environment) in &cases {
@@ -296,7 +302,11 @@ fn f09_a_store_where_nobody_listens_is_given_up_and_the_wait_is_told() {
                 let waiting = format!("note: waiting for {place} (");
                 assert!(told.contains(&waiting) && told.contains("tried again for 5 s"), "{url}: {told}");
                 let last = told.trim_end().lines().last().unwrap();
-                assert!(last.starts_with("error: ") && last.contains(&format!("no answer from the store ({place}: ")), "{url}: {told}");
+                assert!(
+                    last.starts_with("error: ")
+                        && last.contains(&format!("no answer from the store ({place}: ")),
+                    "{url}: {told}"
+                );
                 assert!(last.contains("check the endpoint"), "{told}");
             });
         }

@@ -13,7 +13,9 @@ use super::image_table::{MemberColumn, image_ext};
 use crate::json::{Json, cell_to_json, cell_to_text, dumps_indented, parse_python_json};
 use crate::printable::excerpt;
 use crate::sample::{CAPTION_EXT, IMAGE_EXTS, METADATA_EXT};
-use crate::table::{IMAGE_NAMES, SidecarReader, column, image_column, is_binary, is_image_struct, value_type};
+use crate::table::{
+    IMAGE_NAMES, SidecarReader, column, image_column, is_binary, is_image_struct, value_type,
+};
 use crate::tar::{Skipped, shard_stem};
 
 /// Column with a class number, which is a member of its own in a tar.

@@ -13,8 +13,8 @@ use arrow::compute::cast;
 use arrow::datatypes::{DataType, Schema, SchemaRef};
 
 use super::foreign_table::ForeignColumns;
-use crate::printable::excerpt;
 use crate::json::{Json, cell_to_json, cell_to_text, dumps_indented};
+use crate::printable::excerpt;
 use crate::sample::{CAPTION_EXT, METADATA_EXT, Member, Sample};
 use crate::status::Status;
 use crate::table::{

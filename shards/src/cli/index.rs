@@ -92,7 +92,7 @@ impl Folder {
         let staging = match &at {
             Location::Local(path) => {
                 remove_stale_temps(path, is_dataset_file)?;
-                sweep_shuffle(path)?;
+                sweep_shuffle(path);
                 None
             }
             Location::Bucket(url) => Some(Staging::open(url)?),

@@ -213,6 +213,12 @@ pub(super) fn prefix(spec: &ShardSpec) -> anyhow::Result<Option<BucketUrl>> {
     })
 }
 
+/// All prefixes of buckets that a specification names.
+pub(super) fn prefixes(spec: &ShardSpec) -> Vec<BucketUrl> {
+    let urls = urls(spec).ok().flatten().unwrap_or_default();
+    urls.into_iter().filter(|url| !names_a_shard(url) && url.scheme() != Scheme::Http).collect()
+}
+
 /// A prefix as a local folder, whose files come and go as they are needed.
 pub(super) struct Copy {
     dir: Scratch,
@@ -252,6 +258,17 @@ impl Copy {
     /// Whether there is an object of this name.
     pub fn has(&self, name: &str) -> bool {
         self.objects.contains_key(name)
+    }
+
+    /// Names of the shards of the first of `kinds` that is there.
+    pub fn shards(&self, kinds: &[&str]) -> impl Iterator<Item = &str> {
+        let of = |kind: &&str| {
+            let paths = self.objects.keys().map(PathBuf::from).collect();
+            let names = of_kind(paths, kind);
+            self.objects.keys().filter(|name| names.contains(Path::new(name))).collect::<Vec<_>>()
+        };
+        let found = kinds.iter().map(of).find(|names| !names.is_empty()).unwrap_or_default();
+        found.into_iter().map(String::as_str)
     }
 
     /// What is there. The paths are those of the files once they are fetched.
@@ -301,7 +318,8 @@ impl Copy {
             (runs, Path::new(PAIRMILL_FOLDER).join(RUNS_FOLDER)),
         ] {
             let wanted = |name: &String| {
-                [RECORD_FILE, CONVERSIONS_FILE].contains(&name.as_str()) || [".toml", ".done"].iter().any(|end| name.ends_with(end))
+                [RECORD_FILE, CONVERSIONS_FILE].contains(&name.as_str())
+                    || [".toml", ".done"].iter().any(|end| name.ends_with(end))
             };
             let names: Vec<String> =
                 bucket.list()?.into_iter().map(|object| object.name).filter(wanted).collect();

@@ -77,8 +77,7 @@ impl Conversions {
             Err(e) => return Err(FileError::new(path, FileAction::Read, e).into()),
             Ok(_) => {}
         }
-        serde_json::from_slice(&text)
-            .map_err(|e| RewriteError::Record { path, problem: e.to_string() })
+        serde_json::from_slice(&text).map_err(|e| RewriteError::Record { path, problem: e.to_string() })
     }
 
     /// Writes the note into `folder`, whose `_pairmill` is there.

@@ -45,7 +45,7 @@ pub enum RewriteError {
         input: String,
     },
     /// The record of a run cannot be understood.
-    #[error("{}: not a record of subset, reshard or convert ({problem}); empty the folder", path.display())]
+    #[error("{}: not a record of subset, reshard or convert ({problem}); bring it back, or empty the folder", path.display())]
     Record {
         /// The file in `_pairmill`.
         path: PathBuf,
@@ -121,8 +121,12 @@ mod tests {
         let named = FileError::new("out/00000.tar", FileAction::Write, full()).into_io();
         for (error, place) in [(full(), "out/_pairmill/shuffle/000.tar"), (named, "out/00000.tar")] {
             let bucket = Path::new("out/_pairmill/shuffle/000.tar");
-            let text = RewriteError::of_write(Path::new("in.tar"), bucket, TarWriteError::Io(error)).to_string();
-            assert!(text.contains(place) && text.contains("the disk is full") && !text.contains("in.tar"), "{text}");
+            let text =
+                RewriteError::of_write(Path::new("in.tar"), bucket, TarWriteError::Io(error)).to_string();
+            assert!(
+                text.contains(place) && text.contains("the disk is full") && !text.contains("in.tar"),
+                "{text}"
+            );
         }
         let of_sample = TarWriteError::NoMembers { key: "k".to_owned() };
         let text = RewriteError::of_write(Path::new("in.tar"), Path::new("out"), of_sample).to_string();

@@ -84,21 +84,25 @@ fn try_lock(path: &Path) -> Result<Option<File>, FileError> {
 /// The buckets of a shuffle in `folder`, and whether the process that fills them lives.
 pub fn shuffle_in(folder: &Path) -> Option<(PathBuf, bool)> {
     let buckets = shuffle::folder_in(folder);
+    if !buckets.is_dir() {
+        return None;
+    }
     let lock = File::open(folder.join(PAIRMILL_FOLDER).join(LOCK_FILE));
     let is_live = lock.is_ok_and(|lock| matches!(lock.try_lock(), Err(TryLockError::WouldBlock)));
-    buckets.is_dir().then_some((buckets, is_live))
+    Some((buckets, is_live))
 }
 
-/// Removes the buckets that a killed shuffle left in `folder`, for commands that do not lock it.
-pub fn sweep_shuffle(folder: &Path) -> Result<(), FileError> {
-    match shuffle_in(folder) {
-        // Held while it is removed, so that a run that begins now waits for no bucket of its own.
-        Some((_, false)) => {
-            if let Some(_lock) = try_lock(&folder.join(PAIRMILL_FOLDER).join(LOCK_FILE))? {
-                shuffle::remove_leftover(folder);
-            }
-            Ok(())
-        }
-        _ => Ok(()),
+/// Removes the buckets that a killed shuffle left in `folder`, for commands that do not lock it otherwise. Where it cannot
+/// be told whether their process lives, they stay.
+pub fn sweep_shuffle(folder: &Path) {
+    if !shuffle::folder_in(folder).is_dir() {
+        return;
+    }
+    let opened = File::options().write(true).open(folder.join(PAIRMILL_FOLDER).join(LOCK_FILE));
+    // Held while they are removed, so that no run begins meanwhile.
+    if let Ok(lock) = opened
+        && lock.try_lock().is_ok()
+    {
+        shuffle::remove_leftover(folder);
     }
 }

@@ -44,7 +44,11 @@ pub(super) fn connect(url: &BucketUrl, config: &StorageConfig) -> Result<Arc<dyn
         retry_timeout: Duration::from_secs(config.retry_s),
     };
     let longest = FIRST_CONTACT.min(retry.retry_timeout);
-    let connector = Connector { patience: retry.retry_timeout, stall: Duration::from_secs(config.stall_s), tls: Arc::new(tls(url)?) };
+    let connector = Connector {
+        patience: retry.retry_timeout,
+        stall: Duration::from_secs(config.stall_s),
+        tls: Arc::new(tls(url)?),
+    };
     // Only the host and container; what lies within is said with each request.
     let root = url.root().to_owned();
     let built = match url.scheme() {

@@ -56,7 +56,8 @@ pub(super) fn note(host: &str, attempt: &Attempt, patience: Duration) -> bool {
     if hosts.len() >= MAX_HOSTS && !hosts.contains_key(host) {
         return false;
     }
-    let (given_up, line) = hosts.entry(host.to_owned()).or_default().note(host, attempt, patience, Instant::now());
+    let (given_up, line) =
+        hosts.entry(host.to_owned()).or_default().note(host, attempt, patience, Instant::now());
     drop(hosts);
     if let (Some(line), Some(listener)) = (line, LISTENER.get()) {
         listener(&line);
@@ -65,7 +66,13 @@ pub(super) fn note(host: &str, attempt: &Attempt, patience: Duration) -> bool {
 }
 
 impl Host {
-    fn note(&mut self, name: &str, attempt: &Attempt, patience: Duration, now: Instant) -> (bool, Option<String>) {
+    fn note(
+        &mut self,
+        name: &str,
+        attempt: &Attempt,
+        patience: Duration,
+        now: Instant,
+    ) -> (bool, Option<String>) {
         let what = match attempt {
             Attempt::Answered => {
                 let begun = self.failing_since.take().filter(|_| self.told.take().is_some());
@@ -94,7 +101,9 @@ impl Host {
         let line = is_due.then(|| {
             self.told = Some(now);
             let (waited, patience) = (waited.as_secs(), patience.as_secs());
-            format!("waiting for {name} ({what}): {waited} s so far, each request is tried again for {patience} s")
+            format!(
+                "waiting for {name} ({what}): {waited} s so far, each request is tried again for {patience} s"
+            )
         });
         (false, line)
     }
@@ -211,6 +220,9 @@ mod tests {
         assert_eq!(at(Attempt::Refused("503 Service Unavailable".to_owned()), 171), None);
         assert!(at(Attempt::Refused("503 Service Unavailable".to_owned()), 175).unwrap().contains("503"));
         // A wait that nobody heard of ends without a word.
-        assert_eq!((at(Attempt::Answered, 176).is_some(), at(refused(), 177), at(Attempt::Answered, 178)), (true, None, None));
+        assert_eq!(
+            (at(Attempt::Answered, 176).is_some(), at(refused(), 177), at(Attempt::Answered, 178)),
+            (true, None, None)
+        );
     }
 }

@@ -14,6 +14,7 @@ mod schema;
 mod version;
 mod writer;
 
+pub use foreign::{IMAGE_NAMES, have_bytes, image_column, is_binary, is_image_struct, value_type};
 pub use message::classify_message;
 pub use reader::{Batches, RowColumns, Rows, SidecarReader, SidecarRow, text_column};
 pub use row::{ImageSize, RowOutcome, sample_json};
@@ -23,7 +24,6 @@ pub(crate) use schema::{image_metadata, image_struct_fields};
 #[cfg(feature = "storage")]
 pub(crate) use version::{FOOTER_END_BYTES, check_version_in, footer_bytes};
 pub use version::{VERSION_KEY, check_version, check_version_beside, check_version_of};
-pub use foreign::{IMAGE_NAMES, have_bytes, image_column, is_binary, is_image_struct, value_type};
 pub(crate) use writer::shard_properties;
 pub use writer::{IMAGE_ROW_GROUP_ROWS, SIDECAR_ROW_GROUP_ROWS, SidecarWriter};
 

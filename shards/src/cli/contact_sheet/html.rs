@@ -89,6 +89,19 @@ mod tests {
     use super::*;
 
     #[test]
+    fn small_pictures_are_embedded_as_they_are() {
+        // A header is enough: nothing is decoded.
+        for (picture, name) in [
+            (&b"\xFF\xD8\xFF\xE0 and so on"[..], "jpeg"),
+            (b"\x89PNG\r\n\x1A\n and so on", "png"),
+            (b"GIF89a and so on", "gif"),
+        ] {
+            let url = format!("data:image/{name};base64,{}", STANDARD.encode(picture));
+            assert_eq!(data_url(picture), Some(url));
+        }
+    }
+
+    #[test]
     fn captions_cannot_become_markup() {
         let heading = Heading { title: "a<b".to_owned(), note: String::new() };
         let caption = "\"><script>alert(1)</script>".to_owned();

@@ -12,8 +12,8 @@ use anyhow::{Context, bail};
 use clap::Args;
 
 use self::pick::{Picked, Picks, pick};
-use super::incomplete;
 use super::image_table::ReadOptions;
+use super::incomplete;
 use super::output::{Output, note};
 use super::{KINDS, TarArgs};
 use crate::atomic::write_atomic;

@@ -21,11 +21,7 @@ use crate::tar::{BadSamples, Skipped, TarWriter, Unsorted};
 const MAX_KEY: usize = 120;
 
 /// Converts `input`.
-pub(super) fn convert(
-    input: &Path,
-    options: &ReadOptions,
-    target: &Target<'_>,
-) -> anyhow::Result<Converted> {
+pub(super) fn convert(input: &Path, options: &ReadOptions, target: &Target<'_>) -> anyhow::Result<Converted> {
     let table = SidecarReader::open_any(input)?;
     let mut plan = Plan::of(&table, &options.members)?;
     tell_left_out(input, plan.left_out());
@@ -49,6 +45,8 @@ pub(super) fn convert(
         let visited = plan.visit(&batch, |row, key, files| {
             let problem = if is_told_by_keys && !keys.insert(fingerprint(key)) {
                 "an earlier row has this key".to_owned()
+            } else if may_skip && leads_out(key) {
+                "as a path it leads out of the folder that a tar is unpacked in".to_owned()
             } else {
                 match tar.append(key, files) {
                     Ok(_) => return Ok(()),
@@ -78,6 +76,11 @@ pub(super) fn convert(
     file.commit()?;
     skipped.add(plan.skipped);
     Ok(Converted { samples: index.len() as u64, skipped })
+}
+
+/// Whether a key is a path to somewhere above or beside the folder that its tar is unpacked in.
+fn leads_out(key: &str) -> bool {
+    key.starts_with('/') || key.split('/').any(|part| part == "..")
 }
 
 /// Says once what of another tool's table goes into no tar.

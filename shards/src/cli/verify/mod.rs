@@ -227,7 +227,10 @@ impl Checker<'_> {
                 copy.discard(table);
             }
         }
-        let notes = Notes::of(folder)?;
+        let (notes, unread) = match Notes::of(folder) {
+            Ok(notes) => (notes, None),
+            Err(error) => (Notes::default(), Some(error)),
+        };
         if folder.is_empty() && converted.is_empty() && notes.conversions.is_empty() {
             if !folder.unnumbered_tables.is_empty() {
                 bail!(
@@ -242,6 +245,9 @@ impl Checker<'_> {
         let origin = Origin::of(&folder.dir, is_dataset);
         self.findings.set_origin(origin);
         self.folder_files(folder);
+        if let Some(error) = unread {
+            self.findings.add_error(Rule::Missing, &folder.dir, Place::File, error);
+        }
         self.missing_shards(folder, &notes);
         self.flush()?;
         let mut sizes = std::collections::BTreeMap::new();
@@ -329,7 +335,9 @@ impl Checker<'_> {
         if let Some((path, is_live)) = shuffle_in(&folder.dir) {
             let problem = match is_live {
                 true => "a shuffle that is under way keeps samples here; wait until it is done",
-                false => "left behind by a shuffle that was stopped; delete it, or give any rewriting command for this folder",
+                false => {
+                    "left behind by a shuffle that was stopped; delete it, or give any rewriting command for this folder"
+                }
             };
             self.findings.add_error(Rule::Stale, &path, Place::File, problem);
         }
@@ -362,7 +370,8 @@ impl Checker<'_> {
         }
         for (name, made_of) in notes.conversions.unmade(|name| folder.has(name)) {
             // Of a shard whose first files are there, the check of the shard itself says that it is not finished.
-            let is_begun = shard_of(&ShardFile::Table.name(name)).is_some_and(|id| folder.shards.contains_key(&id));
+            let is_begun =
+                shard_of(&ShardFile::Table.name(name)).is_some_and(|id| folder.shards.contains_key(&id));
             if !(is_begun && made_of.has_stats) {
                 let problem = format!(
                     "shard {} is missing: convert was to make it of {}",
