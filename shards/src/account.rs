@@ -7,7 +7,7 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use arrow::datatypes::{DataType, Field};
 use serde::Serialize;
@@ -17,10 +17,14 @@ use crate::folder::{DatasetFolder, ShardFile, ShardFiles, beside, shard_of};
 use crate::index::sizes;
 use crate::key::ShardId;
 use crate::outcomes::Outcomes;
+use crate::rewrite::{Notes, RewriteError};
 use crate::stats::{ShardStats, StatsError, StatusDict};
 use crate::status::Status;
-use crate::table::{RowColumns, SidecarReader, SidecarRow, TableError, column, text_column};
-use crate::tar::{EndMarker, MappedTar, TarError, shard_stem};
+use crate::table::{
+    IMAGE_ROW_GROUP_ROWS, RowColumns, SidecarReader, SidecarRow, TableError, column, have_bytes,
+    image_column, text_column,
+};
+use crate::tar::{EndMarker, MappedTar, TarError, has_indexes, shard_stem};
 
 /// Hosts and messages listed.
 const NUM_TOP: usize = 10;
@@ -40,7 +44,7 @@ pub struct Account {
     pub missing_shards: u64,
     /// Finished shards whose images are gone: neither tar, nor files, nor images in the table.
     pub shards_without_images: u64,
-    /// Runs of ingest that are not finished.
+    /// Runs of ingest, subset or reshard that are not finished.
     pub unfinished_runs: u64,
     /// Input rows, each once, by what became of them; with `failures_by_status` part of the JSON's top level.
     #[serde(flatten)]
@@ -56,6 +60,8 @@ pub struct Account {
     pub unlisted: u64,
     /// Samples in shards that say nothing of failed rows: bare tars, and Parquet of other tools; not part of `rows`.
     pub samples_without_table: u64,
+    /// Rows of such Parquet that have no image, and so are no samples.
+    pub rows_without_image: u64,
     /// Bytes on disk by kind of file.
     pub bytes: BTreeMap<&'static str, u64>,
     /// Bytes fetched, where the stats say so.
@@ -172,6 +178,9 @@ pub enum AccountError {
     /// A tar without a table is unreadable.
     #[error(transparent)]
     Tar(#[from] TarError),
+    /// What a rewriting command noted is unreadable.
+    #[error(transparent)]
+    Note(#[from] RewriteError),
 }
 
 /// Adds shards up to an [`Account`].
@@ -249,15 +258,7 @@ pub fn host_of(url: &str) -> Option<String> {
 
 /// Whether a table is another tool's image shard, as far as its columns say: images, and no word of failed rows.
 fn is_foreign(table: &SidecarReader) -> bool {
-    let is_binary =
-        |kind: &DataType| matches!(kind, DataType::Binary | DataType::LargeBinary | DataType::BinaryView);
-    let holds_bytes = |field: &Field| match field.data_type() {
-        DataType::Struct(fields) => {
-            fields.iter().any(|inner| inner.name() == "bytes" && is_binary(inner.data_type()))
-        }
-        kind => is_binary(kind),
-    };
-    !table.has_column(column::STATUS) && table.schema().fields().iter().any(|field| holds_bytes(field))
+    !table.is_sidecar() && image_column(table.schema().fields()).is_some()
 }
 
 /// Whether the table at `path` was made from a tar that had none. Damage is told by whoever reads it.
@@ -301,6 +302,7 @@ fn file_bytes(path: &Path) -> u64 {
 
 impl Ledger {
     fn add_folder(&mut self, folder: &DatasetFolder) -> Result<(), AccountError> {
+        let mut counted = HashSet::new();
         // A folder of tars alone has no stats; there every numbered tar counts.
         let bare = folder.done().next().is_none();
         for shard in folder.shards.values() {
@@ -311,23 +313,42 @@ impl Ledger {
             let is_bare_table = table.is_some_and(|path| is_of_members(path) || bare && is_foreign(path));
             if shard.is_done() || is_bare_tar || folder.is_part || is_bare_table {
                 self.add_shard(shard)?;
+                counted.insert(shard.name.clone());
             } else {
                 self.account.unfinished_shards += 1;
             }
         }
-        for tar in &folder.other_tars {
-            // The tar of a shard that is counted by its table may have been compressed since.
+        // A tar and the table beside it are one shard: the table knows of failures too, if it is a sidecar.
+        let stem =
+            |path: &Path| shard_stem(&path.file_name().unwrap_or_default().to_string_lossy()).to_owned();
+        let is_sidecar = |path: &Path| {
+            SidecarReader::open_any(path).is_ok_and(|table| table.is_sidecar() && !table.is_of_members())
+        };
+        let tars: HashSet<String> = folder.other_tars.iter().map(|tar| stem(tar)).collect();
+        let tables = folder.other_tables.iter();
+        let (tables, copies): (Vec<&PathBuf>, Vec<&PathBuf>) =
+            tables.partition(|table| !tars.contains(&stem(table)) || is_sidecar(table));
+        counted.extend(tables.iter().map(|table| stem(table)));
+        let packed_last = |tar: &&PathBuf| !has_indexes(&tar.to_string_lossy());
+        let mut other_tars: Vec<&PathBuf> = folder.other_tars.iter().collect();
+        other_tars.sort_by_key(packed_last);
+        for tar in other_tars {
+            // The tar of a shard that is counted by its table may have been compressed since, or lie here plain too.
             let has_table =
                 beside(tar, ShardFile::Stats).is_file() && beside(tar, ShardFile::Table).is_file();
-            if !has_table {
+            if !has_table && counted.insert(stem(tar)) {
+                self.account.shards += 1;
                 self.add_tar(tar)?;
             }
             *self.account.bytes.entry("tar").or_insert(0) += file_bytes(tar);
         }
-        for table in &folder.other_tables {
+        for table in tables {
             self.account.shards += 1;
             let (_, num_images) = self.add_table(table)?;
             self.samples_per_shard.add(num_images);
+            *self.account.bytes.entry("parquet").or_insert(0) += file_bytes(table);
+        }
+        for table in copies {
             *self.account.bytes.entry("parquet").or_insert(0) += file_bytes(table);
         }
         if !folder.is_part {
@@ -339,7 +360,11 @@ impl Ledger {
 
     /// What should be here by the notes of ingest and by `sizes.json`.
     fn add_missing(&mut self, folder: &DatasetFolder) -> Result<(), AccountError> {
-        let runs = folder.runs()?;
+        let notes = Notes::of(folder)?;
+        let unmade = notes.conversions.unmade(|name| folder.has(name)).count();
+        self.account.missing_shards += unmade as u64;
+        let mut runs = folder.runs()?;
+        runs.extend(notes.rewrite);
         for run in &runs {
             self.account.unfinished_runs += u64::from(run.shards.is_none());
             self.account.missing_shards += folder.missing(run).1;
@@ -505,22 +530,30 @@ impl Ledger {
         Ok(())
     }
 
-    /// The rows of another tool's image shard. Which of them have an image would take reading all.
+    /// The rows of another tool's image shard that have an image, which takes reading all of them.
     fn add_foreign_table(&mut self, reader: &SidecarReader) -> Result<u64, TableError> {
-        let samples = reader.num_rows();
-        self.account.samples_without_table += samples;
-        let Some(name) = column::CAPTIONS.into_iter().find(|name| reader.has_column(name)) else {
-            return Ok(samples);
-        };
-        for batch in reader.batches(Some(&[name]))? {
+        let fields = reader.schema().fields();
+        let Some(image) = image_column(fields) else { return Ok(0) };
+        let image = fields[image].name().as_str();
+        let caption = column::CAPTIONS.into_iter().find(|name| reader.has_column(name));
+        let names: Vec<&str> = [Some(image), caption].into_iter().flatten().collect();
+        let (mut rows, mut samples) = (0, 0);
+        for batch in reader.batches_of(Some(&names), IMAGE_ROW_GROUP_ROWS)? {
+            let batch = batch?;
+            rows += batch.num_rows() as u64;
+            let here = batch.column_by_name(image).and_then(have_bytes).unwrap_or_default();
+            samples += here.iter().filter(|has| **has).count() as u64;
             // A caption that is a list has no length here.
-            let Ok(Some(captions)) = text_column(reader.path(), &batch?, name) else { break };
-            for caption in captions.iter() {
+            let captions = caption.and_then(|name| text_column(reader.path(), &batch, name).ok().flatten());
+            let captions = captions.iter().flat_map(|captions| captions.iter().zip(&here));
+            for (caption, _) in captions.filter(|(_, has)| **has) {
                 let caption = caption.unwrap_or_default().trim();
                 self.account.blank_captions += u64::from(caption.is_empty());
                 self.caption_chars.add(caption.chars().count());
             }
         }
+        self.account.samples_without_table += samples;
+        self.account.rows_without_image += rows - samples;
         Ok(samples)
     }
 

@@ -138,8 +138,11 @@ pub struct DatasetFolder {
     pub sizes: Option<PathBuf>,
     /// img2dataset's `_tmp/`: it is running, or was stopped.
     pub scratch: Option<PathBuf>,
-    /// Parquet files that are not named by a number; only in a [`part`](Self::part), as they may be anything.
+    /// Parquet files that are not named by a number and that the user chose; only in a [`part`](Self::part), as they may be
+    /// anything.
     pub other_tables: Vec<PathBuf>,
+    /// All Parquet files that are not named by a number, sorted.
+    pub unnumbered_tables: Vec<PathBuf>,
     /// Whether this is a part of what is there, chosen by the user.
     pub is_part: bool,
 }
@@ -234,6 +237,8 @@ impl DatasetFolder {
             // Any other folder is the user's.
         } else if is_tar_name(name) {
             self.other_tars.push(path);
+        } else if name.ends_with(ShardFile::Table.suffix()) && !name.starts_with('.') {
+            self.unnumbered_tables.push(path);
         } else if name.ends_with(".json") {
             if name == SIZES_FILE {
                 self.sizes = Some(path.clone());
@@ -247,9 +252,14 @@ impl DatasetFolder {
         let chosen: HashSet<&Path> = paths.iter().map(PathBuf::as_path).collect();
         let numbered: HashSet<PathBuf> =
             self.shards.values().flat_map(ShardFiles::files).map(|(_, path)| path.to_owned()).collect();
+        // A compressed tar stands for its shard as the plain one does.
+        let packed: HashSet<&str> = (self.other_tars.iter().filter(|tar| chosen.contains(tar.as_path())))
+            .filter_map(|tar| Some(shard_stem(tar.file_name()?.to_str()?)))
+            .collect();
         self.shards.retain(|_, shard| {
             let files = [ShardFile::Tar, ShardFile::Table].map(|kind| shard.get(kind));
-            files.into_iter().flatten().any(|path| chosen.contains(path))
+            packed.contains(shard.name.as_str())
+                || files.into_iter().flatten().any(|path| chosen.contains(path))
         });
         self.other_tars.retain(|path| chosen.contains(path.as_path()));
         let is_other = |path: &&PathBuf| {
@@ -326,6 +336,18 @@ impl DatasetFolder {
         (gaps, total)
     }
 
+    /// Whether a file of a shard, or a tar or table of another name, is here under this name.
+    pub fn has(&self, name: &str) -> bool {
+        if let Some((stem, kind)) = shard_file(name, false) {
+            let shard = stem.parse().ok().and_then(|number| self.shards.get(&ShardId(number)));
+            return shard.is_some_and(|shard| shard.name == stem && shard.get(kind).is_some());
+        }
+        let path = self.dir.join(name);
+        [&self.other_tars, &self.unnumbered_tables, &self.foreign_json]
+            .into_iter()
+            .any(|paths| paths.binary_search(&path).is_ok())
+    }
+
     /// Whether there is nothing of any dataset here.
     pub fn is_empty(&self) -> bool {
         self.shards.is_empty() && self.other_tars.is_empty() && self.other_tables.is_empty()
@@ -360,7 +382,7 @@ pub fn beside(shard: &Path, kind: ShardFile) -> PathBuf {
 }
 
 /// What a `.done` says: `shards = 8`.
-fn done_shards(path: &Path) -> std::io::Result<u64> {
+pub(crate) fn done_shards(path: &Path) -> std::io::Result<u64> {
     let mut text = String::new();
     fs::File::open(path)?.take(MAX_DONE_BYTES).read_to_string(&mut text)?;
     let value = text.lines().find_map(|line| line.split_once('=').filter(|(key, _)| key.trim() == "shards"));

@@ -5,6 +5,7 @@
 //! computed with integers, where img2dataset's floats agree and cannot drift.
 
 use std::fmt;
+use std::hash::{DefaultHasher, Hash, Hasher};
 
 use serde::{Deserialize, Serialize};
 
@@ -129,6 +130,16 @@ impl KeyLayout {
         let index = u64::try_from(number % step).map_err(|_| refuse())?;
         Ok((ShardId(shard), index))
     }
+}
+
+/// A key as 128 bits, for sets of very many: two of a billion keys are mistaken for each other with a chance of 1 in 10^20.
+pub fn fingerprint(key: &str) -> u128 {
+    let half = |salt: u8| {
+        let mut hasher = DefaultHasher::new();
+        (salt, key).hash(&mut hasher);
+        u128::from(hasher.finish())
+    };
+    half(0) << 64 | half(1)
 }
 
 /// Cuts a tar member's path into key and extension as webdataset does: at the first dot of the base name, the

@@ -214,6 +214,50 @@ fn f15_two_reshards_do_not_write_to_one_folder() {
 }
 
 #[test]
+fn f15_a_shuffle_that_fails_leaves_no_buckets() {
+    let (set, dir) = (dataset("webdataset"), tempfile::tempdir().unwrap());
+    let out = dir.path().join("out");
+    let tar = set.path().join("00001.tar");
+    let whole = fs::read(&tar).unwrap();
+    fs::write(&tar, &whole[..whole.len() / 2]).unwrap();
+    let reshard = ["reshard", "-q", utf8(set.path()), "--shuffle", "1", "--out", utf8(&out)];
+    let (_, error) = run(&reshard, 2);
+    assert!(error.contains("00001.tar"), "{error}");
+    assert!(!out.join("_pairmill/shuffle").exists());
+    fs::write(&tar, &whole).unwrap();
+    run(&reshard, 0);
+    assert!(!out.join("_pairmill/shuffle").exists());
+    run(&["verify", utf8(&out)], 0);
+}
+
+#[test]
+fn f15_buckets_of_a_killed_shuffle_are_told_apart_and_swept() {
+    let (set, dir) = (dataset("webdataset"), tempfile::tempdir().unwrap());
+    let out = dir.path().join("out");
+    let reshard = ["reshard", "-q", utf8(set.path()), "--out", utf8(&out)];
+    run(&reshard, 0);
+    let more = dir.path().join("00007.tar");
+    write_tar(&more, &[("k", &[("jpg", &jpeg())])]);
+    let buckets = out.join("_pairmill/shuffle");
+    for again in
+        [&reshard[..], &["convert", utf8(&more), utf8(&out)], &["index", utf8(&out.join("00000.tar"))]]
+    {
+        fs::create_dir_all(&buckets).unwrap();
+        fs::write(buckets.join("000.tar"), "half").unwrap();
+        let lock = File::options().write(true).open(out.join("_pairmill/lock")).unwrap();
+        lock.lock().unwrap();
+        let (verdict, _) = run(&["verify", utf8(&out)], 1);
+        assert!(verdict.contains("_pairmill/shuffle: R3: a shuffle that is under way"), "{verdict}");
+        assert!(!verdict.contains("delete it"), "{verdict}");
+        drop(lock);
+        let (verdict, _) = run(&["verify", utf8(&out)], 1);
+        assert!(verdict.contains("R3: left behind by a shuffle that was stopped; delete it"), "{verdict}");
+        run(again, 0);
+        assert!(!buckets.exists(), "{again:?}");
+    }
+}
+
+#[test]
 fn f25_stat_takes_files_globs_and_several_folders() {
     let (tars, tables) = (dataset("webdataset"), dataset("parquet"));
     let count = |args: &[&str]| -> (u64, u64, u64) {

@@ -143,9 +143,8 @@ fn f04_a_sidecar_that_changed_is_another_input() {
     refused(&shards(dir.path(), &line), &["in/00000.tar", "other content"]);
 }
 
-/// `convert` makes every shard anew or refuses: it never goes on in the middle, so there is nothing to mix.
 #[test]
-fn f04_convert_never_goes_on_in_a_folder() {
+fn f04_convert_goes_on_over_the_same_inputs_only() {
     let dir = tempfile::tempdir().unwrap();
     make_tar(&dir.path().join("in/00000.tar"), 0..9);
     make_tar(&dir.path().join("in/00001.tar"), 9..18);
@@ -155,6 +154,11 @@ fn f04_convert_never_goes_on_in_a_folder() {
     let second = dir.path().join("out/00001.parquet");
     fs::remove_file(&second).unwrap();
     make_tar(&dir.path().join("in/00001.tar"), 0..9);
-    refused(&shards(dir.path(), &line), &["out/00000.parquet", "--overwrite"]);
+    refused(
+        &shards(dir.path(), &line),
+        &["shard 00001", "another in/00001.tar", "other content", "--overwrite"],
+    );
     assert!(!second.exists());
+    make_tar(&dir.path().join("in/00001.tar"), 9..18);
+    assert!(shards(dir.path(), &line).status.success() && second.exists());
 }

@@ -388,7 +388,8 @@ fn f16_a_caption_that_is_not_utf8_stops_or_costs_its_sample() {
     let [stopped, parquet, tars] = ["stopped", "parquet", "tars"].map(|name| dir.path().join(name));
     let message = refusal(&["convert", utf8(&tar), utf8(&stopped)]);
     assert!(message.contains("sample `b`: `txt` is not UTF-8"), "{message}");
-    assert_eq!(fs::read_dir(&stopped).unwrap().count(), 0, "something half-written was left");
+    let left: Vec<_> = fs::read_dir(&stopped).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert_eq!(left, ["_pairmill"], "something half-written was left");
     let said = text(&["convert", utf8(&tar), utf8(&parquet), "--bad-samples", "skip"]);
     let example = format!("{}: sample `b`: `txt` is not UTF-8", utf8(&tar));
     assert_eq!(
@@ -608,7 +609,7 @@ fn f22_hugging_faces_tables_are_shards() {
     let said = text(&["subset", shown, "--size", "3", "--prefix", "--out", utf8(&subset)]);
     assert!(said.starts_with("3 of 4 samples in 1 shards; skipped 2 bad samples"), "{said}");
     let account = text(&["stat", shown]);
-    assert!(account.contains("samples") && account.contains('6'), "{account}");
+    assert!(account.contains("samples        4") && account.contains("without image  2"), "{account}");
     let sheet = dir.path().join("sheet.html");
     text(&["contact-sheet", shown, "--out", utf8(&sheet)]);
     assert!(fs::read_to_string(&sheet).unwrap().contains("two"));

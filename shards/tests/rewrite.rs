@@ -47,6 +47,7 @@ fn config(inputs: &[PathBuf], output: &Path, choice: Choice) -> RewriteConfig {
         shuffle: None,
         bucket_bytes: 1 << 30,
         tar: TarOptions::default(),
+        members: Vec::new(),
     }
 }
 

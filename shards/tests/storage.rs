@@ -275,6 +275,45 @@ fn connect_to_nobody() {
 }
 
 #[test]
+#[cfg(feature = "cli")]
+fn f09_a_store_where_nobody_listens_is_given_up_and_the_wait_is_told() {
+    // A port that was free a moment ago.
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let place = format!("127.0.0.1:{port}");
+    let (place, endpoint) = (place.as_str(), format!("http://{place}"));
+    let cases = [
+        (format!("{endpoint}/set/00000.tar"), vec![]),
+        (
+            "az://container/set".to_owned(),
+            vec![("AZURE_STORAGE_USE_EMULATOR", "true"), ("AZURITE_BLOB_STORAGE_URL", &endpoint)],
+        ),
+        (
+            "s3://bucket/set".to_owned(),
+            vec![("AWS_ENDPOINT_URL", &endpoint), ("AWS_ALLOW_HTTP", "true"), ("AWS_SKIP_SIGNATURE", "true")],
+        ),
+    ];
+    std::thread::scope(|scope| {
+        for (url, environment) in &cases {
+            scope.spawn(move || {
+                let mut command = Command::new(env!("CARGO_BIN_EXE_pairmill-shards"));
+                let output = command.args(["head", url]).envs(environment.iter().copied()).output().unwrap();
+                let told = String::from_utf8(output.stderr).unwrap();
+                assert_eq!(output.status.code(), Some(2), "{url}: {told}");
+                let waiting = format!("note: waiting for {place} (");
+                assert!(told.contains(&waiting) && told.contains("tried again for 5 s"), "{url}: {told}");
+                let last = told.trim_end().lines().last().unwrap();
+                assert!(
+                    last.starts_with("error: ")
+                        && last.contains(&format!("no answer from the store ({place}: ")),
+                    "{url}: {told}"
+                );
+                assert!(last.contains("check the endpoint"), "{told}");
+            });
+        }
+    });
+}
+
+#[test]
 fn a_lease_has_one_owner() {
     let s3 = S3::start();
     run("one_owner", &s3);

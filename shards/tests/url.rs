@@ -186,3 +186,49 @@ fn new_shards_go_up_whole_and_are_what_they_are_on_disk() {
     assert_eq!(put_up(&s3, "set"), on_disk(Path::new(&copy)));
     assert_eq!(fs::read_dir(temp.path()).unwrap().count(), 0, "left in the folder for temporary files");
 }
+
+#[test]
+fn f13_a_prefix_that_lacks_shards_is_not_taken_for_the_whole() {
+    let (s3, url, folder) = served();
+    let (temp, here) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let out = here.path().join("out");
+    let out = out.to_str().unwrap();
+    let converted = s3.url("converted");
+    let convert = ["convert", &url, &converted];
+    assert!(run(&s3, temp.path(), &convert).status.success());
+    let whole = put_up(&s3, "converted");
+    // As a kill leaves it.
+    for name in ["converted/00001.parquet", "converted/00001_stats.json"] {
+        s3.remove(name);
+    }
+    s3.put("set/_pairmill/runs/00000.done", b"shards = 4\n");
+    for (place, lack) in [
+        (
+            &converted,
+            format!("{converted}: shard 00001 is not whole: convert was to make it of {url}/00001.tar"),
+        ),
+        (&url, format!("{url}: shard 00002 is missing: the run from shard 00000 made 4")),
+    ] {
+        let refused = run(&s3, temp.path(), &["reshard", "-q", place, "--out", out]);
+        let text = err(&refused);
+        assert!(refused.status.code() == Some(2) && text.contains(&lack), "{text}");
+        let looked = run(&s3, temp.path(), &["head", "-n", "1", place]);
+        assert!(looked.status.success() && err(&looked).contains(&lack), "{}", err(&looked));
+        let verdict = run(&s3, temp.path(), &["verify", place]);
+        assert!(String::from_utf8_lossy(&verdict.stdout).contains("R27: shard"), "{place}");
+    }
+    // Shards that are named are taken as they are.
+    let named = format!("{url}/{{00000..00001}}.tar");
+    assert!(run(&s3, temp.path(), &["reshard", "-q", &named, "--out", out]).status.success());
+    // Given again over the same prefix, convert makes what is missing.
+    s3.remove("set/_pairmill/runs/00000.done");
+    let again = run(&s3, temp.path(), &convert);
+    assert!(
+        String::from_utf8_lossy(&again.stdout).contains("in 1 shards, 1 more were there"),
+        "{}",
+        err(&again)
+    );
+    assert_eq!(put_up(&s3, "converted"), whole);
+    let other = run(&s3, temp.path(), &["convert", &folder, &converted]);
+    assert!(other.status.code() == Some(2) && err(&other).contains("was made of another"), "{}", err(&other));
+}

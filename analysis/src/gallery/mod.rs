@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 use pairmill_shards::atomic::{FileAction, FileError};
+use pairmill_shards::cli::ReadOptions;
 use pairmill_shards::cli::contact_sheet::{SheetRequest, write_sheet};
 use pairmill_shards::printable::error_line;
 use pairmill_shards::tar::EndMarker;
@@ -68,6 +69,7 @@ pub fn gallery(args: &GalleryArgs) -> anyhow::Result<String> {
 fn write_pages(args: &GalleryArgs) -> Result<String, GalleryError> {
     let sources = resolve(&args.inputs)?;
     std::fs::create_dir_all(&args.out).map_err(|e| FileError::new(&args.out, FileAction::Create, e))?;
+    let options = ReadOptions { tar: EndMarker::Optional.into(), ..ReadOptions::default() };
     let mut text = String::new();
     for source in sources {
         for ext in ["html", "png"] {
@@ -79,7 +81,7 @@ fn write_pages(args: &GalleryArgs) -> Result<String, GalleryError> {
                 seed: args.seed,
                 columns: args.columns,
                 title: &source.name,
-                tar: &EndMarker::Optional.into(),
+                tar: &options,
             };
             let failed =
                 |e: anyhow::Error| GalleryError::Sheet { name: source.name.clone(), reason: error_line(&*e) };

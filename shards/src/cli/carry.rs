@@ -12,7 +12,7 @@ use anyhow::{Context, bail};
 use arrow::datatypes::SchemaRef;
 
 use super::convert::parquet_to_tar;
-use super::image_table::{Plan, is_parquet};
+use super::image_table::{Plan, ReadOptions, is_parquet};
 use super::place::{Scratch, Shard, is_same_folder, renamed, temp_dir};
 use super::staging::Staging;
 use crate::atomic::{FileAction, FileError};
@@ -36,6 +36,8 @@ pub(super) struct Carried {
     dir: Scratch,
     /// Folders within `dir`, and what they stand for.
     stand_for: Vec<(PathBuf, String)>,
+    /// How Parquet shards are read.
+    read: ReadOptions,
     /// Rows of Parquet shards that are no samples, by shard.
     skipped: RefCell<BTreeMap<PathBuf, Skipped>>,
 }
@@ -45,7 +47,7 @@ impl Carried {
     ///
     /// # Errors
     /// When the output is an input's own place, or the output's store refuses.
-    pub fn new(shards: Vec<Shard>, output: &str) -> anyhow::Result<Self> {
+    pub fn new(shards: Vec<Shard>, output: &str, read: ReadOptions) -> anyhow::Result<Self> {
         let to = Location::parse(output)?;
         let dir = temp_dir()?;
         let mut carried = Self {
@@ -55,6 +57,7 @@ impl Carried {
             staging: None,
             dir,
             stand_for: Vec::new(),
+            read,
             skipped: RefCell::default(),
         };
         for shard in shards {
@@ -152,7 +155,8 @@ impl Carried {
     fn schema(&self, tar: &Path, shard: &Shard) -> anyhow::Result<Option<SchemaRef>> {
         if shard.is_parquet() {
             return self.with_parquet(tar, shard, |path| {
-                Ok(Plan::of(&SidecarReader::open_any(path)?)?.sidecar.map(|sidecar| sidecar.schema))
+                let plan = Plan::of(&SidecarReader::open_any(path)?, &self.read.members)?;
+                Ok(plan.sidecar.map(|sidecar| sidecar.schema))
             });
         }
         self.fetch_table(tar, shard)?;
@@ -173,7 +177,7 @@ impl Carried {
 
     fn fetch(&self, tar: &Path, shard: &Shard) -> anyhow::Result<()> {
         if shard.is_parquet() {
-            let skipped = self.with_parquet(tar, shard, |path| parquet_to_tar(path, tar))?;
+            let skipped = self.with_parquet(tar, shard, |path| parquet_to_tar(path, &self.read, tar))?;
             // Once a shard, however often it is fetched.
             self.skipped.borrow_mut().insert(tar.to_owned(), skipped);
             return Ok(());

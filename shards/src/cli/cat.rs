@@ -10,12 +10,12 @@ use clap::Args;
 use serde_json::{Map, Value, json};
 
 use super::ShardArgs;
-use super::image_table::{each_sample, is_parquet};
+use super::image_table::{ReadOptions, each_sample, is_parquet};
 use super::output::{Output, note};
 use crate::json::parse_python_json;
 use crate::sample::Sample;
 use crate::table::{SidecarReader, check_version_beside, column, text_column};
-use crate::tar::{MappedTar, Skipped, TarOptions};
+use crate::tar::{MappedTar, Skipped};
 
 /// Arguments of `cat`.
 #[derive(Debug, Args)]
@@ -51,7 +51,7 @@ pub fn cat(args: &CatArgs, out: &mut Output) -> anyhow::Result<()> {
 fn one(args: &CatArgs, key: &str, ext: Option<&str>, out: &mut Output) -> anyhow::Result<()> {
     let shards = args.shards.places_to_look_at()?;
     for shard in &shards {
-        let Some(sample) = shard.read(|path| find(path, key, &args.shards.tar_options()))? else { continue };
+        let Some(sample) = shard.read(|path| find(path, key, &args.shards.read_options()))? else { continue };
         match ext {
             None => write_json(&sample, &shard.shown(), out)?,
             Some(ext) => match sample.get(ext) {
@@ -71,10 +71,10 @@ fn one(args: &CatArgs, key: &str, ext: Option<&str>, out: &mut Output) -> anyhow
 }
 
 /// The sample of a key in one shard.
-fn find(path: &Path, key: &str, options: &TarOptions) -> anyhow::Result<Option<Sample>> {
+fn find(path: &Path, key: &str, options: &ReadOptions) -> anyhow::Result<Option<Sample>> {
     if !is_parquet(path) {
         check_version_beside(path)?;
-        let tar = MappedTar::open_with(path, options)?;
+        let tar = MappedTar::open_with(path, &options.tar)?;
         return Ok(tar.index().position(key).and_then(|at| tar.sample(at)).map(|sample| sample.to_sample()));
     }
     let table = SidecarReader::open_any(path)?;
@@ -100,7 +100,7 @@ fn find(path: &Path, key: &str, options: &TarOptions) -> anyhow::Result<Option<S
 
 fn every_member(args: &CatArgs, ext: &str, out: &mut Output) -> anyhow::Result<()> {
     let mut found = false;
-    let (options, mut skipped) = (args.shards.tar_options(), Skipped::default());
+    let (options, mut skipped) = (args.shards.read_options(), Skipped::default());
     for shard in args.shards.places_to_look_at()? {
         let passed_over = shard.read(|path| {
             each_sample(path, &options, |sample| {
@@ -122,7 +122,7 @@ fn every_member(args: &CatArgs, ext: &str, out: &mut Output) -> anyhow::Result<(
 }
 
 fn every_sample(args: &CatArgs, out: &mut Output) -> anyhow::Result<()> {
-    let (options, mut skipped) = (args.shards.tar_options(), Skipped::default());
+    let (options, mut skipped) = (args.shards.read_options(), Skipped::default());
     for shard in args.shards.places_to_look_at()? {
         let shown = shard.shown();
         let passed_over = shard.read(|path| {

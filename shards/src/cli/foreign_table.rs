@@ -9,16 +9,19 @@ use arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, Fields};
 
-use super::image_table::{MemberColumn, image_ext, is_binary, is_image_struct, value_type};
+use super::image_table::{MemberColumn, image_ext};
 use crate::json::{Json, cell_to_json, cell_to_text, dumps_indented, parse_python_json};
+use crate::printable::excerpt;
 use crate::sample::{CAPTION_EXT, IMAGE_EXTS, METADATA_EXT};
-use crate::table::{SidecarReader, column};
+use crate::table::{
+    IMAGE_NAMES, SidecarReader, column, image_column, is_binary, is_image_struct, value_type,
+};
 use crate::tar::{Skipped, shard_stem};
 
-/// How other tools call the column of images, beside [`IMAGE_EXTS`].
-const IMAGE_NAMES: [&str; 3] = [column::IMAGE, "img", "picture"];
 /// Column with a class number, which is a member of its own in a tar.
 const LABEL_EXT: &str = "cls";
+/// Columns of bytes that are members wherever they stand: webdataset's own names for what is no image.
+const MEMBER_EXTS: [&str; 6] = [CAPTION_EXT, LABEL_EXT, "npy", "npz", "pth", "pyd"];
 /// Characters of a table's name that are part of a key.
 const MAX_STEM: usize = 60;
 
@@ -26,8 +29,10 @@ const MAX_STEM: usize = 60;
 pub(super) struct ForeignColumns {
     key: Option<usize>,
     image: usize,
-    /// Other columns of bytes: members under their own names.
+    /// Other columns of bytes that are members, under their own names: [`MEMBER_EXTS`], and those that the user named. What
+    /// else there is (thumbnails, masks) would often be a second image.
     others: Vec<usize>,
+    left_out: Vec<String>,
     caption: Option<usize>,
     json: Option<usize>,
     label: Option<usize>,
@@ -38,11 +43,11 @@ pub(super) struct ForeignColumns {
 }
 
 impl ForeignColumns {
-    /// Chooses among a table's columns.
+    /// Chooses among a table's columns; `members` are those of bytes that become members beside the image.
     ///
     /// # Errors
-    /// When none of them holds images.
-    pub fn of(table: &SidecarReader) -> anyhow::Result<Self> {
+    /// When none of them holds images, or one of `members` is not there.
+    pub fn of(table: &SidecarReader, members: &[String]) -> anyhow::Result<Self> {
         let columns = table.schema().fields();
         let holds_bytes =
             |at: &usize| is_binary(columns[*at].data_type()) || is_image_struct(columns[*at].data_type());
@@ -50,10 +55,7 @@ impl ForeignColumns {
             let found = |name: &&str| columns.iter().position(|column| column.name() == *name).filter(fits);
             names.iter().find_map(found)
         };
-        let image = first(&IMAGE_EXTS, &holds_bytes).or_else(|| first(&IMAGE_NAMES, &holds_bytes));
-        let structs: Vec<usize> =
-            (0..columns.len()).filter(|at| is_image_struct(columns[*at].data_type())).collect();
-        let Some(image) = image.or(structs.first().copied().filter(|_| structs.len() == 1)) else {
+        let Some(image) = image_column(columns) else {
             bail!(
                 "{}: no column of images ({}, {}, or one of struct<bytes, path>); it has: {}",
                 table.path().display(),
@@ -74,8 +76,20 @@ impl ForeignColumns {
         let json = first(&[METADATA_EXT], &|_| true);
         let label = first(&[LABEL_EXT], &is_number);
         let is_member = |at: usize| Some(at) == json || Some(at) == label || Some(at) == key;
-        let others =
-            (0..columns.len()).filter(|at| *at != image && holds_bytes(at) && !is_member(*at)).collect();
+        if let Some(missing) = members.iter().find(|name| first(&[name.as_str()], &holds_bytes).is_none()) {
+            bail!(
+                "{}: no column of bytes `{}`; it has: {}",
+                table.path().display(),
+                excerpt(missing, MAX_STEM),
+                names(columns)
+            );
+        }
+        let rest = (0..columns.len()).filter(|at| *at != image && holds_bytes(at) && !is_member(*at));
+        let (others, left_out): (Vec<usize>, Vec<usize>) = rest.partition(|at| {
+            let name = columns[*at].name();
+            MEMBER_EXTS.contains(&name.as_str()) || members.contains(name)
+        });
+        let left_out = left_out.into_iter().map(|at| columns[at].name().clone()).collect();
         // A caption called `txt` is a member; any other is a field too, as in shards of ours.
         let fields = (0..columns.len()).filter(|at| {
             let name = columns[*at].name().as_str();
@@ -86,10 +100,15 @@ impl ForeignColumns {
         });
         let fields = fields.collect();
         let stem = stem(table.path());
-        Ok(Self { key, image, others, caption, json, label, fields, stem, row: 0 })
+        Ok(Self { key, image, others, left_out, caption, json, label, fields, stem, row: 0 })
     }
 
-    /// Hands key and members of each row with an image to `visit`, and counts the others.
+    /// Columns of bytes that no member is made of.
+    pub fn left_out(&self) -> &[String] {
+        &self.left_out
+    }
+
+    /// Hands row, key and members of each row with an image to `visit`, and counts the others.
     ///
     /// # Errors
     /// When a column of images is of a kind that is not read, or `visit` fails.
@@ -97,7 +116,7 @@ impl ForeignColumns {
         &mut self,
         batch: &RecordBatch,
         skipped: &mut Skipped,
-        mut visit: impl FnMut(&str, &[(&str, &[u8])]) -> anyhow::Result<()>,
+        mut visit: impl FnMut(u64, &str, &[(&str, &[u8])]) -> anyhow::Result<()>,
     ) -> anyhow::Result<()> {
         let schema = batch.schema();
         let column = |at: usize| MemberColumn::of(schema.field(at).name(), batch.column(at));
@@ -126,7 +145,7 @@ impl ForeignColumns {
             files.extend(caption.as_ref().map(|caption| (CAPTION_EXT, caption.as_bytes())));
             files.extend(label.as_ref().map(|label| (LABEL_EXT, label.as_bytes())));
             files.extend(json.as_ref().map(|json| (METADATA_EXT, json.as_bytes())));
-            visit(&key, &files)?;
+            visit(number, &key, &files)?;
         }
         Ok(())
     }

@@ -38,7 +38,7 @@ pub struct HeadArgs {
 /// When a shard cannot be read as far as it is shown.
 pub fn head(args: &HeadArgs, out: &mut Output) -> anyhow::Result<()> {
     let mut left = args.num;
-    let (options, mut skipped) = (args.shards.tar_options(), Skipped::default());
+    let (options, mut skipped) = (args.shards.read_options(), Skipped::default());
     for shard in args.shards.places_to_look_at()? {
         if left == 0 {
             break;

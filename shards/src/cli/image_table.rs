@@ -14,15 +14,26 @@ use arrow::datatypes::{DataType, Schema, SchemaRef};
 
 use super::foreign_table::ForeignColumns;
 use crate::json::{Json, cell_to_json, cell_to_text, dumps_indented};
+use crate::printable::excerpt;
 use crate::sample::{CAPTION_EXT, METADATA_EXT, Member, Sample};
 use crate::status::Status;
 use crate::table::{
-    HashKind, IMAGE_ROW_GROUP_ROWS, MEMBERS_KEY, SidecarReader, check_version_beside, column, text_column,
+    HashKind, IMAGE_ROW_GROUP_ROWS, MEMBERS_KEY, SidecarReader, check_version_beside, column, is_binary,
+    is_image_struct, text_column,
 };
 use crate::tar::{Skipped, TarOptions, TarSamples};
 
 /// Columns of ours that no `json` member has (FORMAT.md §3).
 const NOT_IN_JSON: [&str; 4] = [column::FAILURE_CLASS, column::ATTEMPTS, column::FINAL_URL, column::RETRY_OF];
+
+/// How shards of either kind are read.
+#[derive(Debug, Clone, Default)]
+pub struct ReadOptions {
+    /// Tars.
+    pub tar: TarOptions,
+    /// Columns of bytes that are members, in tables of other tools, beside the image.
+    pub members: Vec<String>,
+}
 
 /// Whether a path is taken for a Parquet image shard rather than a tar.
 pub(super) fn is_parquet(path: &Path) -> bool {
@@ -35,12 +46,12 @@ pub(super) fn is_parquet(path: &Path) -> bool {
 /// When the shard cannot be read as far as it is shown, or `visit` fails.
 pub(super) fn each_sample(
     path: &Path,
-    options: &TarOptions,
+    options: &ReadOptions,
     mut visit: impl FnMut(Sample) -> anyhow::Result<ControlFlow<()>>,
 ) -> anyhow::Result<Skipped> {
     if !is_parquet(path) {
         check_version_beside(path)?;
-        let mut samples = TarSamples::open(path, options)?;
+        let mut samples = TarSamples::open(path, &options.tar)?;
         for sample in samples.by_ref() {
             if visit(sample?)?.is_break() {
                 break;
@@ -49,10 +60,10 @@ pub(super) fn each_sample(
         return Ok(samples.skipped());
     }
     let table = SidecarReader::open_any(path)?;
-    let mut plan = Plan::of(&table)?;
+    let mut plan = Plan::of(&table, &options.members)?;
     for batch in table.batches_of(None, IMAGE_ROW_GROUP_ROWS)? {
         let mut flow = ControlFlow::Continue(());
-        plan.visit(&batch?, |key, files| {
+        plan.visit(&batch?, |_, key, files| {
             if flow.is_continue() {
                 let member =
                     |(ext, data): &(&str, &[u8])| Member { ext: (*ext).to_owned(), data: data.to_vec() };
@@ -102,33 +113,43 @@ struct OurColumns {
     caption: Option<usize>,
     /// The table was made from a tar that had no sidecar, see [`MEMBERS_KEY`].
     made_from_members: bool,
+    /// Rows seen.
+    row: u64,
 }
 
 impl Plan {
-    /// Plans for a table's columns.
+    /// Plans for a table's columns. `members` are those that are members in tables of other tools.
     ///
     /// # Errors
-    /// When no column holds images.
-    pub fn of(table: &SidecarReader) -> anyhow::Result<Self> {
-        let (columns, sidecar) = match table.has_column(column::KEY) && table.has_column(column::STATUS) {
+    /// When no column holds images, or a member's column is not there.
+    pub fn of(table: &SidecarReader, members: &[String]) -> anyhow::Result<Self> {
+        let (columns, sidecar) = match table.is_sidecar() {
             true => {
                 let (columns, sidecar) = OurColumns::of(table)?;
                 (Columns::Ours(columns), sidecar)
             }
-            false => (Columns::Foreign(ForeignColumns::of(table)?), None),
+            false => (Columns::Foreign(ForeignColumns::of(table, members)?), None),
         };
         Ok(Self { columns, sidecar, skipped: Skipped::default(), path: table.path().to_owned() })
     }
 
-    /// Hands key and members (extension, bytes; the image first) of each success in `batch` to `visit`. Batches come in
-    /// the order of the table.
+    /// Columns of bytes that no member is made of.
+    pub fn left_out(&self) -> &[String] {
+        match &self.columns {
+            Columns::Ours(_) => &[],
+            Columns::Foreign(columns) => columns.left_out(),
+        }
+    }
+
+    /// Hands row, key and members (extension, bytes; the image first) of each success in `batch` to `visit`. Batches come
+    /// in the order of the table.
     ///
     /// # Errors
     /// When a success has no key or no image, or `visit` fails.
     pub fn visit(
         &mut self,
         batch: &RecordBatch,
-        visit: impl FnMut(&str, &[(&str, &[u8])]) -> anyhow::Result<()>,
+        visit: impl FnMut(u64, &str, &[(&str, &[u8])]) -> anyhow::Result<()>,
     ) -> anyhow::Result<()> {
         match &mut self.columns {
             Columns::Ours(columns) => columns.visit(&self.path, batch, visit),
@@ -163,14 +184,14 @@ impl OurColumns {
         let caption = kept.iter().copied().find(|at| fields[*at].name() == column::CAPTION);
         let schema = Schema::new(kept.iter().map(|at| Arc::clone(&fields[*at])).collect::<Vec<_>>());
         let sidecar = (!made_from_members).then(|| Sidecar { kept, schema: Arc::new(schema) });
-        Ok((Self { members, json, caption, made_from_members }, sidecar))
+        Ok((Self { members, json, caption, made_from_members, row: 0 }, sidecar))
     }
 
     fn visit(
-        &self,
+        &mut self,
         path: &Path,
         batch: &RecordBatch,
-        mut visit: impl FnMut(&str, &[(&str, &[u8])]) -> anyhow::Result<()>,
+        mut visit: impl FnMut(u64, &str, &[(&str, &[u8])]) -> anyhow::Result<()>,
     ) -> anyhow::Result<()> {
         let text = |name: &str| -> anyhow::Result<StringArray> {
             text_column(path, batch, name)?.with_context(|| format!("no column `{name}`"))
@@ -181,16 +202,18 @@ impl OurColumns {
             members.push(MemberColumn::of(batch.schema().field(*at).name(), batch.column(*at))?);
         }
         for row in 0..batch.num_rows() {
+            let number = self.row;
+            self.row += 1;
             if !statuses.is_valid(row) || statuses.value(row) != Status::Success.as_str() {
                 continue;
             }
             if !keys.is_valid(row) {
-                bail!("a success without a key");
+                bail!("row {number}: a success without a key");
             }
             let key = keys.value(row);
             let mut files: Vec<(&str, &[u8])> = members.iter().filter_map(|m| m.cell(row)).collect();
             if files.is_empty() && !self.made_from_members {
-                bail!("{key} is a success without an image");
+                bail!("row {number}: {} is a success without an image", excerpt(key, 120));
             }
             let caption = self.caption.map(|at| cell_to_text(batch.column(at), row));
             let caption = if self.made_from_members {
@@ -205,7 +228,7 @@ impl OurColumns {
             if let Some(json) = &json {
                 files.push((METADATA_EXT, json.as_bytes()));
             }
-            visit(key, &files)?;
+            visit(number, key, &files)?;
         }
         Ok(())
     }
@@ -220,22 +243,6 @@ impl OurColumns {
             .map(|at| (batch.schema().field(*at).name().clone(), cell_to_json(batch.column(*at), row)));
         Some(dumps_indented(&Json::Object(fields.collect())))
     }
-}
-
-/// The type of a column's values, also where the column is a dictionary of them (pandas' `category`).
-pub(super) fn value_type(data_type: &DataType) -> &DataType {
-    match data_type {
-        DataType::Dictionary(_, values) => value_type(values),
-        plain => plain,
-    }
-}
-
-pub(super) fn is_binary(data_type: &DataType) -> bool {
-    matches!(value_type(data_type), DataType::Binary | DataType::LargeBinary | DataType::BinaryView)
-}
-
-pub(super) fn is_image_struct(data_type: &DataType) -> bool {
-    matches!(data_type, DataType::Struct(fields) if fields.iter().any(|f| f.name() == "bytes" && is_binary(f.data_type())))
 }
 
 /// A column of members.

@@ -14,6 +14,7 @@ use super::staging::Staging;
 use crate::atomic::remove_stale_temps;
 use crate::folder::{SIZES_FILE, ShardFile, is_dataset_file};
 use crate::index::{IndexError, dali, energon, sizes};
+use crate::rewrite::sweep_shuffle;
 use crate::storage::Location;
 use crate::table::check_version_beside;
 use crate::tar::{BadSamples, MappedTar, Skipped};
@@ -91,6 +92,7 @@ impl Folder {
         let staging = match &at {
             Location::Local(path) => {
                 remove_stale_temps(path, is_dataset_file)?;
+                sweep_shuffle(path);
                 None
             }
             Location::Bucket(url) => Some(Staging::open(url)?),

@@ -24,10 +24,12 @@ use std::process::ExitCode;
 use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser, Subcommand};
 
+pub use self::image_table::ReadOptions;
 use self::output::Output;
 use self::place::Shard;
 use crate::printable::causes;
 use crate::spec::ShardSpec;
+use crate::storage::on_waits;
 use crate::tar::{BadSamples, EndMarker, TarOptions, Unsorted};
 use crate::words::usage_line;
 
@@ -101,19 +103,28 @@ pub struct ShardArgs {
     pub tar: TarArgs,
 }
 
-/// What the commands do with tars of other people.
+/// What the commands do with shards of other people.
 #[derive(Debug, clap::Args)]
 pub struct TarArgs {
     /// What becomes of a key that returns after other samples, as in a tar that is not sorted by name
     #[arg(long, value_name = "HOW", value_enum, default_value_t)]
     pub unsorted: Unsorted,
     /// What becomes of a sample that cannot be read: a member's name is not UTF-8, or it is a link to nothing; for
-    /// convert also a caption or json that is not UTF-8
+    /// convert also a caption or json that is not UTF-8. Where other tools' Parquet becomes tars, also of a row whose key
+    /// cannot be one in a tar (empty, with a dot, longer than 95 bytes or so, that of an earlier row)
     #[arg(long, value_name = "HOW", value_enum, default_value_t)]
     pub bad_samples: BadSamples,
+    /// Columns of bytes of other tools' Parquet that become members beside the image, each under its own name
+    #[arg(long, value_name = "NAME", value_delimiter = ',')]
+    pub members: Vec<String>,
 }
 
 impl TarArgs {
+    /// The same for shards of either kind.
+    fn read_options(&self, lenient: bool) -> ReadOptions {
+        ReadOptions { tar: self.options(lenient), members: self.members.clone() }
+    }
+
     /// What the flags mean to the reader; `lenient` is about the closing zero blocks.
     pub fn options(&self, lenient: bool) -> TarOptions {
         let end_marker = if lenient { EndMarker::Optional } else { EndMarker::Required };
@@ -152,9 +163,14 @@ impl ShardArgs {
         Ok(found)
     }
 
-    /// What the flags mean to the reader.
+    /// What the flags mean to the reader of tars.
     fn tar_options(&self) -> TarOptions {
         self.tar.options(self.lenient)
+    }
+
+    /// What they mean to the reader of shards of either kind.
+    fn read_options(&self) -> ReadOptions {
+        self.tar.read_options(self.lenient)
     }
 }
 
@@ -173,6 +189,7 @@ pub fn main() -> ExitCode {
             return ExitCode::from(2);
         }
     };
+    on_waits(|line| output::complain(&format!("note: {line}")));
     let mut out = Output::stdout();
     let done = run(cli.command, &mut out).and_then(|code| {
         out.finish()?;

@@ -15,11 +15,11 @@ use crate::atomic::{FileAction, FileError};
 use crate::folder::{DatasetFolder, PAIRMILL_FOLDER, RUNS_FOLDER, ShardFile};
 use crate::leftover::{lock_folder, this_host};
 use crate::printable::causes;
-use crate::rewrite::RECORD_FILE;
+use crate::rewrite::{CONVERSIONS_FILE, RECORD_FILE};
 use crate::spec::{ShardSpec, of_kind};
 use crate::stamp::{Depth, Parts, Stamp};
 use crate::storage::{Bucket, BucketUrl, Location, Object, Scheme, StorageConfig};
-use crate::tar::is_tar_name;
+use crate::tar::{is_tar_name, shard_stem};
 
 /// One shard.
 pub(super) enum Shard {
@@ -100,9 +100,9 @@ impl Shard {
     /// URL.
     pub fn read<T>(&self, read: impl FnOnce(&Path) -> anyhow::Result<T>) -> anyhow::Result<T> {
         if let Self::Object { bucket, name, .. } = self
-            && let Some(stem) = name.strip_suffix(ShardFile::Tar.suffix())
+            && is_tar_name(name)
         {
-            bucket.check_version(&ShardFile::Table.name(stem))?;
+            bucket.check_version(&ShardFile::Table.name(shard_stem(name)))?;
         }
         self.read_with(&[], read)
     }
@@ -213,6 +213,12 @@ pub(super) fn prefix(spec: &ShardSpec) -> anyhow::Result<Option<BucketUrl>> {
     })
 }
 
+/// All prefixes of buckets that a specification names.
+pub(super) fn prefixes(spec: &ShardSpec) -> Vec<BucketUrl> {
+    let urls = urls(spec).ok().flatten().unwrap_or_default();
+    urls.into_iter().filter(|url| !names_a_shard(url) && url.scheme() != Scheme::Http).collect()
+}
+
 /// A prefix as a local folder, whose files come and go as they are needed.
 pub(super) struct Copy {
     dir: Scratch,
@@ -254,6 +260,17 @@ impl Copy {
         self.objects.contains_key(name)
     }
 
+    /// Names of the shards of the first of `kinds` that is there.
+    pub fn shards(&self, kinds: &[&str]) -> impl Iterator<Item = &str> {
+        let of = |kind: &&str| {
+            let paths = self.objects.keys().map(PathBuf::from).collect();
+            let names = of_kind(paths, kind);
+            self.objects.keys().filter(|name| names.contains(Path::new(name))).collect::<Vec<_>>()
+        };
+        let found = kinds.iter().map(of).find(|names| !names.is_empty()).unwrap_or_default();
+        found.into_iter().map(String::as_str)
+    }
+
     /// What is there. The paths are those of the files once they are fetched.
     pub fn folder(&self) -> DatasetFolder {
         let names = self.objects.keys().map(|name| (name.clone(), false)).collect();
@@ -288,8 +305,8 @@ impl Copy {
         Ok(is_there)
     }
 
-    /// Fetches what Pairmill keeps about the dataset and a command looks at: marks of finished runs, and the record of a
-    /// rewrite.
+    /// Fetches what Pairmill keeps about the dataset and a command looks at: marks of finished runs, and what subset,
+    /// reshard and convert note.
     ///
     /// # Errors
     /// When the store or the disk refuses.
@@ -301,7 +318,8 @@ impl Copy {
             (runs, Path::new(PAIRMILL_FOLDER).join(RUNS_FOLDER)),
         ] {
             let wanted = |name: &String| {
-                name == RECORD_FILE || [".toml", ".done"].iter().any(|end| name.ends_with(end))
+                [RECORD_FILE, CONVERSIONS_FILE].contains(&name.as_str())
+                    || [".toml", ".done"].iter().any(|end| name.ends_with(end))
             };
             let names: Vec<String> =
                 bucket.list()?.into_iter().map(|object| object.name).filter(wanted).collect();

@@ -160,7 +160,7 @@ fn write_shards(
     let layout = KeyLayout::new(args.number_sample_per_shard, args.oom_shard_count)?;
     let cores = || std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
     args.incomplete.check(&args.shards.shards, KINDS)?;
-    let carried = Carried::new(args.shards.places()?, &args.out)?;
+    let carried = Carried::new(args.shards.places()?, &args.out, args.shards.read_options())?;
     let config = RewriteConfig {
         inputs: carried.inputs.clone(),
         output: carried.output.clone(),
@@ -171,6 +171,7 @@ fn write_shards(
         shuffle: args.shuffle,
         bucket_bytes: args.memory << 20,
         tar: args.shards.tar_options(),
+        members: args.shards.tar.members.clone(),
     };
     let shows = !args.quiet && io::stderr().is_terminal();
     let done = rewrite_by(&config, &carried, &mut |progress| {

@@ -66,7 +66,15 @@ impl Staging {
     /// # Errors
     /// As [`upload`](Self::upload).
     pub fn upload_shard(&self, shard: &str) -> anyhow::Result<()> {
-        for name in ShardFile::PUT_UP.map(|kind| kind.name(shard)) {
+        self.upload_files(shard, &ShardFile::PUT_UP)
+    }
+
+    /// The same for some kinds of files, in the order given.
+    ///
+    /// # Errors
+    /// As [`upload`](Self::upload).
+    pub fn upload_files(&self, shard: &str, kinds: &[ShardFile]) -> anyhow::Result<()> {
+        for name in kinds.iter().map(|kind| kind.name(shard)) {
             if fs::metadata(self.path().join(&name)).is_ok_and(|found| found.len() > 0) {
                 self.upload(&name)?;
             }

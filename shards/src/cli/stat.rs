@@ -1,6 +1,8 @@
 //! `pairmill-shards stat`: the account of folders or of single shards, on one screen or as JSON.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsString;
+use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
@@ -14,6 +16,7 @@ use crate::folder::{DatasetFolder, ShardFile, ShardFiles};
 use crate::printable::excerpt;
 use crate::spec::ShardSpec;
 use crate::storage::{Bucket, BucketUrl};
+use crate::tar::{has_indexes, is_tar_name, shard_stem};
 use crate::words::{bytes, duration, grouped};
 
 /// Arguments of `stat`.
@@ -41,13 +44,7 @@ pub struct StatArgs {
 /// When a folder holds no shard or one of its tables or stats cannot be read.
 pub fn stat(args: &StatArgs, out: &mut Output) -> anyhow::Result<()> {
     let mut copies = Vec::new();
-    let mut folders = Vec::new();
-    for spec in &args.shards {
-        match place::prefix(spec)? {
-            Some(url) => folders.push(of_prefix(&url, &mut copies)?),
-            None => folders.extend(of_names(spec, &mut copies)?),
-        }
-    }
+    let folders = Named::of(&args.shards)?.folders(&mut copies)?;
     let renamed = |error: anyhow::Error| copies.iter().fold(error, |error, copy| copy.rename(error));
     let account = Account::of_all(&folders).map_err(|error| renamed(error.into()))?;
     if args.json {
@@ -90,63 +87,125 @@ fn of_prefix(url: &BucketUrl, copies: &mut Vec<Copy>) -> anyhow::Result<DatasetF
     not_empty(folder, &url.to_string())
 }
 
-/// Folders, and parts of folders.
-fn of_names(spec: &ShardSpec, copies: &mut Vec<Copy>) -> anyhow::Result<Vec<DatasetFolder>> {
-    let mut folders = Vec::new();
-    let mut files: BTreeMap<PathBuf, Vec<PathBuf>> = BTreeMap::new();
-    let mut objects: BTreeMap<String, (Bucket, Vec<String>)> = BTreeMap::new();
-    for name in spec.names() {
-        if Path::new(name).is_dir() {
-            let folder = DatasetFolder::scan(Path::new(name))?;
+/// What the arguments name, each folder, prefix and shard once, however often and by which path it is named.
+#[derive(Default)]
+struct Named {
+    /// Whole folders, by their real paths.
+    folders: BTreeMap<PathBuf, DatasetFolder>,
+    prefixes: BTreeMap<String, BucketUrl>,
+    /// Files of folders: by real path, the folder as it was typed first and the names.
+    files: BTreeMap<PathBuf, (PathBuf, BTreeSet<OsString>)>,
+    objects: BTreeMap<String, (Bucket, BTreeSet<String>)>,
+}
+
+impl Named {
+    fn of(specs: &[ShardSpec]) -> anyhow::Result<Self> {
+        let mut named = Self::default();
+        for spec in specs {
+            if let Some(url) = place::prefix(spec)? {
+                named.prefixes.insert(url.to_string(), url);
+                continue;
+            }
+            for name in spec.names() {
+                named.add(name)?;
+            }
+        }
+        named.forget_parts();
+        Ok(named)
+    }
+
+    fn add(&mut self, name: &str) -> anyhow::Result<()> {
+        let path = Path::new(name);
+        if path.is_dir() {
+            let folder = DatasetFolder::scan(path)?;
             // Tables of other tools are named by no number, and counted one by one.
             if !folder.is_empty() || place::shards(&name.parse()?, &["parquet"]).is_err() {
-                folders.push(not_empty(folder, name)?);
-                continue;
+                self.folders.insert(real(path), not_empty(folder, name)?);
+                return Ok(());
             }
         }
         for shard in place::shards(&name.parse()?, &["tar", "parquet"])? {
             match shard {
                 Shard::File(path) => {
                     let folder = path.parent().map(Path::to_owned).unwrap_or_default();
-                    files.entry(folder).or_default().push(path);
+                    let at = if folder.as_os_str().is_empty() { Path::new(".") } else { &folder };
+                    let of_folder =
+                        self.files.entry(real(at)).or_insert_with(|| (folder.clone(), BTreeSet::new()));
+                    of_folder.1.extend(path.file_name().map(ToOwned::to_owned));
                 }
                 Shard::Object { bucket, name, .. } => {
-                    let of_folder = objects.entry(bucket.url().to_string()).or_insert((bucket, Vec::new()));
-                    of_folder.1.push(name);
+                    let prefix = bucket.url().to_string();
+                    let of_prefix = self.objects.entry(prefix).or_insert((bucket, BTreeSet::new()));
+                    of_prefix.1.insert(name);
                 }
             }
         }
+        Ok(())
     }
-    for (folder, paths) in files {
-        let at = if folder.as_os_str().is_empty() { Path::new(".") } else { &folder };
-        // Paths compare as they were typed, so the folder is named as they name it.
-        let names = DatasetFolder::names_in(at)?;
-        folders.push(not_empty(DatasetFolder::of_names(&folder, names).part(&paths), &at.to_string_lossy())?);
+
+    /// Drops what a whole folder or prefix counts already: all but tables that no number names.
+    fn forget_parts(&mut self) {
+        for (folder, whole) in &self.folders {
+            let Some((_, names)) = self.files.get_mut(folder) else { continue };
+            let tars: BTreeSet<String> = whole.other_tars.iter().map(|tar| stem(tar)).collect();
+            names.retain(|name| {
+                let path = whole.dir.join(name);
+                whole.unnumbered_tables.contains(&path) && !tars.contains(&stem(&path))
+            });
+        }
+        self.files.retain(|_, (_, names)| !names.is_empty());
+        self.objects.retain(|prefix, _| !self.prefixes.contains_key(prefix));
     }
-    for (shown, (bucket, names)) in objects {
-        let copy = Copy::unlisted(bucket)?;
-        let (folder, paths) = of_objects(&copy, names)?;
-        folders.push(not_empty(folder.part(&paths), &shown)?);
-        copies.push(copy);
+
+    /// Folders, prefixes as folders, and parts of either.
+    fn folders(self, copies: &mut Vec<Copy>) -> anyhow::Result<Vec<DatasetFolder>> {
+        let mut folders: Vec<DatasetFolder> = self.folders.into_values().collect();
+        for url in self.prefixes.values() {
+            folders.push(of_prefix(url, copies)?);
+        }
+        for (folder, names) in self.files.into_values() {
+            let at = if folder.as_os_str().is_empty() { Path::new(".") } else { &folder };
+            // Paths compare as they were typed, so the folder is named as they name it.
+            let paths: Vec<PathBuf> = names.iter().map(|name| folder.join(name)).collect();
+            let here = DatasetFolder::of_names(&folder, DatasetFolder::names_in(at)?);
+            folders.push(not_empty(here.part(&paths), &at.to_string_lossy())?);
+        }
+        for (shown, (bucket, names)) in self.objects {
+            let copy = Copy::unlisted(bucket)?;
+            let (folder, paths) = of_objects(&copy, names)?;
+            folders.push(not_empty(folder.part(&paths), &shown)?);
+            copies.push(copy);
+        }
+        Ok(folders)
     }
-    Ok(folders)
+}
+
+/// A path without links and dots, so that one folder has one.
+fn real(path: &Path) -> PathBuf {
+    fs::canonicalize(path).unwrap_or_else(|_| path.to_owned())
+}
+
+fn stem(path: &Path) -> String {
+    shard_stem(&path.file_name().unwrap_or_default().to_string_lossy()).to_owned()
 }
 
 /// Objects of one prefix that are named one by one: of a tar only its length, if there is a table.
-fn of_objects(copy: &Copy, names: Vec<String>) -> anyhow::Result<(DatasetFolder, Vec<PathBuf>)> {
+fn of_objects(copy: &Copy, names: BTreeSet<String>) -> anyhow::Result<(DatasetFolder, Vec<PathBuf>)> {
     let mut here = Vec::new();
     let mut paths = Vec::new();
     for name in names {
         let path = copy.path(&name);
-        let stem = Path::new(&name).file_stem().unwrap_or_default().to_string_lossy().into_owned();
+        let stem = shard_stem(&name).to_owned();
         let beside = [ShardFile::Stats, ShardFile::Table].map(|kind| kind.name(&stem));
         for other in beside.into_iter().filter(|other| *other != name) {
             if copy.bring_if_there(&other)? {
                 here.push((other, false));
             }
         }
-        match path.with_extension("parquet").exists() {
-            true if name.ends_with(ShardFile::Tar.suffix()) => copy.stand_in_unlisted(&name)?,
+        // A compressed tar is counted by its table only where there are stats too.
+        let is_there = |kind: ShardFile| copy.path(&kind.name(&stem)).exists();
+        match is_there(ShardFile::Table) && (has_indexes(&name) || is_there(ShardFile::Stats)) {
+            true if is_tar_name(&name) => copy.stand_in_unlisted(&name)?,
             _ => copy.bring(&path)?,
         }
         here.push((name, false));
@@ -228,6 +287,13 @@ fn set_lines(account: &Account) -> Vec<String> {
     if account.samples_without_table > 0 {
         row("samples", account.samples_without_table, "in shards that say nothing of failed rows".to_owned());
     }
+    if account.rows_without_image > 0 {
+        row(
+            "without image",
+            account.rows_without_image,
+            "rows of other tools' Parquet, which are no samples".to_owned(),
+        );
+    }
     if account.blank_captions > 0 {
         row(
             "blank captions",
@@ -262,7 +328,7 @@ fn set_lines(account: &Account) -> Vec<String> {
         row(
             "unfinished runs",
             account.unfinished_runs,
-            "of pairmill-ingest; give their commands again to finish them".to_owned(),
+            "of ingest, subset or reshard; give their commands again to finish them".to_owned(),
         );
     }
     if let Some(wall_s) = account.wall_s.filter(|s| *s > 0.0) {

@@ -1,8 +1,8 @@
 //! What can be wrong with shards that are to be rewritten, each in one line that says what to do.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use crate::atomic::FileError;
+use crate::atomic::{FileAction, FileError};
 use crate::index::IndexError;
 use crate::table::TableError;
 use crate::tar::{TarError, TarWriteError};
@@ -28,7 +28,7 @@ pub enum RewriteError {
         what: &'static str,
     },
     /// Another process writes to the output.
-    #[error("{}: another subset or reshard, or pairmill-ingest, is writing here; wait for it or stop it", folder.display())]
+    #[error("{}: another subset, reshard or convert, or pairmill-ingest, is writing here; wait for it or stop it", folder.display())]
     Locked {
         /// The folder.
         folder: PathBuf,
@@ -45,7 +45,7 @@ pub enum RewriteError {
         input: String,
     },
     /// The record of a run cannot be understood.
-    #[error("{}: not a record of subset or reshard ({problem}); empty the folder", path.display())]
+    #[error("{}: not a record of subset, reshard or convert ({problem}); bring it back, or empty the folder", path.display())]
     Record {
         /// The file in `_pairmill`.
         path: PathBuf,
@@ -94,6 +94,42 @@ pub enum RewriteError {
 }
 
 impl RewriteError {
+    /// Why a sample of `tar` could not be written to `output`: the fault of the one or of the other.
+    pub(super) fn of_write(tar: &Path, output: &Path, source: TarWriteError) -> Self {
+        match source {
+            TarWriteError::Io(error) => match error.downcast::<FileError>() {
+                Ok(error) => error.into(),
+                Err(error) => FileError::new(output, FileAction::Write, error).into(),
+            },
+            source => Self::Sample { tar: tar.to_owned(), source },
+        }
+    }
+
     pub(super) const OTHER_SHARDS: &'static str = "shards that this command did not write";
     pub(super) const OTHER_RUN: &'static str = "shards of other inputs or other settings";
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+
+    use super::*;
+
+    #[test]
+    fn f15_a_full_disk_is_not_the_inputs_fault() {
+        let full = || io::Error::from(io::ErrorKind::StorageFull);
+        let named = FileError::new("out/00000.tar", FileAction::Write, full()).into_io();
+        for (error, place) in [(full(), "out/_pairmill/shuffle/000.tar"), (named, "out/00000.tar")] {
+            let bucket = Path::new("out/_pairmill/shuffle/000.tar");
+            let text =
+                RewriteError::of_write(Path::new("in.tar"), bucket, TarWriteError::Io(error)).to_string();
+            assert!(
+                text.contains(place) && text.contains("the disk is full") && !text.contains("in.tar"),
+                "{text}"
+            );
+        }
+        let of_sample = TarWriteError::NoMembers { key: "k".to_owned() };
+        let text = RewriteError::of_write(Path::new("in.tar"), Path::new("out"), of_sample).to_string();
+        assert!(text.starts_with("in.tar: "), "{text}");
+    }
 }

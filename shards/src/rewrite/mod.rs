@@ -9,6 +9,8 @@
 //! rows    the sidecar's rows of a tar's samples, where there are sidecars
 //! output  samples and rows into new shards under new keys
 //! record, card  what it is made of, before; what became of the samples, after
+//! conversion    the same for `convert`, which keeps shards as they are cut
+//! notes         what these say of a folder, to whoever asks whether it is whole; its lock
 //! ```
 //!
 //! Samples stay the bytes they are but for the key in their `json`. Memory holds one input's sidecar, one output's
@@ -18,14 +20,16 @@
 mod card;
 mod carrier;
 mod choose;
+mod conversion;
 mod duplicates;
 mod error;
+mod notes;
 mod output;
 mod record;
 mod rows;
 mod shuffle;
 
-use std::fs::{self, File, TryLockError};
+use std::fs;
 use std::path::{Path, PathBuf};
 
 pub use self::card::DUPLICATES_FILE;
@@ -34,16 +38,17 @@ use self::carrier::Inputs;
 pub use self::carrier::{Carrier, InPlace};
 use self::choose::Chooser;
 pub use self::choose::place_of;
+pub use self::conversion::{CONVERSIONS_FILE, Conversion, Conversions};
 use self::duplicates::Found;
 pub use self::duplicates::{Duplicates, Look, MAX_DISTANCE, Unseen};
 pub use self::error::RewriteError;
+pub use self::notes::{DONE_FILE, Notes, lock_output, shuffle_in, sweep_shuffle};
 use self::output::ShardsOutput;
 pub use self::record::RECORD_FILE;
 use self::record::Record;
 use self::rows::Tables;
 use self::shuffle::Shuffler;
-use crate::atomic::{FileAction, FileError, remove_stale_temps};
-use crate::folder::{LOCK_FILE, PAIRMILL_FOLDER, is_dataset_file};
+use crate::folder::PAIRMILL_FOLDER;
 use crate::funnel::RuleCount;
 use crate::key::KeyLayout;
 use crate::tar::{Skipped, TarOptions};
@@ -89,6 +94,8 @@ pub struct RewriteConfig {
     pub bucket_bytes: u64,
     /// How the tars are read.
     pub tar: TarOptions,
+    /// Columns of bytes that a [`Carrier`] makes members of; here they are only noted.
+    pub members: Vec<String>,
 }
 
 /// What was written.
@@ -265,24 +272,9 @@ pub fn rewrite_by(
     if !done.rules.is_empty() {
         card::write(config, &inputs, &done)?.iter().try_for_each(|name| carrier.publish(name))?;
     }
+    notes::write_done(&config.output, done.shards)?;
+    carrier.publish(&format!("{PAIRMILL_FOLDER}/{DONE_FILE}"))?;
     Ok(done)
-}
-
-/// Keeps other runs out of the output for as long as the file lives, and removes what a killed one left there.
-fn lock_output(output: &Path) -> Result<File, RewriteError> {
-    let notes = output.join(PAIRMILL_FOLDER);
-    fs::create_dir_all(&notes).map_err(|e| FileError::new(&notes, FileAction::Create, e))?;
-    let path = notes.join(LOCK_FILE);
-    let opened = File::options().create(true).truncate(false).write(true).open(&path);
-    let lock = opened.map_err(|e| FileError::new(&path, FileAction::Create, e))?;
-    // Some network file systems have no locks: better an unguarded run than none.
-    if let Err(TryLockError::WouldBlock) = lock.try_lock() {
-        return Err(RewriteError::Locked { folder: output.to_owned() });
-    }
-    remove_stale_temps(output, is_dataset_file)?;
-    remove_stale_temps(&notes, |_| true)?;
-    Shuffler::remove_leftover(output);
-    Ok(lock)
 }
 
 /// New shards under the names of old ones would destroy what is being read.

@@ -13,6 +13,7 @@ use parquet::arrow::ArrowWriter;
 use super::RewriteError;
 use super::carrier::Carrier;
 use super::rows::{Tables, TarRows};
+use crate::FORMAT_VERSION;
 use crate::atomic::{AtomicFile, write_atomic};
 use crate::folder::{SIZES_FILE, ShardFile};
 use crate::index::sizes;
@@ -148,7 +149,7 @@ impl<'a> ShardsOutput<'a> {
         let (file, _) = making
             .tar
             .finish()
-            .map_err(|source| RewriteError::Sample { tar: making.path.clone(), source })?;
+            .map_err(|source| RewriteError::of_write(&making.path, &making.path, source))?;
         file.commit()?;
         if let Some(schema) = self.schema {
             let path = self.folder.join(ShardFile::Table.name(&shard.name));
@@ -190,7 +191,7 @@ impl OpenShard {
         making
             .tar
             .append(key.as_str(), &members)
-            .map_err(|source| RewriteError::Sample { tar: from.to_owned(), source })?;
+            .map_err(|source| RewriteError::of_write(from, &making.path, source))?;
         making.image_bytes += sample.image().map_or(0, |(_, bytes)| bytes.len() as u64);
         making.keys.push(key.as_str().to_owned());
         Ok(())
@@ -231,7 +232,7 @@ fn write_rows(
         columns[at] = cast(&keys, schema.field(at).data_type()).map_err(TableError::Arrow)?;
     }
     let rows = RecordBatch::try_new(Arc::clone(schema), columns).map_err(TableError::Arrow)?;
-    let properties = shard_properties(schema, None, SIDECAR_ROW_GROUP_ROWS);
+    let properties = shard_properties(schema, None, SIDECAR_ROW_GROUP_ROWS, Some(FORMAT_VERSION));
     let file = AtomicFile::create(path)?;
     let mut writer =
         ArrowWriter::try_new(file, Arc::clone(schema), Some(properties)).map_err(TableError::Write)?;

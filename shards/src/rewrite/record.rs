@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::{Carrier, Choice, RewriteConfig, RewriteError};
+use super::{Carrier, Choice, DONE_FILE, RewriteConfig, RewriteError};
 use crate::atomic::{FileAction, FileError, write_atomic};
 use crate::folder::{DatasetFolder, PAIRMILL_FOLDER};
 use crate::stamp::Stamp;
@@ -30,6 +30,8 @@ pub(super) struct Record {
     unsorted: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     bad_samples: Option<String>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    members: Vec<String>,
 }
 
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -61,6 +63,7 @@ impl Record {
             unsorted: (config.tar.unsorted != Unsorted::Stop).then(|| config.tar.unsorted.to_string()),
             bad_samples: (config.tar.bad_samples != BadSamples::Stop)
                 .then(|| config.tar.bad_samples.to_string()),
+            members: config.members.clone(),
         })
     }
 
@@ -93,6 +96,14 @@ impl Record {
             }
             Err(e) => return Err(FileError::new(path, FileAction::Read, e).into()),
         };
+        // What an earlier run of another record made is gone.
+        let done = folder.join(DONE_FILE);
+        match fs::remove_file(&done) {
+            Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
+                return Err(FileError::new(done, FileAction::Remove, e).into());
+            }
+            _ => {}
+        }
         // Over an earlier version's record too: what is made from here on is of this content.
         let text = serde_json::to_string_pretty(self)
             .map_err(|e| RewriteError::Record { path: path.clone(), problem: e.to_string() })?;
@@ -130,6 +141,7 @@ impl Record {
             duplicates: self.duplicates.clone(),
             unsorted: self.unsorted.clone(),
             bad_samples: self.bad_samples.clone(),
+            members: self.members.clone(),
             ..*self
         }
     }

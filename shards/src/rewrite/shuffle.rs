@@ -30,9 +30,18 @@ const ROWS_IN_MEMORY: usize = 256;
 /// The order must not be that of a subset of the same seed, or a prefix of the shuffled set would be one.
 const ORDER: u64 = 0x6f72_6465_7200_0000;
 
+/// The folder of the buckets, which goes with whoever fills it, also when that fails.
+struct BucketFolder(PathBuf);
+
+impl Drop for BucketFolder {
+    fn drop(&mut self) {
+        remove_folder(&self.0);
+    }
+}
+
 /// The buckets.
 pub(super) struct Shuffler {
-    folder: PathBuf,
+    folder: BucketFolder,
     seed: u64,
     bits: u32,
     schema: Option<SchemaRef>,
@@ -46,7 +55,7 @@ struct Bucket {
 }
 
 /// Where the buckets of a shuffle into `output` lie.
-fn folder_in(output: &Path) -> PathBuf {
+pub(super) fn folder_in(output: &Path) -> PathBuf {
     output.join(PAIRMILL_FOLDER).join("shuffle")
 }
 
@@ -57,22 +66,16 @@ impl Shuffler {
         tables: &Tables,
         inputs: &Inputs<'_>,
     ) -> Result<Self, RewriteError> {
-        Self::remove_leftover(&config.output);
-        let folder = folder_in(&config.output);
-        fs::create_dir_all(&folder).map_err(|e| FileError::new(&folder, FileAction::Create, e))?;
+        let folder = BucketFolder(folder_in(&config.output));
+        fs::create_dir_all(&folder.0).map_err(|e| FileError::new(&folder.0, FileAction::Create, e))?;
         let total: u64 = inputs.paths.iter().map(|path| inputs.carrier.named(path).1).sum();
         let wanted = total.div_ceil(config.bucket_bytes.max(1)).max(1);
         let bits = wanted.next_power_of_two().trailing_zeros().min(MAX_BUCKET_BITS);
         let schema = tables.schema().cloned();
         let buckets = (0..1_usize << bits)
-            .map(|n| Bucket::create(folder.join(format!("{n:03}.tar")), schema.as_ref()))
+            .map(|n| Bucket::create(folder.0.join(format!("{n:03}.tar")), schema.as_ref()))
             .collect::<Result<_, _>>()?;
         Ok(Self { folder, seed: seed ^ ORDER, bits, schema, buckets })
-    }
-
-    /// Removes what a killed run left in `output`.
-    pub(super) fn remove_leftover(output: &Path) {
-        remove_folder(&folder_in(output));
     }
 
     /// Puts the chosen samples of a tar where they belong; `rows` are those of all its samples.
@@ -92,7 +95,7 @@ impl Shuffler {
             bucket
                 .tar
                 .append(&format!("{order:016x}-{:016x}", place.ordinal), &members)
-                .map_err(|source| RewriteError::Sample { tar: tar.path().to_owned(), source })?;
+                .map_err(|source| RewriteError::of_write(tar.path(), &bucket.path, source))?;
             // The index is made anew when the bucket is read; of all buckets at once it would grow with the set.
             bucket.tar.clear_index();
             places[at].push(place.at);
@@ -109,13 +112,15 @@ impl Shuffler {
 
     /// Writes bucket after bucket into `output`.
     pub(super) fn finish(self, output: &mut ShardsOutput<'_>) -> Result<(), RewriteError> {
+        // Dropped last, when nothing reads it any more.
+        let Self { folder: _folder, buckets, schema, .. } = self;
         let mut whole = Vec::new();
-        for bucket in self.buckets {
+        for bucket in buckets {
             whole.push(bucket.close()?);
         }
         for path in whole {
             let tar = MappedTar::open(&path)?;
-            let rows = self.schema.as_ref().map(|schema| read_rows(&path, schema)).transpose()?;
+            let rows = schema.as_ref().map(|schema| read_rows(&path, schema)).transpose()?;
             if rows.as_ref().is_some_and(|rows| rows.0.num_rows() != tar.len()) {
                 return Err(RewriteError::Bucket { path });
             }
@@ -128,7 +133,6 @@ impl Shuffler {
                 let _ = fs::remove_file(file);
             }
         }
-        remove_folder(&self.folder);
         Ok(())
     }
 }
@@ -152,7 +156,7 @@ impl Bucket {
     fn close(self) -> Result<PathBuf, RewriteError> {
         let path = self.path;
         if let Err(source) = self.tar.finish() {
-            return Err(RewriteError::Sample { tar: path, source });
+            return Err(RewriteError::of_write(&path, &path, source));
         }
         if let Some(rows) = self.rows {
             rows.close().map_err(TableError::Write)?;
@@ -174,6 +178,11 @@ fn read_rows(bucket: &Path, schema: &SchemaRef) -> Result<TarRows, RewriteError>
         Ok(concat_batches(schema, &batches)?)
     };
     Ok(TarRows(read()?))
+}
+
+/// Removes what a killed run left in `output`.
+pub(super) fn remove_leftover(output: &Path) {
+    remove_folder(&folder_in(output));
 }
 
 /// Removes a folder of temporary files; that it is not there is fine.

@@ -25,6 +25,7 @@ use super::error::{StorageError, credentials_advice};
 use super::patience::{FIRST_PAUSE, LONGEST_PAUSE};
 use super::stop::Stop;
 use super::url::{BucketUrl, Scheme, without_secrets};
+use super::watch::Watched;
 
 /// A pause before a request is tried again is drawn between the first one and this many times the one before. With a
 /// factor of 2, pauses do not grow (the logarithm of the drawn share is below 0 on average), and ten retries are spent
@@ -46,8 +47,12 @@ pub(super) fn connect(
         max_retries: config.retries.unwrap_or(usize::MAX),
         retry_timeout: Duration::from_secs(config.retry_s),
     };
-    let stall = Duration::from_secs(config.stall_s);
-    let connector = Connector { stall, tls: Arc::new(tls(url)?), signed: None };
+    let connector = Connector {
+        patience: retry.retry_timeout,
+        stall: Duration::from_secs(config.stall_s),
+        tls: Arc::new(tls(url)?),
+        signed: None,
+    };
     // Only the host and container; what lies within is said with each request.
     let root = url.root().to_owned();
     let built = match url.scheme() {
@@ -164,6 +169,7 @@ fn is_on_amazons_machine(endpoint: Option<&str>) -> bool {
 /// Makes HTTP clients with the one TLS stack of the workspace. Proxies of the environment are honoured.
 #[derive(Debug)]
 struct Connector {
+    patience: Duration,
     stall: Duration,
     tls: Arc<ClientConfig>,
     /// An address with user name and password, which go with every request.
@@ -192,7 +198,7 @@ impl HttpConnector for Connector {
             None => Ok(client),
         });
         match client {
-            Ok(client) => Ok(HttpClient::new(client)),
+            Ok(client) => Ok(HttpClient::new(Watched { client, patience: self.patience })),
             Err(error) => {
                 let source = Box::new(error.without_url());
                 Err(object_store::Error::Generic { store: "HTTP", source })

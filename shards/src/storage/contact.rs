@@ -13,10 +13,9 @@ use super::bucket::drive;
 use super::error::StorageError;
 use super::stop::Stop;
 use super::url::BucketUrl;
+use super::watch::{Attempt, FIRST_CONTACT, note};
 
 pub(super) const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-/// How long a store may be away before anything is asked of it.
-const FIRST_CONTACT: Duration = Duration::from_secs(20);
 /// Pause between two attempts.
 const PAUSE: Duration = Duration::from_millis(500);
 
@@ -55,16 +54,23 @@ pub(super) fn check_listening(
     let proxies = ["HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"];
     let has_proxy = proxies.iter().any(|name| std::env::var_os(name).is_some_and(|value| !value.is_empty()));
     let Some(address) = endpoint.filter(|_| !has_proxy).and_then(address_of) else { return Ok(()) };
-    let until = Instant::now() + longest(config);
+    let longest = longest(config);
+    let until = Instant::now() + longest;
     drive(url, stop, async {
         loop {
             match connect_to(&address).await {
-                Ok(()) => return Ok(()),
+                Ok(()) => {
+                    note(&address, &Attempt::Answered, longest);
+                    return Ok(());
+                }
                 Err(error) if Instant::now() >= until => {
                     let detail = format!("{address}: {error}");
-                    return Err(StorageError::Unreachable { url: url.to_string(), detail });
+                    return Err(StorageError::NeverThere { url: url.to_string(), detail });
                 }
-                Err(_) => sleep(PAUSE).await,
+                Err(error) => {
+                    note(&address, &Attempt::NotConnected(error.to_string()), longest);
+                    sleep(PAUSE).await;
+                }
             }
         }
     })?

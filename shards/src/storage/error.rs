@@ -5,6 +5,7 @@ use std::error::Error as _;
 use object_store::Error as StoreError;
 
 use super::url::{BucketUrl, Scheme};
+use super::watch::{NeverThere, root_cause};
 use crate::atomic::FileError;
 
 /// Why something at a URL could not be done.
@@ -105,6 +106,16 @@ pub enum StorageError {
         /// The URL.
         url: String,
     },
+    /// Nobody at the address, ever since the process began.
+    #[error(
+        "{url}: no answer from the store ({detail}); check the endpoint and the network, then give the same command again"
+    )]
+    NeverThere {
+        /// The URL.
+        url: String,
+        /// What happened.
+        detail: String,
+    },
     /// The object is not what it was, or not all of it came.
     #[error("{url}: {problem}; it is being replaced, or the transfer is broken: give the same command again")]
     Broken {
@@ -165,6 +176,7 @@ impl StorageError {
             Self::Busy { .. }
             | Self::Unreachable { .. }
             | Self::Stopped { .. }
+            | Self::NeverThere { .. }
             | Self::Broken { .. }
             | Self::LeaseLost { .. }
             | Self::Other { .. }
@@ -192,6 +204,9 @@ impl StorageError {
         let metadata = ["169.254.169.254", "169.254.170.2", "metadata.google.internal"];
         if metadata.iter().any(|host| text.contains(host)) {
             return Self::NoCredentials { url, advice: credentials_advice(scheme) };
+        }
+        if let Some(never) = never_there(error) {
+            return Self::NeverThere { url, detail: never.to_string() };
         }
         match (error, status, code) {
             (_, _, Some("NoSuchBucket" | "ContainerNotFound")) => Self::NoBucket { url },
@@ -252,12 +267,14 @@ fn whole_text(error: &StoreError) -> String {
     text
 }
 
-fn root_cause(error: &StoreError) -> String {
-    let mut cause: &dyn std::error::Error = error;
-    while let Some(inner) = cause.source() {
-        cause = inner;
+fn never_there(error: &StoreError) -> Option<&NeverThere> {
+    let mut cause: &(dyn std::error::Error + 'static) = error;
+    loop {
+        match cause.downcast_ref() {
+            Some(never) => return Some(never),
+            None => cause = cause.source()?,
+        }
     }
-    one_line(&cause.to_string())
 }
 
 /// What stands behind `mark`, up to where `ends` says.

@@ -11,6 +11,7 @@
 //! lease    who may write under a prefix
 //! patience how long what the client leaves is tried again
 //! stop     ends a wait from outside
+//! watch    each request: says what is waited for, and gives up a host that was never there
 //! error    what a store's refusal means, and what to do
 //! ```
 //!
@@ -25,6 +26,7 @@ mod patience;
 mod stop;
 mod upload;
 mod url;
+mod watch;
 
 use serde::{Deserialize, Serialize};
 
@@ -33,6 +35,7 @@ pub use self::error::StorageError;
 pub use self::lease::Lease;
 pub use self::stop::Stop;
 pub use self::url::{BucketUrl, Location, Scheme, without_secrets};
+pub use self::watch::on_waits;
 
 /// Smallest part of an upload but the last that S3 takes.
 pub const MIN_PART_BYTES: u64 = 5 << 20;
@@ -47,7 +50,8 @@ pub struct StorageConfig {
     /// `retry_s` has room for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub retries: Option<usize>,
-    /// Seconds for which a request is tried again: a store that is gone for less than that ends no run.
+    /// Seconds for which a request is tried again: a store that is gone for less than that ends no run. One that this
+    /// process has never reached is given up after some five seconds.
     pub retry_s: u64,
     /// Seconds without a byte after which an attempt has failed.
     pub stall_s: u64,

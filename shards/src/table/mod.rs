@@ -6,6 +6,7 @@
 //! may be written.
 
 pub mod final_url;
+mod foreign;
 pub mod message;
 mod reader;
 mod row;
@@ -13,6 +14,7 @@ mod schema;
 mod version;
 mod writer;
 
+pub use foreign::{IMAGE_NAMES, have_bytes, image_column, is_binary, is_image_struct, value_type};
 pub use message::classify_message;
 pub use reader::{Batches, RowColumns, Rows, SidecarReader, SidecarRow, text_column};
 pub use row::{ImageSize, RowOutcome, sample_json};

@@ -144,9 +144,22 @@ impl SidecarReader {
         self.key_value(MEMBERS_KEY).is_some()
     }
 
+    /// Whether the table is a sidecar, ours or img2dataset's, with or without images, or was made from a tar's members.
+    /// Tables of other tools may have a `key` and a `status` of their own.
+    pub fn is_sidecar(&self) -> bool {
+        let has = |name| self.has_column(name);
+        let is_of_a_run = has(column::ERROR_MESSAGE) || self.is_of_members();
+        has(column::KEY) && has(column::STATUS) && is_of_a_run
+    }
+
     /// Whether Pairmill wrote the table: it names its format version.
     fn is_ours(&self) -> bool {
         self.key_value(VERSION_KEY).is_some()
+    }
+
+    /// The version of the format that the rows keep; `None` in tables of other tools.
+    pub fn format_version(&self) -> Option<u32> {
+        self.key_value(VERSION_KEY)?.parse().ok()
     }
 
     /// Value of a key in the file's metadata, such as `pairmill.format_version`.

@@ -61,7 +61,7 @@ impl<W: Write + Send> SidecarWriter<W> {
                 ColumnPath::new(vec![ext.clone()])
             }
         });
-        let properties = shard_properties(schema.arrow_schema(), images, group_rows);
+        let properties = shard_properties(schema.arrow_schema(), images, group_rows, Some(FORMAT_VERSION));
         let writer = ArrowWriter::try_new(out, Arc::clone(schema.arrow_schema()), Some(properties))?;
         Ok(Self { writer, schema: schema.clone(), pending: Vec::new(), num_pending: 0, group_rows })
     }
@@ -188,13 +188,16 @@ impl<W: Write + Send> SidecarWriter<W> {
 }
 
 /// How every shard table is written, so that `convert` gives the same bytes as ingest. `images` is the column of
-/// encoded images.
+/// encoded images, `version` that of the format which the rows keep: none for rows of another tool, whose keys and
+/// messages follow its own rules.
 pub(crate) fn shard_properties(
     schema: &Schema,
     images: Option<ColumnPath>,
     group_rows: usize,
+    version: Option<u32>,
 ) -> WriterProperties {
-    let mut metadata = vec![KeyValue::new(super::VERSION_KEY.to_owned(), FORMAT_VERSION.to_string())];
+    let version = version.map(|version| KeyValue::new(super::VERSION_KEY.to_owned(), version.to_string()));
+    let mut metadata: Vec<KeyValue> = version.into_iter().collect();
     metadata.extend(schema.metadata().iter().map(|(k, v)| KeyValue::new(k.clone(), v.clone())));
     metadata.sort_by(|a, b| a.key.cmp(&b.key));
     let mut properties = WriterProperties::builder()

@@ -82,6 +82,16 @@ impl Skipped {
         self.rest.get_or_insert_with(|| format!("from byte {offset} on"));
     }
 
+    /// Adds what was passed over elsewhere in the same shard.
+    pub fn add(&mut self, other: Self) {
+        self.members += other.members;
+        self.samples += other.samples;
+        self.rests += other.rests;
+        self.member = self.member.take().or(other.member);
+        self.sample = self.sample.take().or(other.sample);
+        self.rest = self.rest.take().or(other.rest);
+    }
+
     /// Adds what was passed over in the shard that users know as `shard`.
     pub fn add_shard(&mut self, shard: &str, other: &Self) {
         let named = |example: &String| format!("{shard}: {example}");

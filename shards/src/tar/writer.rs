@@ -7,7 +7,7 @@ use super::header::Template;
 use super::index::TarIndex;
 use super::{
     BLOCK_BYTES, MAX_MEMBER_BYTES, MAX_SAMPLE_MEMBERS, MAX_WRITTEN_NAME_BYTES, RECORD_BYTES, padded,
-    sample_name,
+    sample_name, shown,
 };
 
 /// Members of at least this size go to the output directly instead of through the sample buffer.
@@ -18,14 +18,16 @@ const DIRECT_BYTES: usize = 1 << 20;
 #[non_exhaustive]
 pub enum TarWriteError {
     /// `{key}.{ext}` does not fit the ustar name field.
-    #[error("member name `{name}` is longer than {MAX_WRITTEN_NAME_BYTES} bytes; shorten the key")]
+    #[error("member name `{}` is longer than {MAX_WRITTEN_NAME_BYTES} bytes; shorten the key", shown(name))]
     NameTooLong {
         /// The name.
         name: String,
     },
     /// The name would be cut elsewhere than between key and extension, or skipped, on reading.
     #[error(
-        "`{name}` would not be read back as key `{key}`: a key's last part has no dot, an extension is lower-case without slashes"
+        "`{}` would not be read back as key `{}`: a key's last part has no dot, an extension is lower-case without slashes",
+        shown(name),
+        shown(key)
     )]
     BadName {
         /// The name.
@@ -34,25 +36,25 @@ pub enum TarWriteError {
         key: String,
     },
     /// A sample without members would vanish.
-    #[error("sample `{key}` has no members")]
+    #[error("sample `{}` has no members", shown(key))]
     NoMembers {
         /// The sample.
         key: String,
     },
     /// More members than a reader takes.
-    #[error("sample `{key}` has more than {MAX_SAMPLE_MEMBERS} members")]
+    #[error("sample `{}` has more than {MAX_SAMPLE_MEMBERS} members", shown(key))]
     TooManyMembers {
         /// The sample.
         key: String,
     },
     /// The sample would run into the one before it.
-    #[error("sample `{key}` comes twice in a row; keys must be unique")]
+    #[error("sample `{}` comes twice in a row; keys must be unique", shown(key))]
     RepeatedKey {
         /// The sample.
         key: String,
     },
     /// Two members of one extension.
-    #[error("sample `{key}` has two members `.{ext}`")]
+    #[error("sample `{}` has two members `.{}`", shown(key), shown(ext))]
     DuplicateMember {
         /// The sample.
         key: String,
@@ -60,7 +62,7 @@ pub enum TarWriteError {
         ext: String,
     },
     /// A member is larger than a reader takes.
-    #[error("member `{name}` has {size} bytes; the limit is {MAX_MEMBER_BYTES}")]
+    #[error("member `{}` has {size} bytes; the limit is {MAX_MEMBER_BYTES}", shown(name))]
     MemberTooLarge {
         /// The member.
         name: String,
@@ -73,6 +75,13 @@ pub enum TarWriteError {
     /// The output refused. [`AtomicFile`](crate::atomic::AtomicFile) names the file in this error.
     #[error(transparent)]
     Io(#[from] io::Error),
+}
+
+impl TarWriteError {
+    /// Whether the sample is at fault rather than the output, so that the tar can go on without it.
+    pub fn is_of_sample(&self) -> bool {
+        !matches!(self, Self::Broken | Self::Io(_))
+    }
 }
 
 /// Where an appended sample lies, in bytes from the start of the tar.

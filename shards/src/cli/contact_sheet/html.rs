@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use pairmill_pixels::{ResizeMode, TransformConfig, Transformer, sniff};
+use pairmill_pixels::{Format, ResizeMode, TransformConfig, Transformer, sniff};
 
 use super::Heading;
 use super::pick::Picked;
@@ -62,8 +62,14 @@ pub fn render(heading: &Heading, samples: &[Picked<String>]) -> String {
 
 /// The picture for the page; `None` when the bytes are no picture a browser shows.
 pub fn data_url(image: &[u8]) -> Option<String> {
-    let format = sniff(image)?.as_str();
-    if image.len() <= MAX_EMBEDDED_BYTES && matches!(format, "jpeg" | "png" | "gif" | "webp") {
+    let shown_by_browsers = match sniff(image)? {
+        Format::Jpeg => Some("jpeg"),
+        Format::Png => Some("png"),
+        Format::Gif => Some("gif"),
+        Format::Webp => Some("webp"),
+        _ => None,
+    };
+    if let Some(format) = shown_by_browsers.filter(|_| image.len() <= MAX_EMBEDDED_BYTES) {
         return Some(format!("data:image/{format};base64,{}", STANDARD.encode(image)));
     }
     let config = TransformConfig {
@@ -81,6 +87,19 @@ pub fn data_url(image: &[u8]) -> Option<String> {
 mod tests {
     use super::super::pick::NoPicture;
     use super::*;
+
+    #[test]
+    fn small_pictures_are_embedded_as_they_are() {
+        // A header is enough: nothing is decoded.
+        for (picture, name) in [
+            (&b"\xFF\xD8\xFF\xE0 and so on"[..], "jpeg"),
+            (b"\x89PNG\r\n\x1A\n and so on", "png"),
+            (b"GIF89a and so on", "gif"),
+        ] {
+            let url = format!("data:image/{name};base64,{}", STANDARD.encode(picture));
+            assert_eq!(data_url(picture), Some(url));
+        }
+    }
 
     #[test]
     fn captions_cannot_become_markup() {

@@ -12,13 +12,14 @@ use anyhow::{Context, bail};
 use clap::Args;
 
 use self::pick::{Picked, Picks, pick};
+use super::image_table::ReadOptions;
 use super::incomplete;
 use super::output::{Output, note};
 use super::{KINDS, TarArgs};
 use crate::atomic::write_atomic;
 use crate::printable::printable;
 use crate::spec::ShardSpec;
-use crate::tar::{Skipped, TarOptions};
+use crate::tar::Skipped;
 
 /// Arguments of `contact-sheet`.
 #[derive(Debug, Args)]
@@ -74,7 +75,7 @@ pub struct SheetRequest<'a> {
     /// Its heading.
     pub title: &'a str,
     /// How tars are read.
-    pub tar: &'a TarOptions,
+    pub tar: &'a ReadOptions,
 }
 
 /// Draws the samples and writes the page; returns what the readers passed over.
@@ -130,7 +131,7 @@ pub fn contact_sheet(args: &ContactSheetArgs, out: &mut Output) -> anyhow::Resul
     incomplete::warn(&args.shards, KINDS);
     let named = args.shards.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ");
     // A sheet of a tar that was cut off shows what is there.
-    let tar = args.tar.options(true);
+    let tar = args.tar.read_options(true);
     let skipped = write_sheet(&SheetRequest {
         tar: &tar,
         paths: &paths,

@@ -5,13 +5,13 @@ use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
-use super::super::image_table::{each_sample, is_parquet};
+use super::super::image_table::{ReadOptions, each_sample, is_parquet};
 use crate::folder::{ShardFile, beside};
 use crate::random::SplitMix64;
 use crate::stats::ShardStats;
 use crate::status::Status;
 use crate::table::{SidecarReader, check_version_beside, column, text_column};
-use crate::tar::{MappedTar, Skipped, TarOptions};
+use crate::tar::{MappedTar, Skipped};
 
 /// Largest encoded image that is decoded for a sheet.
 pub const MAX_IMAGE_BYTES: usize = 64 << 20;
@@ -49,7 +49,7 @@ pub fn pick<P>(
     paths: &[PathBuf],
     num: usize,
     seed: u64,
-    options: &TarOptions,
+    options: &ReadOptions,
     picture: impl Fn(&[u8]) -> Option<P>,
 ) -> anyhow::Result<Picks<P>> {
     let mut skipped = vec![Skipped::default(); paths.len()];
@@ -77,20 +77,20 @@ pub fn pick<P>(
 }
 
 /// Number of samples: by the stats where there are any, since opening every tar of a large set takes minutes.
-fn count(path: &Path, options: &TarOptions, skipped: &mut Skipped) -> anyhow::Result<u64> {
+fn count(path: &Path, options: &ReadOptions, skipped: &mut Skipped) -> anyhow::Result<u64> {
     let stats = beside(path, ShardFile::Stats);
     if stats.exists() {
         return Ok(ShardStats::read(&stats)?.successes);
     }
     if !is_parquet(path) {
         check_version_beside(path)?;
-        let tar = MappedTar::open_with(path, options)?;
+        let tar = MappedTar::open_with(path, &options.tar)?;
         *skipped = tar.skipped().clone();
         return Ok(tar.len() as u64);
     }
     let table = SidecarReader::open_any(path)?;
     let mut samples = 0;
-    if table.has_column(column::STATUS) {
+    if table.is_sidecar() {
         for batch in table.batches(Some(&[column::STATUS]))? {
             let statuses = text_column(path, &batch?, column::STATUS)?;
             let is_success = |status: &Option<&str>| *status == Some(Status::Success.as_str());
@@ -110,7 +110,7 @@ fn count(path: &Path, options: &TarOptions, skipped: &mut Skipped) -> anyhow::Re
 fn drawn<P>(
     path: &Path,
     numbers: &BTreeSet<u64>,
-    options: &TarOptions,
+    options: &ReadOptions,
     skipped: &mut Skipped,
     picture: &impl Fn(&[u8]) -> Option<P>,
 ) -> anyhow::Result<Vec<Picked<P>>> {
@@ -125,7 +125,7 @@ fn drawn<P>(
     };
     if !is_parquet(path) {
         check_version_beside(path)?;
-        let tar = MappedTar::open_with(path, options)?;
+        let tar = MappedTar::open_with(path, &options.tar)?;
         *skipped = tar.skipped().clone();
         for sample in numbers.iter().filter_map(|n| tar.sample(usize::try_from(*n).ok()?)) {
             add(sample.key(), sample.caption(), sample.image().map(|(_, bytes)| bytes));

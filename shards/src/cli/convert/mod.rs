@@ -4,10 +4,10 @@
 //! its last column, failures included, and going back gives the same tar and table byte for byte. A tar without one
 //! becomes a table of what its members hold: `caption`, `json`, `key`, `status`, other members as binary columns.
 
+mod plan;
 mod to_parquet;
 mod to_tar;
 
-use std::collections::HashMap;
 use std::fs;
 use std::io::Write;
 use std::ops::ControlFlow;
@@ -20,20 +20,20 @@ use clap::Args;
 use parquet::arrow::ArrowWriter;
 use parquet::schema::types::ColumnPath;
 
-use super::image_table::{each_sample, is_parquet};
+use self::plan::{Job, Ledger};
+use super::image_table::{ReadOptions, each_sample};
 use super::incomplete::IncompleteArgs;
 use super::output::{Output, after};
 use super::place::{self, Shard};
 use super::staging::Staging;
 use super::{KINDS, TarArgs};
-use crate::atomic::{AtomicFile, FileAction, FileError, remove_stale_temps, write_atomic};
-use crate::folder::{ShardFile, is_dataset_file};
-use crate::printable::excerpt;
+use crate::atomic::{AtomicFile, FileAction, FileError, write_atomic};
+use crate::folder::ShardFile;
 use crate::sample::IMAGE_EXTS;
 use crate::spec::ShardSpec;
 use crate::storage::Location;
 use crate::table::shard_properties;
-use crate::tar::{Skipped, TarOptions, is_tar_name, shard_stem};
+use crate::tar::Skipped;
 use crate::words::grouped;
 
 /// Arguments of `convert`.
@@ -47,7 +47,7 @@ use crate::words::grouped;
 pub struct ConvertArgs {
     /// Tars, or Parquet image shards: a folder, file, glob, pattern or URL
     input: ShardSpec,
-    /// Folder or URL (s3://, gs://, az://) to write to; made if it is not there
+    /// Folder or URL (s3://, gs://, az://) to write to; made if it is not there. A run that was cut short goes on there
     output: String,
     /// Write the images as Hugging Face's struct column `image` instead of a binary column named by the format
     #[arg(long)]
@@ -76,11 +76,10 @@ pub fn convert(args: &ConvertArgs, out: &mut Output) -> anyhow::Result<()> {
         bail!("{}: the output is the input's own folder; give another", args.output);
     }
     let shown: Vec<String> = inputs.iter().map(Shard::shown).collect();
-    let stems = stems(&shown)?;
+    let mut jobs = plan::jobs(&inputs, &shown, args)?;
     let (folder, staging) = match to {
         Location::Local(folder) => {
             fs::create_dir_all(&folder).map_err(|e| FileError::new(&folder, FileAction::Create, e))?;
-            remove_stale_temps(&folder, is_dataset_file)?;
             (folder, None)
         }
         Location::Bucket(url) => {
@@ -88,47 +87,46 @@ pub fn convert(args: &ConvertArgs, out: &mut Output) -> anyhow::Result<()> {
             (staging.path().to_owned(), Some(staging))
         }
     };
-    let (mut num_samples, mut skipped) = (0, Skipped::default());
-    let mut set = SetFormat { inputs: &inputs, options: args.tar.options(args.lenient), known: None };
-    for ((input, shown), stem) in inputs.iter().zip(&shown).zip(stems) {
-        let target = Target { folder: &folder, stem, overwrite: args.overwrite };
-        let beside = [ShardFile::Table.name(stem), ShardFile::Stats.name(stem)];
-        let done = input.read_with(&beside, |path| convert_one(path, args, &target, &mut set));
-        let done = done.and_then(|done| {
-            staging.as_ref().map_or(Ok(()), |staging| staging.upload_shard(stem))?;
-            Ok(done)
-        });
-        let done = match &staging {
-            Some(staging) => done.map_err(|error| staging.rename(error))?,
-            None => done?,
-        };
-        num_samples += done.samples;
-        skipped.add_shard(shown, &done.skipped);
+    let ledger = Ledger { folder: &folder, staging: staging.as_ref(), overwrite: args.overwrite };
+    let done = convert_all(args, &inputs, &mut jobs, &ledger);
+    let (num_samples, skipped) = match &staging {
+        Some(staging) => done.map_err(|error| staging.rename(error))?,
+        None => done?,
+    };
+    let num_found = jobs.iter().filter(|job| job.is_made).count();
+    let (samples, shards) = (grouped(num_samples), grouped((jobs.len() - num_found) as u64));
+    let found = grouped(num_found as u64);
+    if num_found == jobs.len() {
+        writeln!(out, "nothing to do: {found} of {found} shards are there")?;
+    } else if num_found > 0 {
+        let rest = after(&skipped);
+        writeln!(out, "converted {samples} samples in {shards} shards, {found} more were there{rest}")?;
+    } else {
+        writeln!(out, "converted {samples} samples in {shards} shards{}", after(&skipped))?;
     }
-    let (samples, shards) = (grouped(num_samples), grouped(inputs.len() as u64));
-    writeln!(out, "converted {samples} samples in {shards} shards{}", after(&skipped))?;
     Ok(())
 }
 
-/// The names of the new shards. No two inputs may become one, of which only the last would stay.
-fn stems(inputs: &[String]) -> anyhow::Result<Vec<&str>> {
-    let mut taken: HashMap<&str, &str> = HashMap::new();
-    let mut stems = Vec::with_capacity(inputs.len());
-    for input in inputs {
-        let stem = shard_stem(input.rsplit('/').next().unwrap_or_default());
-        if stem.is_empty() {
-            bail!("{input}: no file name");
-        }
-        if let Some(other) = taken.insert(stem, input) {
-            bail!(
-                "{other} and {input} would both become shard `{}`; convert them into two folders, or merge them with \
-                 `pairmill-shards reshard`",
-                excerpt(stem, 60)
-            );
-        }
-        stems.push(stem);
+/// Makes what is not there, and says how many samples that are and what was passed over.
+fn convert_all(
+    args: &ConvertArgs,
+    inputs: &[Shard],
+    jobs: &mut [Job<'_>],
+    ledger: &Ledger<'_>,
+) -> anyhow::Result<(u64, Skipped)> {
+    ledger.begin(jobs)?;
+    let (mut num_samples, mut skipped) = (0, Skipped::default());
+    let mut set = SetFormat { inputs, options: args.tar.read_options(args.lenient), known: None };
+    for job in jobs.iter().filter(|job| !job.is_made) {
+        let target = Target { folder: ledger.folder, stem: job.stem };
+        let beside = [ShardFile::Table.name(job.stem), ShardFile::Stats.name(job.stem)];
+        let done = job.input.read_with(&beside, |path| convert_one(path, args, job, &target, &mut set))?;
+        ledger.publish(job)?;
+        num_samples += done.samples;
+        skipped.add_shard(job.shown, &done.skipped);
     }
-    Ok(stems)
+    ledger.finish(jobs)?;
+    Ok((num_samples, skipped))
 }
 
 /// What became of a shard.
@@ -140,16 +138,13 @@ struct Converted {
 fn convert_one(
     input: &Path,
     args: &ConvertArgs,
+    job: &Job<'_>,
     target: &Target<'_>,
     set: &mut SetFormat<'_>,
 ) -> anyhow::Result<Converted> {
-    let name = input.file_name().unwrap_or_default().to_string_lossy();
-    let done = if is_tar_name(&name) {
-        to_parquet::convert(input, args.hf_images, set, target)?
-    } else if is_parquet(input) {
-        to_tar::convert(input, target)?
-    } else {
-        bail!("{}: neither .tar nor .parquet; name the shard by its format", input.display())
+    let done = match job.is_to_parquet() {
+        true => to_parquet::convert(input, args.hf_images, set, target)?,
+        false => to_tar::convert(input, &set.options, target)?,
     };
     copy_stats(input, target.stem, target)?;
     Ok(done)
@@ -158,7 +153,7 @@ fn convert_one(
 /// The image format of a set: what a shard that holds no image calls its column.
 struct SetFormat<'a> {
     inputs: &'a [Shard],
-    options: TarOptions,
+    options: ReadOptions,
     known: Option<&'static str>,
 }
 
@@ -189,27 +184,22 @@ impl SetFormat<'_> {
 ///
 /// # Errors
 /// When the table has no images, or the tar cannot be written.
-pub(super) fn parquet_to_tar(input: &Path, tar: &Path) -> anyhow::Result<Skipped> {
+pub(super) fn parquet_to_tar(input: &Path, options: &ReadOptions, tar: &Path) -> anyhow::Result<Skipped> {
     let folder = tar.parent().unwrap_or(Path::new("."));
     let stem = tar.file_stem().and_then(|stem| stem.to_str()).unwrap_or_default();
-    Ok(to_tar::convert(input, &Target { folder, stem, overwrite: true })?.skipped)
+    Ok(to_tar::convert(input, options, &Target { folder, stem })?.skipped)
 }
 
 /// Where a shard's files go.
 struct Target<'a> {
     folder: &'a Path,
     stem: &'a str,
-    overwrite: bool,
 }
 
 impl Target<'_> {
     /// Starts one of the shard's files.
     fn create(&self, file: ShardFile) -> anyhow::Result<AtomicFile> {
-        let path = self.folder.join(file.name(self.stem));
-        if !self.overwrite && path.exists() {
-            bail!("{} exists; give another folder, or --overwrite", path.display());
-        }
-        Ok(AtomicFile::create(path)?)
+        Ok(AtomicFile::create(self.folder.join(file.name(self.stem)))?)
     }
 }
 
@@ -239,8 +229,9 @@ impl TableOutput {
         schema: SchemaRef,
         images: Option<ColumnPath>,
         group_rows: usize,
+        version: Option<u32>,
     ) -> anyhow::Result<Self> {
-        let properties = shard_properties(&schema, images, group_rows);
+        let properties = shard_properties(&schema, images, group_rows, version);
         let writer = ArrowWriter::try_new(file, SchemaRef::clone(&schema), Some(properties))?;
         Ok(Self { writer, schema, pending: Vec::new(), num_pending: 0, group_rows })
     }

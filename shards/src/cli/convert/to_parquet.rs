@@ -12,6 +12,7 @@ use arrow::datatypes::{DataType, Field, FieldRef, Schema};
 use parquet::schema::types::ColumnPath;
 
 use super::{Converted, SetFormat, TableOutput, Target};
+use crate::FORMAT_VERSION;
 use crate::folder::{ShardFile, beside};
 use crate::sample::{CAPTION_EXT, IMAGE_EXTS, METADATA_EXT};
 use crate::status::Status;
@@ -27,7 +28,7 @@ pub(super) fn convert(
     set: &mut SetFormat<'_>,
     target: &Target<'_>,
 ) -> anyhow::Result<Converted> {
-    let tar = MappedTar::open_with(input, &set.options)?;
+    let tar = MappedTar::open_with(input, &set.options.tar)?;
     let mut images = Images::of(&tar, hf_images)?;
     if let Images::Plain(ext) = images {
         set.known.get_or_insert(ext);
@@ -45,7 +46,7 @@ pub(super) fn convert(
         let samples = tar.len() as u64;
         return Ok(Converted { samples, skipped });
     }
-    let bad = set.options.bad_samples;
+    let bad = set.options.tar.bad_samples;
     let samples = from_members(&tar, &images, bad, &mut skipped, target)?;
     Ok(Converted { samples, skipped })
 }
@@ -144,7 +145,9 @@ fn with_sidecar(tar: &MappedTar, sidecar: &Path, images: &Images, target: &Targe
         }
     }
     let file = target.create(ShardFile::Table)?;
-    let mut out = TableOutput::new(file, Arc::clone(&schema), images.column_path(), IMAGE_ROW_GROUP_ROWS)?;
+    let version = table.format_version();
+    let (column, rows) = (images.column_path(), IMAGE_ROW_GROUP_ROWS);
+    let mut out = TableOutput::new(file, Arc::clone(&schema), column, rows, version)?;
     for batch in table.batches_of(None, IMAGE_ROW_GROUP_ROWS)? {
         let batch = batch?;
         let (keys, statuses) = (text_column(&batch, column::KEY)?, text_column(&batch, column::STATUS)?);
@@ -214,7 +217,9 @@ fn from_members(
     metadata.insert(MEMBERS_KEY.to_owned(), "1".to_owned());
     let schema = Arc::new(Schema::new_with_metadata(fields, metadata));
     let file = target.create(ShardFile::Table)?;
-    let mut out = TableOutput::new(file, Arc::clone(&schema), images.column_path(), IMAGE_ROW_GROUP_ROWS)?;
+    // A table of this shape is ours, whoever made the tar.
+    let (column, rows) = (images.column_path(), IMAGE_ROW_GROUP_ROWS);
+    let mut out = TableOutput::new(file, Arc::clone(&schema), column, rows, Some(FORMAT_VERSION))?;
     let mut all = Vec::with_capacity(tar.len());
     for sample in tar.iter() {
         let bad =

@@ -4,6 +4,9 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
+use crate::folder::PAIRMILL_FOLDER;
+use crate::rewrite::{CONVERSIONS_FILE, RECORD_FILE};
+
 /// Lines printed for one rule in one file; the rest is counted.
 const MAX_LINES: u64 = 5;
 
@@ -100,13 +103,24 @@ pub enum Origin {
     Ingest,
     /// `subset` or `reshard`: there is their record.
     Rewritten,
-    /// `convert`, from tars that had no tables.
+    /// `convert`: there is its note, or the table says that it was made from a tar that had none.
     Converted,
     /// Any other tool: tars alone.
     Foreign,
 }
 
 impl Origin {
+    /// That of `folder`, by the notes in it; `has_tables` says whether there are tables or stats.
+    pub fn of(folder: &Path, has_tables: bool) -> Self {
+        let is_noted = |name: &str| folder.join(PAIRMILL_FOLDER).join(name).is_file();
+        match has_tables {
+            _ if is_noted(RECORD_FILE) => Self::Rewritten,
+            _ if is_noted(CONVERSIONS_FILE) => Self::Converted,
+            true => Self::Ingest,
+            false => Self::Foreign,
+        }
+    }
+
     /// A rule's advice in this origin's words.
     pub fn fix(self, rule: Rule) -> &'static str {
         let fix = rule.fix();
@@ -122,7 +136,8 @@ impl Origin {
                 "give the same subset or reshard again to finish it"
             }
             (Self::Rewritten, _) => "delete the shard's files and give the same subset or reshard again",
-            (Self::Converted, _) => "convert the shard again from the tar it was made of",
+            (Self::Converted, Rule::Finished | Rule::Missing) => "give the same convert again to finish it",
+            (Self::Converted, _) => "convert the shard again from the one it was made of",
             (Self::Foreign | Self::Ingest, _) => {
                 "make the shard again with the tool that made it, or fetch it again"
             }

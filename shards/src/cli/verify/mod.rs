@@ -14,7 +14,6 @@ mod table;
 mod tests;
 
 use std::collections::{HashMap, HashSet};
-use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
@@ -28,10 +27,11 @@ pub(super) use self::finding::{Origin, Rule};
 use super::output::Output;
 use super::place::{self, Copy, Shard};
 use crate::atomic::is_being_written;
-use crate::folder::{DatasetFolder, PAIRMILL_FOLDER, SIZES_FILE, ShardFile};
+use crate::folder::{DatasetFolder, SIZES_FILE, ShardFile, shard_of};
 use crate::index::sizes;
-use crate::printable::printable;
-use crate::rewrite::RECORD_FILE;
+use crate::key::fingerprint;
+use crate::printable::{excerpt, printable};
+use crate::rewrite::{Notes, shuffle_in};
 use crate::spec::ShardSpec;
 use crate::table::{SidecarReader, column};
 use crate::tar::shard_stem;
@@ -215,20 +215,40 @@ impl Checker<'_> {
         copy: Option<&Copy>,
         depth: Depth,
     ) -> anyhow::Result<u64> {
-        if folder.is_empty() {
+        // Of a tar that no number names, `convert` makes a table that none names.
+        let mut converted = Vec::new();
+        for table in &folder.unnumbered_tables {
+            if let Some(copy) = copy {
+                copy.bring(table)?;
+            }
+            if is_of_members(table) {
+                converted.push(table);
+            } else if let Some(copy) = copy {
+                copy.discard(table);
+            }
+        }
+        let (notes, unread) = match Notes::of(folder) {
+            Ok(notes) => (notes, None),
+            Err(error) => (Notes::default(), Some(error)),
+        };
+        if folder.is_empty() && converted.is_empty() && notes.conversions.is_empty() {
+            if !folder.unnumbered_tables.is_empty() {
+                bail!(
+                    "{shown}: tables of another tool, for which there are no rules; `pairmill-shards convert` makes tars of \
+                     them, which can be verified"
+                );
+            }
             bail!("{shown}: no shards here; give the output folder of a run, or tars");
         }
         // A folder of numbered tars without any table or stats is no img2dataset folder.
         let is_dataset = folder.shards.values().any(|s| s.is_done() || s.get(ShardFile::Table).is_some());
-        let is_rewritten = folder.dir.join(PAIRMILL_FOLDER).join(RECORD_FILE).is_file();
-        let origin = match is_dataset {
-            _ if is_rewritten => Origin::Rewritten,
-            true => Origin::Ingest,
-            false => Origin::Foreign,
-        };
+        let origin = Origin::of(&folder.dir, is_dataset);
         self.findings.set_origin(origin);
         self.folder_files(folder);
-        self.missing_shards(folder);
+        if let Some(error) = unread {
+            self.findings.add_error(Rule::Missing, &folder.dir, Place::File, error);
+        }
+        self.missing_shards(folder, &notes);
         self.flush()?;
         let mut sizes = std::collections::BTreeMap::new();
         let mut retries = Retries::default();
@@ -279,13 +299,22 @@ impl Checker<'_> {
             self.flush()?;
             self.put_by(tar.clone(), copy);
         }
+        for table in &converted {
+            self.findings.set_origin(Origin::Converted);
+            shard::check_members(table, depth, &mut self.findings, &mut self.keys);
+            self.findings.set_origin(origin);
+            self.flush()?;
+            if let Some(copy) = copy {
+                copy.discard(table);
+            }
+        }
         if let Some(copy) = copy.filter(|_| !retries.claims.is_empty()) {
             retries.tables.iter().try_for_each(|table| copy.bring(table))?;
         }
         retries.check(&mut self.findings);
         self.sizes(folder, &sizes, copy)?;
         self.flush()?;
-        Ok((folder.shards.len() + folder.other_tars.len()) as u64)
+        Ok((folder.shards.len() + folder.other_tars.len() + converted.len()) as u64)
     }
 
     fn folder_files(&mut self, folder: &DatasetFolder) {
@@ -302,6 +331,15 @@ impl Checker<'_> {
                 false => "left behind by a writer that was stopped",
             };
             self.findings.add_error(Rule::Stale, path, Place::File, problem);
+        }
+        if let Some((path, is_live)) = shuffle_in(&folder.dir) {
+            let problem = match is_live {
+                true => "a shuffle that is under way keeps samples here; wait until it is done",
+                false => {
+                    "left behind by a shuffle that was stopped; delete it, or give any rewriting command for this folder"
+                }
+            };
+            self.findings.add_error(Rule::Stale, &path, Place::File, problem);
         }
         if let Some(path) = &folder.scratch {
             let problem = "img2dataset's scratch folder: it is still running here, or was stopped";
@@ -320,11 +358,29 @@ impl Checker<'_> {
     }
 
     /// Shards that a finished run made, and of which nothing is left.
-    fn missing_shards(&mut self, folder: &DatasetFolder) {
-        let runs = match folder.runs() {
+    fn missing_shards(&mut self, folder: &DatasetFolder, notes: &Notes) {
+        let mut runs = match folder.runs() {
             Ok(runs) => runs,
             Err(error) => return self.findings.add_error(Rule::Missing, &error.path, Place::File, &error),
         };
+        runs.extend(notes.rewrite);
+        if notes.is_unfinished() {
+            let problem = "the subset or reshard that fills this folder has not ended";
+            self.findings.add(Rule::Missing, &folder.dir, Place::File, problem);
+        }
+        for (name, made_of) in notes.conversions.unmade(|name| folder.has(name)) {
+            // Of a shard whose first files are there, the check of the shard itself says that it is not finished.
+            let is_begun =
+                shard_of(&ShardFile::Table.name(name)).is_some_and(|id| folder.shards.contains_key(&id));
+            if !(is_begun && made_of.has_stats) {
+                let problem = format!(
+                    "shard {} is missing: convert was to make it of {}",
+                    excerpt(name, 60),
+                    excerpt(&made_of.input, 200)
+                );
+                self.findings.add(Rule::Missing, &folder.dir, Place::File, problem);
+            }
+        }
         let width = folder.shards.values().map(|shard| shard.name.len()).min().unwrap_or(0);
         for run in runs {
             let made = run.shards.unwrap_or(0);
@@ -402,12 +458,7 @@ impl KeySet {
 
     /// Adds a key; gives the tar that had it already.
     fn insert(&mut self, key: &str, tar: u32) -> Option<&Path> {
-        let half = |salt: u8| {
-            let mut hasher = DefaultHasher::new();
-            (salt, key).hash(&mut hasher);
-            u128::from(hasher.finish())
-        };
-        let earlier = *self.seen.entry(half(0) << 64 | half(1)).or_insert(tar);
+        let earlier = *self.seen.entry(fingerprint(key)).or_insert(tar);
         if earlier == tar {
             return None;
         }

@@ -5,7 +5,7 @@ use std::fs;
 use std::ops::ControlFlow;
 use std::path::Path;
 
-use super::super::image_table::each_sample;
+use super::super::image_table::{ReadOptions, each_sample};
 use super::finding::{Findings, Place, Rule};
 use super::table::{Expected, TableReport};
 use super::{Depth, KeySet, Retries, images, table};
@@ -83,7 +83,7 @@ pub(super) fn check_bare_tar(
 pub(super) fn check_members(path: &Path, depth: Depth, findings: &mut Findings, keys: &mut KeySet) {
     let number = keys.start(path);
     let mut seen = HashSet::new();
-    let read = each_sample(path, &TarOptions::default(), |sample| {
+    let read = each_sample(path, &ReadOptions::default(), |sample| {
         let mut problems = Vec::new();
         if !seen.insert(sample.key.clone()) {
             problems.push((Rule::UniqueKey, "the key comes twice".to_owned()));
