@@ -178,9 +178,9 @@ class Call:
         return self.end()
 
     def b(self):
-        failed_checks, failed_tests = failures(self.args.out / "A.jsonl")
-        if failed_checks:
-            self.checks(failed_checks)
+        all_fine, passed, failed_tests = verdicts(self.args.out / "A.jsonl")
+        if not all_fine:
+            self.checks([f"-{name}" for name in passed])
         if failed_tests:
             self.parity(failed_tests)
         pairs = [(model, batch) for model in self.models for batch in self.batches]
@@ -225,20 +225,20 @@ def busy_share(path, kind):
     return {"busy_share": round(busy / (until - spans[0][0]), 4), "events": len(spans), "kind": kind}
 
 
-def failures(path):
-    """Names of the checks and tests that call A saw fail."""
-    checks, tests = [], []
+def verdicts(path):
+    """Of call A: whether all checks passed, those that did, and the tests that failed."""
+    fine, passed, tests = False, [], []
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
     except OSError:
-        return checks, tests
+        return fine, passed, tests
     for text in lines:
         line = json.loads(text)
         if line["run"] == "checks":
-            checks = [found["check"] for found in line.get("results", []) if not found["ok"]]
+            fine, passed = line["ok"], [found["check"] for found in line.get("results", []) if found["ok"]]
         elif line["run"] == "parity verdicts":
             tests = line["result"].get("FAILED", [])
-    return checks, tests
+    return fine, passed, tests
 
 
 def main():

@@ -254,13 +254,7 @@ impl Run<'_> {
     }
 
     /// Asks for the losses since the last look, and for a line if one is due, without waiting for them.
-    fn ask(
-        &mut self,
-        done: u64,
-        lr: f64,
-        outcome: &StepOutcome,
-        logs: bool,
-    ) -> Result<(), TrainError> {
+    fn ask(&mut self, done: u64, lr: f64, outcome: &StepOutcome, logs: bool) -> Result<(), TrainError> {
         let setup = &self.setup;
         let Some(asked) = self.unseen.ask(&setup.ranks)? else { return Ok(()) };
         let line = if logs { Some(self.begin_line(done, lr)) } else { None };
@@ -290,12 +284,8 @@ impl Run<'_> {
         }
         let last = seen.pop();
         if let (Some(line), Some(Seen { loss, accuracy, .. })) = (line, &last) {
-            let line = StepLine {
-                loss: *loss,
-                accuracy: *accuracy,
-                skipped_batches: self.skipped_batches,
-                ..line
-            };
+            let line =
+                StepLine { loss: *loss, accuracy: *accuracy, skipped_batches: self.skipped_batches, ..line };
             if let Some(writer) = &mut self.writer {
                 writer.log.step(line)?;
             }

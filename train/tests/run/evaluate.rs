@@ -64,3 +64,33 @@ fn weights_go_out_and_come_back_in() {
     succeed(&mut bench.run("fresh", &["--duration", "1"]));
     assert_ne!(bench.losses("from-true"), bench.losses("fresh"));
 }
+
+#[test]
+fn t12_evaluation_computes_in_the_precision_of_training_unless_told_otherwise() {
+    let bench = Bench::new(1, 24);
+    let validation = bench.path("data").to_string_lossy().into_owned();
+    let trained = |out: &str, more: &[&str]| {
+        let steps = ["--duration", "3", "--precision", "amp_bf16", "--validation", &validation];
+        succeed(&mut bench.run(out, &[&steps, more].concat()));
+        let log = std::fs::read_to_string(bench.path(out).join("metrics.jsonl")).unwrap();
+        let last: serde_json::Value = serde_json::from_str(log.lines().last().unwrap()).unwrap();
+        last["metrics"]["validation/validation_loss"].as_f64().unwrap()
+    };
+    let evaluated = |out: &str, more: &[&str]| {
+        let mut command = pairmill_train();
+        command.args(["evaluate", "--json", "--device", "cpu", "--validation", &validation]).args(more);
+        let found = String::from_utf8(succeed(command.arg(bench.path(out))).stdout).unwrap();
+        let first: serde_json::Value = serde_json::from_str(found.lines().next().unwrap()).unwrap();
+        first["value"].as_f64().unwrap()
+    };
+    let (narrow, wide) = (trained("narrow", &[]), trained("wide", &["--set", "eval.precision=fp32"]));
+    let near = |a: f64, b: f64| (a - b).abs() < 1e-5;
+    // The weights are the same; bf16 keeps three digits.
+    assert!(!near(narrow, wide) && (narrow - wide).abs() < 0.05, "{narrow} and {wide}");
+    assert!(near(evaluated("narrow", &[]), narrow));
+    assert!(near(evaluated("narrow", &["--precision", "fp32"]), wide));
+    assert!(near(evaluated("wide", &[]), wide));
+    assert!(near(evaluated("wide", &["--precision", "amp_bf16"]), narrow));
+    let wrong = pairmill_train().args(["evaluate", "x", "--precision", "fp8"]).output().unwrap();
+    assert!(String::from_utf8_lossy(&wrong.stderr).contains("amp_bf16"), "{wrong:?}");
+}

@@ -9,6 +9,7 @@ use pairmill_train::checkpoint::{export_weights, named};
 use pairmill_train::config::TrainConfig;
 use pairmill_train::launch::Launch;
 use pairmill_train::model::{Architecture, Clip};
+use pairmill_train::ranks::Meeting;
 use pairmill_train::trainer::bad_batch::{Guard, Unseen};
 use pairmill_train::trainer::setup::{Setup, prepare};
 use pairmill_train::weights::Role;
@@ -136,7 +137,7 @@ fn t01_a_bad_batch_leaves_no_trace_in_weights_moments_or_running_means() {
     let layers = vec![TrainConfig::recipe("clip-rn-tiny").unwrap(), ("test".into(), data.parse().unwrap())];
     let config = TrainConfig::from_layers(layers).unwrap();
     let run = |spoils: bool| {
-        let mut setup = prepare(&config, &bench.path("none"), &Launch::single()).unwrap();
+        let mut setup = prepare(&config, &bench.path("none"), &Launch::single(), &Meeting::alone()).unwrap();
         assert!(setup.stepper.guard.as_ref().is_some_and(|guard: &Guard| guard.flag().numel() == 1));
         let mut unseen = Unseen::default();
         for step in 0..3 {
@@ -155,7 +156,7 @@ fn t01_a_bad_batch_leaves_no_trace_in_weights_moments_or_running_means() {
             let outcome = setup.stepper.step(&batch, 1, 1e-3, &setup.ranks).unwrap();
             unseen.push(step, &outcome, Vec::new());
         }
-        let (_, seen) = unseen.look(&setup.ranks, Device::Cpu).unwrap();
+        let (_, seen) = unseen.ask(&setup.ranks).unwrap().unwrap().look().unwrap();
         (bits(&setup), seen.into_iter().filter(|step| step.is_left_out).count())
     };
     let ((plain, none), (spoiled, one)) = (run(false), run(true));
