@@ -5,7 +5,8 @@
 //! cell by a named rule and makes the figures → `claims` holds the paper's statements against them, `audit` looks for
 //! defects in the rows themselves → `report` puts sections on a page. `chart` draws, `stats` computes, `study` knows
 //! the names of the paper. The other half reads shards and source tables: `captions` fills the same [`report::Section`],
-//! `data` adds what became of each source's rows and brings both onto the page, `gallery` draws contact sheets.
+//! `data` adds what became of each source's rows and brings both onto the page, `gallery` draws contact sheets. `command`
+//! is a function a command.
 
 pub mod args;
 pub mod audit;

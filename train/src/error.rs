@@ -121,7 +121,7 @@ pub enum TrainError {
         task: String,
         /// How many.
         count: usize,
-        /// Of how many that are needed.
+        /// Of how many.
         of: usize,
         /// The limit.
         percent: f64,

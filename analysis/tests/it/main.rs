@@ -10,6 +10,7 @@
 mod browser;
 mod captions;
 mod cli;
+mod contents;
 mod hostile;
 mod paper;
 mod results;

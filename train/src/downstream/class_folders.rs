@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::assembly::{Assembly, label_of, sorted_unique};
 use super::set::Part;
-use super::tree::{Listing, below};
+use super::tree::{LeftOut, Listing, below, is_picture};
 
 /// Adds every picture `<class>/<file>` below the folder `anchor`, or of the whole tree where there is none, to train;
 /// classes are the folders in ASCII order.
@@ -16,10 +16,16 @@ pub(super) fn add(
 ) {
     let anchored = listing.files.iter().any(|(name, _)| below(name, anchor).is_some());
     let mut found: Vec<(&str, &str)> = Vec::new();
+    let mut outside = LeftOut::default();
     let mut others: BTreeSet<&str> = BTreeSet::new();
     for (file, _) in &listing.files {
         let name = if anchored { below(file, anchor) } else { Some(file.as_str()) };
-        let Some(name) = name.filter(|name| name.matches('/').count() == 1) else { continue };
+        let Some(name) = name.filter(|name| name.matches('/').count() == 1) else {
+            if name.is_some() && is_picture(file) {
+                outside.add(file);
+            }
+            continue;
+        };
         if is_wanted(name) {
             found.push((name, file));
         } else {
@@ -39,6 +45,7 @@ pub(super) fn add(
         }
     }
     set.notes.extend(listing.notes());
+    set.notes.extend(outside.note("pictures lie in no class folder, or deeper than one, and are left out"));
     if let Some(first) = others.first() {
         set.notes.push(format!("{} files are no pictures, such as {first}", others.len()));
     }

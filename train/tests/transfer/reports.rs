@@ -69,6 +69,9 @@ fn t15_rows_of_every_method_go_through_every_report() {
     }
     assert_eq!(found, wanted);
     assert!(rows.iter().all(|row| row.config.objective == "CLIP"));
+    // Where there is a probe, the rows say whether it reached its optimum.
+    let is_probe = |row: &ResultRow| matches!(row.config.method, Method::LinearProbe | Method::LpFt);
+    assert!(rows.iter().all(|row| row.converged == is_probe(row).then_some(true)));
     report_all(&bench, &bench.path("all/results.parquet"), "all");
     // No row is lost on the way to the table for people.
     let tsv = bench.path("all-rows.tsv");

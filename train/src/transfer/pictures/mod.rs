@@ -6,7 +6,6 @@ pub mod blobs;
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crossbeam_channel::bounded;
@@ -15,7 +14,7 @@ use pairmill_shards::atomic::{FileAction, FileError};
 
 use self::blobs::{Blob, Blobs, Budget};
 use super::draw::{Draw, Key};
-use crate::downstream::{DatasetError, LabelledSet, Picture};
+use crate::downstream::{DatasetError, LabelledSet, Part, Picture};
 use crate::error::TrainError;
 
 /// Pictures on their way to the threads that decode.
@@ -77,7 +76,8 @@ pub struct Pictures {
     squares: BTreeMap<(Square, Key), Blob>,
     /// Those that cannot be decoded: file and reason.
     unreadable: BTreeMap<Key, String>,
-    num_wanted: usize,
+    /// Images of the whole set, so that what is refused does not depend on how much is left to do.
+    num_images: usize,
 }
 
 /// A picture on its way to a thread.
@@ -103,7 +103,6 @@ impl Pictures {
         let kept = Mutex::new((BTreeMap::new(), BTreeMap::new()));
         let blobs = Blobs::new(budget, folder);
         let unreadable = Mutex::new(BTreeMap::new());
-        let num_wanted = AtomicUsize::new(0);
         let failed: Mutex<Option<TrainError>> = Mutex::new(None);
         let (send, receive) = bounded::<(Key, Bytes)>(AHEAD);
         let read = std::thread::scope(|scope| {
@@ -138,7 +137,6 @@ impl Pictures {
             let read = set.visit(
                 |part, index| any(&(part, index)),
                 |part, index, picture| {
-                    num_wanted.fetch_add(1, Ordering::Relaxed);
                     let bytes = match picture {
                         Picture::Encoded(bytes) => Bytes::Encoded(bytes.to_vec()),
                         Picture::Rgb { width, height, pixels } => {
@@ -164,7 +162,8 @@ impl Pictures {
         }
         let (whole, squares) = kept.into_inner().unwrap_or_else(PoisonError::into_inner);
         let unreadable = unreadable.into_inner().unwrap_or_else(PoisonError::into_inner);
-        Ok(Self { blobs, whole, squares, unreadable, num_wanted: num_wanted.into_inner() })
+        let num_images = Part::ALL.into_iter().map(|part| set.part(part).len()).sum();
+        Ok(Self { blobs, whole, squares, unreadable, num_images })
     }
 
     /// Pictures that cannot be decoded: each with its file and what is wrong.
@@ -175,10 +174,10 @@ impl Pictures {
     /// What to say of pictures that cannot be decoded, if there are any. One is always let pass, unless `limit` is 0.
     ///
     /// # Errors
-    /// When they are more than the share `limit` of the pictures of `task` that are needed.
+    /// When they are more than the share `limit` of the images of `task`.
     pub fn check_unreadable(&self, task: &str, limit: f64) -> Result<Option<String>, TrainError> {
         let Some(example) = self.unreadable.values().next() else { return Ok(None) };
-        let (count, of) = (self.unreadable.len(), self.num_wanted);
+        let (count, of) = (self.unreadable.len(), self.num_images);
         if count as f64 > limit * of as f64 && (count > 1 || limit <= 0.0) {
             return Err(TrainError::Unreadable {
                 task: task.to_owned(),
