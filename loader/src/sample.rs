@@ -251,7 +251,8 @@ mod tests {
         assert_eq!(raw.choose(&DatasetConfig::default(), |_| 1).unwrap().caption, "one\n\n two\r\nthree\n");
         let lines = DatasetConfig { caption_lines: true, ..DatasetConfig::default() };
         assert_eq!(drawn(&raw, &lines), "one|two|three");
-        let raw = RawSample { is_caption_list: true, ..sample(&[("jpg", "i"), ("txt", r#"["one", "two"]"#)]) };
+        let raw =
+            RawSample { is_caption_list: true, ..sample(&[("jpg", "i"), ("txt", r#"["one", "two"]"#)]) };
         assert_eq!(drawn(&raw, &lines), "one|two|two");
         let none = sample(&[("jpg", "i"), ("json", r#"{"all": []}"#)]).choose(&json, |_| 0).unwrap_err();
         assert_eq!(none.name(), "no_caption");

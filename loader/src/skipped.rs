@@ -135,3 +135,35 @@ pub(crate) fn in_words<'a>(reasons: impl Iterator<Item = &'a BadReason>) -> Stri
     }
     words
 }
+
+#[cfg(test)]
+mod tests {
+    use pairmill_pixels::PixelError;
+
+    use super::*;
+
+    #[test]
+    fn t06_every_reason_is_among_the_names_that_ranks_add_up() {
+        let words = String::new;
+        let reasons = [
+            BadReason::NoImage { wanted: words(), seen: words() },
+            BadReason::NoCaption { wanted: words(), seen: words() },
+            BadReason::BlankCaption,
+            BadReason::NotUtf8(words()),
+            BadReason::Json(words()),
+            BadReason::Label { wanted: words(), found: words() },
+            BadReason::Image(PixelError::NotAnImage),
+            BadReason::Image(PixelError::Truncated),
+            BadReason::Image(PixelError::Encode(words())),
+            BadReason::Panic,
+            BadReason::Read(words()),
+        ];
+        for reason in &reasons {
+            assert!(BadReason::NAMES.contains(&reason.name()), "{}", reason.name());
+        }
+        let mut names = BadReason::NAMES.to_vec();
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), BadReason::NAMES.len());
+    }
+}

@@ -159,7 +159,8 @@ mod tests {
             ("[0.5,0.5,0.5]", "[127,127,127]", "0 to 1"),
             ("\"mean\"", "\"means\"", "means"),
         ] {
-            let error = serde_json::from_str::<Normalisation>(&own.replace(from, to)).unwrap_err().to_string();
+            let error =
+                serde_json::from_str::<Normalisation>(&own.replace(from, to)).unwrap_err().to_string();
             assert!(error.contains(said), "{error}");
         }
     }

@@ -79,7 +79,12 @@ impl Skipped {
 /// `SHARD: KEY: REASON`
 fn example(sample: &SkippedSample) -> String {
     let shard = sample.shard.file_name().unwrap_or_default().to_string_lossy();
-    format!("{}: {}: {}", excerpt(&shard, SHOWN), excerpt(&sample.key, SHOWN), excerpt(&sample.reason.to_string(), SHOWN))
+    format!(
+        "{}: {}: {}",
+        excerpt(&shard, SHOWN),
+        excerpt(&sample.key, SHOWN),
+        excerpt(&sample.reason.to_string(), SHOWN)
+    )
 }
 
 impl fmt::Display for Skipped {
@@ -99,7 +104,11 @@ impl fmt::Display for Skipped {
             separator = "; ";
         }
         if self.recoded > 0 {
-            write!(f, "{separator}{} of {} have text in UTF-16 or Latin-1, which was read as that", self.recoded, self.asked)?;
+            write!(
+                f,
+                "{separator}{} of {} have text in UTF-16 or Latin-1, which was read as that",
+                self.recoded, self.asked
+            )?;
         }
         Ok(())
     }
@@ -218,7 +227,10 @@ mod tests {
         let reports = watch.add(found(1, 0), false, false, 0.05);
         assert_eq!(reports.len(), 1);
         let message = watch.check(0.05).unwrap_err().to_string();
-        assert!(message.starts_with("60 of 1000 samples could not be used (6.00 %): 60 link; such as "), "{message}");
+        assert!(
+            message.starts_with("60 of 1000 samples could not be used (6.00 %): 60 link; such as "),
+            "{message}"
+        );
         assert!(message.contains("data.max_skipped = 0.05") && !message.contains('\n'), "{message}");
         let mut small = Watch::default();
         small.add(found(16, 4), false, true, 0.05);

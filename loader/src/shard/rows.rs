@@ -226,7 +226,8 @@ impl Rows {
             Ok(())
         })?;
         let Unpacking { out, rows, .. } = unpacking;
-        let caption_column = columns.caption.as_ref().and_then(|name| shard.schema().field_with_name(name).ok());
+        let caption_column =
+            columns.caption.as_ref().and_then(|name| shard.schema().field_with_name(name).ok());
         let is_caption_list = caption_column.is_some_and(|field| is_list(field.data_type()));
         let unwritten = failed("write a temporary file in");
         let file = out.into_inner().map_err(|error| unwritten(error.into_error()))?;

@@ -35,8 +35,10 @@ fn t06_captions_in_other_encodings_are_read_and_counted() {
     let sample = |n: usize| {
         let text = format!("0 {n}");
         let caption = match n {
-            0 => [&b"\xff\xfe"[..], &text.encode_utf16().flat_map(u16::to_le_bytes).collect::<Vec<_>>()].concat(),
-            1 => [&b"\xfe\xff"[..], &text.encode_utf16().flat_map(u16::to_be_bytes).collect::<Vec<_>>()].concat(),
+            0 => [&b"\xff\xfe"[..], &text.encode_utf16().flat_map(u16::to_le_bytes).collect::<Vec<_>>()]
+                .concat(),
+            1 => [&b"\xfe\xff"[..], &text.encode_utf16().flat_map(u16::to_be_bytes).collect::<Vec<_>>()]
+                .concat(),
             2 => [text.as_bytes(), b" caf\xe9"].concat(),
             3 => [b"\xef\xbb\xbf", text.as_bytes()].concat(),
             _ => text.into_bytes(),
@@ -102,7 +104,8 @@ fn t06_every_skipped_sample_is_counted_once_with_its_reason_and_an_example() {
 /// Eight samples with three captions each; caption `c` of sample `n` is `n c`.
 fn with_three_captions(folder: &Folder, kind: &str) -> DatasetConfig {
     let captions = |n: usize| (0..3).map(move |c| format!("{n} {c}"));
-    let json = DatasetConfig { caption: CaptionFrom::Json("captions".to_owned()), ..DatasetConfig::default() };
+    let json =
+        DatasetConfig { caption: CaptionFrom::Json("captions".to_owned()), ..DatasetConfig::default() };
     let tar = |text: &dyn Fn(usize) -> (&'static str, String)| {
         let sample = |n: usize| {
             let (ext, text) = text(n);

@@ -74,7 +74,8 @@ impl HuggingFace {
         for (whole, found) in parts {
             match found {
                 [Some(q), Some(k), Some(v)]
-                    if !q.shape.is_empty() && [k, v].iter().all(|part| part.shape.get(1..) == q.shape.get(1..)) =>
+                    if !q.shape.is_empty()
+                        && [k, v].iter().all(|part| part.shape.get(1..) == q.shape.get(1..)) =>
                 {
                     let mut shape = q.shape.clone();
                     if let Some(rows) = shape.first_mut() {

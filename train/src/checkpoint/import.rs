@@ -328,7 +328,8 @@ mod tests {
         let custom = ["visual.proj", "text.transformer.resblocks.0.w", "text.text_projection", "logit_scale"];
         let wrapped = plain.map(|name| format!("module._orig_mod.{name}"));
         let openai = [&plain[..], &["input_resolution", "context_length", "vocab_size"]].concat();
-        let fsdp = plain.map(|name| format!("_fsdp_wrapped_module.{}", name.replacen('.', "._fsdp_wrapped_module.", 1)));
+        let fsdp = plain
+            .map(|name| format!("_fsdp_wrapped_module.{}", name.replacen('.', "._fsdp_wrapped_module.", 1)));
         let lightning = plain.map(|name| format!("model.module.{}", name.replacen('.', "._orig_mod.", 1)));
         let held = custom.map(|name| format!("image_encoder.model._checkpoint_wrapped_module.{name}"));
         let texts = |names: &[String; 4]| -> Vec<String> { names.to_vec() };
@@ -384,7 +385,7 @@ mod tests {
         let path = folder.path().join("w.pt");
         let cases: [(&[u8], &str); 4] = [
             (b"", "shorter than"),
-            (b"\x80\x02}q\x00.", "old format"),
+            (b"\x80\x02}q\x00.", "no tensors"),
             (b"PK\x03\x04rubbish", "zip"),
             (b"<html>not found</html>", "no safetensors file"),
         ];

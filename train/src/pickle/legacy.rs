@@ -8,8 +8,7 @@ use std::ops::Range;
 use super::{Dialect, MachineError, Nesting, Node, Number, Storage, Values, run_at};
 
 /// The first pickle, without its protocol: a whole number of ten bytes.
-const MAGIC: [u8; 13] =
-    [0x8a, 10, 0x6c, 0xfc, 0x9c, 0x46, 0xf9, 0x20, 0x6a, 0xa8, 0x50, 0x19, b'.'];
+const MAGIC: [u8; 13] = [0x8a, 10, 0x6c, 0xfc, 0x9c, 0x46, 0xf9, 0x20, 0x6a, 0xa8, 0x50, 0x19, b'.'];
 /// Where the magic number ends, at the latest.
 const MAGIC_WITHIN: usize = 32;
 /// Bytes of the number before a storage.
@@ -70,8 +69,10 @@ fn run_from(program: &[u8], start: usize, end: usize) -> Result<Values<'_>, Mach
         };
         let length = program.get(at..at + LENGTH_BYTES).and_then(|bytes| bytes.try_into().ok()).ok_or(CUT)?;
         let from = at + LENGTH_BYTES;
-        let bytes = usize::try_from(i64::from_le_bytes(length)).ok().and_then(|n| n.checked_mul(number.width()));
-        let to = bytes.and_then(|bytes| from.checked_add(bytes)).filter(|to| *to <= program.len()).ok_or(CUT)?;
+        let bytes =
+            usize::try_from(i64::from_le_bytes(length)).ok().and_then(|n| n.checked_mul(number.width()));
+        let to =
+            bytes.and_then(|bytes| from.checked_add(bytes)).filter(|to| *to <= program.len()).ok_or(CUT)?;
         if i64::from_le_bytes(length) != numel {
             return Err(MachineError::Damaged("a storage of another length than described"));
         }

@@ -389,7 +389,8 @@ impl Run<'_> {
             batch_size: self.config.eval.batch_size,
             image_size: u32::try_from(setup.stepper.model.architecture().image_size()).unwrap_or(0),
             statistics: self.config.data.normalise,
-            context_length: usize::try_from(setup.stepper.model.architecture().text.context_length).unwrap_or(0),
+            context_length: usize::try_from(setup.stepper.model.architecture().text.context_length)
+                .unwrap_or(0),
             threads: self.config.runtime.loader_threads,
             precision: self.config.eval.precision.unwrap_or(self.config.precision),
             notes: &notes,

@@ -33,7 +33,8 @@ fn spoilt() -> Bench {
         }
         if number % 8 == 0 {
             let text = String::from_utf8(caption.clone()).unwrap();
-            *caption = [b"\xff\xfe".to_vec(), text.encode_utf16().flat_map(u16::to_le_bytes).collect()].concat();
+            *caption =
+                [b"\xff\xfe".to_vec(), text.encode_utf16().flat_map(u16::to_le_bytes).collect()].concat();
         }
     });
     bench
@@ -52,7 +53,12 @@ fn t06_too_many_unusable_samples_stop_the_run_in_one_clear_line() {
     let message = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(2), "{message}");
     assert_eq!(message.lines().count(), 1, "{message}");
-    for words in ["8 of 32 samples could not be used (25.00 %)", "8 not_an_image", "00000.tar: 0000000", "data.max_skipped = 0.05"] {
+    for words in [
+        "8 of 32 samples could not be used (25.00 %)",
+        "8 not_an_image",
+        "00000.tar: 0000000",
+        "data.max_skipped = 0.05",
+    ] {
         assert!(message.contains(words), "{words}: {message}");
     }
     let said = lines(&bench, "out", "skipped");
@@ -67,7 +73,10 @@ fn t06_unusable_samples_are_said_once_an_epoch_and_at_the_end() {
     let text = String::from_utf8(output.stderr).unwrap();
     let said: Vec<&str> = text.lines().filter(|line| line.contains("could not be used")).collect();
     assert_eq!(said.len(), 3, "{text}");
-    assert!(said[0].starts_with("this epoch: 8 of 32 samples could not be used (25.00 %): 8 not_an_image"), "{text}");
+    assert!(
+        said[0].starts_with("this epoch: 8 of 32 samples could not be used (25.00 %): 8 not_an_image"),
+        "{text}"
+    );
     assert!(said[2].starts_with("in all: 16 of 64 samples"), "{text}");
     assert!(said[0].contains("4 of 32 have text in UTF-16 or Latin-1"), "{text}");
     let written = lines(&bench, "out", "skipped");
@@ -88,11 +97,17 @@ fn t06_unusable_samples_are_said_once_an_epoch_and_at_the_end() {
     let output = succeed(&mut evaluate);
     let said = String::from_utf8(output.stderr).unwrap();
     assert!(said.contains("warning: validation: 8 of 32 samples could not be used (25.00 %)"), "{said}");
-    let metrics: Vec<Value> =
-        String::from_utf8(output.stdout).unwrap().lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let metrics: Vec<Value> = String::from_utf8(output.stdout)
+        .unwrap()
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
     let share = metrics.iter().find(|metric| metric["name"] == "skipped_share").unwrap();
     assert_eq!((&share["value"], &share["num_samples"]), (&0.25.into(), &32.into()));
-    assert!(metrics.iter().filter(|m| m["name"] != "skipped_share").all(|m| m["num_samples"] == 24), "{metrics:?}");
+    assert!(
+        metrics.iter().filter(|m| m["name"] != "skipped_share").all(|m| m["num_samples"] == 24),
+        "{metrics:?}"
+    );
 }
 
 #[test]
@@ -118,7 +133,8 @@ fn t06_two_ranks_count_together_and_stop_together() {
 fn free_port(bench: &Bench) -> String {
     let path = bench.path("port");
     fs::read_to_string(&path).unwrap_or_else(|_| {
-        let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port().to_string();
+        let port =
+            std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port().to_string();
         fs::write(&path, &port).unwrap();
         port
     })
@@ -146,8 +162,32 @@ fn t14_own_statistics_and_context_length_reach_evaluation() {
     let loss: Value = serde_json::from_str(found.lines().next().unwrap()).unwrap();
     assert!((loss["value"].as_f64().unwrap() - with_own).abs() < 1e-5, "{loss} against {with_own}");
 
+    // And so does transfer.
+    let tar = pairmill_shards::tar::MappedTar::open(bench.path("data/00000.tar")).unwrap();
+    for (number, sample) in tar.iter().take(6).enumerate() {
+        let class = bench.path("set").join(["one", "other"][number % 2]);
+        fs::create_dir_all(&class).unwrap();
+        fs::write(class.join(format!("{number}.jpg")), sample.image().unwrap().1).unwrap();
+    }
+    let mut transfer = pairmill_train();
+    transfer.arg("transfer").arg(bench.path("own")).args([
+        "--task",
+        "folder",
+        "--method",
+        "zero-shot",
+        "--quiet",
+    ]);
+    transfer.args(["--seeds", "1", "--threads", "1", "--device", "cpu"]);
+    succeed(transfer.arg("--data").arg(bench.path("set")).arg("--out").arg(bench.path("transferred")));
+    let run = fs::read_dir(bench.path("transferred/runs")).unwrap().next().unwrap().unwrap().path();
+    let record = fs::read_to_string(run.join("result.json")).unwrap();
+    assert!(record.contains("\"own\"") && record.contains("0.9"), "{record}");
+
     let output = bench
-        .run("wrong", &["--set", "data.normalise={ own = { mean = [0.1, 0.2, 0.3], std = [0.0, 1.0, 1.0] } }"])
+        .run(
+            "wrong",
+            &["--set", "data.normalise={ own = { mean = [0.1, 0.2, 0.3], std = [0.0, 1.0, 1.0] } }"],
+        )
         .output()
         .unwrap();
     let message = String::from_utf8(output.stderr).unwrap();

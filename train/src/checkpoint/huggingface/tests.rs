@@ -173,7 +173,10 @@ fn t14_activation_and_heads_beside_the_weights_are_held_against_the_model() {
     // What the file leaves out has the library's defaults.
     check("ViT-B-32-quickgelu", r#"{"text_config": {}, "vision_config": {}}"#).unwrap();
     let message = check("ViT-B-32", &towers("quick_gelu", 12)).unwrap_err();
-    assert!(message.contains("quick_gelu") && message.contains("take --model ViT-B-32-quickgelu"), "{message}");
+    assert!(
+        message.contains("quick_gelu") && message.contains("take --model ViT-B-32-quickgelu"),
+        "{message}"
+    );
     let message = check("ViT-B-32-quickgelu", &towers("gelu", 12)).unwrap_err();
     assert!(message.ends_with("take --model ViT-B-32"), "{message}");
     let message = check("ViT-B-32", &towers("gelu", 16)).unwrap_err();

@@ -35,8 +35,13 @@ pub enum PickleError {
     #[error("a zip without data.pkl: not from torch.save or TorchScript")]
     NotTorch,
     /// The pickle wants a class we do not know.
-    #[error("no tensors are found in it, only {0}, and what that would run when loaded nobody knows; {SAVE_AGAIN}")]
+    #[error(
+        "no tensors are found in it, only {0}, and what that would run when loaded nobody knows; {SAVE_AGAIN}"
+    )]
     Class(String),
+    /// Plain values only.
+    #[error("no tensors are found in it; name a file of weights")]
+    NoTensors,
     /// An instruction outside the subset.
     #[error("pickle instruction 0x{0:02x} is not read; {SAVE_AGAIN}")]
     Opcode(u8),

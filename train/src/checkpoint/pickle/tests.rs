@@ -151,7 +151,9 @@ fn t09_bare_pickles_cut_or_changed_anywhere_neither_panic_nor_lie() {
         let whole = std::fs::read(fixture(name)).unwrap();
         for length in 0..whole.len() {
             let read = |program: &[u8]| match pickle::is_legacy(program) {
-                true => pickle::run_legacy(program).map_err(PickleError::from).and_then(|v| tree::tensors(&v)),
+                true => {
+                    pickle::run_legacy(program).map_err(PickleError::from).and_then(|v| tree::tensors(&v))
+                }
                 false => run(program).and_then(|values| tree::tensors(&values)),
             };
             assert!(read(&whole[..length]).is_err(), "{name} cut at {length}");
@@ -177,7 +179,8 @@ fn t14_weights_under_model_and_the_like_are_found() {
     let inner = &inner[2..inner.len() - 1];
     let entry = |key: &str, value: &[u8]| [text(key), value.to_vec(), b"s".to_vec()].concat();
     for wrapper in ["state_dict", "model_state_dict", "model", "module", "net"] {
-        let once = [b"}".to_vec(), entry("epoch", b"K\x03"), entry(wrapper, inner), entry("t", b"N")].concat();
+        let once =
+            [b"}".to_vec(), entry("epoch", b"K\x03"), entry(wrapper, inner), entry("t", b"N")].concat();
         let twice = [b"}".to_vec(), entry("model", &once)].concat();
         for program in [once, twice] {
             let program = [b"\x80\x02".to_vec(), program, b".".to_vec()].concat();

@@ -58,6 +58,7 @@ pub fn tensors(values: &Values<'_>) -> Result<Vec<StoredTensor>, PickleError> {
     walk.visit(start, "", 0)?;
     match &values.unknown {
         Some(class) if walk.found.is_empty() => Err(PickleError::Class(class.clone())),
+        None if walk.found.is_empty() => Err(PickleError::NoTensors),
         _ => Ok(walk.found),
     }
 }
@@ -129,12 +130,15 @@ impl Walk<'_> {
     /// Parameters, kept buffers and parts, each under its own name.
     fn module(&mut self, module: Value, path: &str, depth: usize) -> Result<(), PickleError> {
         let values = self.values;
-        let not_kept = values.entry(module, NOT_KEPT).and_then(|names| values.list(names)).unwrap_or_default();
+        let not_kept =
+            values.entry(module, NOT_KEPT).and_then(|names| values.list(names)).unwrap_or_default();
         let is_kept = |name: Value| {
-            not_kept.len() < MAX_VISITS && !not_kept.iter().any(|&other| values.bytes(other) == values.bytes(name))
+            not_kept.len() < MAX_VISITS
+                && !not_kept.iter().any(|&other| values.bytes(other) == values.bytes(name))
         };
         for part in [PARAMETERS, BUFFERS, MODULES] {
-            let Some(Node::Dict(entries)) = values.entry(module, part).and_then(|dict| values.node(dict)) else {
+            let Some(Node::Dict(entries)) = values.entry(module, part).and_then(|dict| values.node(dict))
+            else {
                 continue;
             };
             for &(name, value) in entries {
