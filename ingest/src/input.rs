@@ -27,6 +27,9 @@ const POLL: Duration = Duration::from_millis(50);
 /// After so long the user is told what is waited for.
 const SILENCE: Duration = Duration::from_secs(2);
 
+/// Seconds that a server may take to answer HEAD, which is asked only to save a transfer.
+const HEAD_STALL_S: u64 = 10;
+
 /// The input of a run as files of this machine.
 #[derive(Debug)]
 pub struct LocalInput {
@@ -81,7 +84,9 @@ impl LocalInput {
                     }
                 }
             }
-            worker.join().map_err(|_| IngestError::Internal("fetching the table ended by itself".to_owned()))?
+            worker
+                .join()
+                .map_err(|_| IngestError::Internal("fetching the table ended by itself".to_owned()))?
         });
         match fetched {
             Err(_) if ended.is_set() => Ok(None),
@@ -246,7 +251,8 @@ fn find(
         bucket.reach()?;
         // Not every server answers HEAD (some refuse it with 403, 405 or 501, or hang up), so it is asked only once; what
         // is wrong, fetching will tell.
-        let once = StorageConfig { retries: Some(0), ..config.storage };
+        let stall_s = config.storage.stall_s.min(HEAD_STALL_S);
+        let once = StorageConfig { retries: Some(0), stall_s, ..config.storage };
         let known = Bucket::connect_until(&url.parent(), &once, stop)?.head(&name);
         let known = if stop.is_set() { known? } else { known.ok().flatten() };
         let object = known.unwrap_or(Object { name, bytes: 0, etag: None });

@@ -6,7 +6,7 @@
 
 use std::fmt::Write as _;
 use std::fs::{File, OpenOptions};
-use std::io::Write as _;
+use std::io::{Read as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -14,6 +14,7 @@ use pairmill_shards::atomic::write_atomic;
 use pairmill_shards::status::{FailureClass, Status};
 use serde_json::json;
 
+use crate::config::ConfigError;
 use crate::error::IngestError;
 use crate::progress::View;
 
@@ -32,6 +33,14 @@ impl MetricsFile {
     /// When the file cannot be opened.
     pub fn open(path: &Path) -> Result<Self, IngestError> {
         let is_prometheus = path.extension().is_some_and(|extension| extension == "prom");
+        if !is_free(path, if is_prometheus { "# HELP pairmill_" } else { "{\"time\":" }) {
+            return Err(ConfigError::Range {
+                setting: "--metrics",
+                value: path.display().to_string(),
+                rule: "the file is there and holds something else, which would be lost; give the name of a new one",
+            }
+            .into());
+        }
         let lines = if is_prometheus {
             None
         } else {
@@ -53,6 +62,17 @@ impl MetricsFile {
         // One write, so that a reader never sees half a line.
         lines.write_all(json_line(view, unix_s).as_bytes()).map_err(|error| refused(&self.path, &error))
     }
+}
+
+/// Whether nothing is at `path`, or an earlier run's numbers, which begin so. A pipe or device holds nothing.
+fn is_free(path: &Path, beginning: &str) -> bool {
+    if !path.is_file() {
+        return true;
+    }
+    let mut head = Vec::new();
+    let read = File::open(path).and_then(|file| file.take(beginning.len() as u64).read_to_end(&mut head));
+    // What cannot be read is refused where it is opened to write.
+    read.is_err() || head.is_empty() || head == beginning.as_bytes()
 }
 
 fn refused(path: &Path, error: &std::io::Error) -> IngestError {
@@ -166,6 +186,24 @@ mod tests {
     use super::*;
     use crate::fetch::FetchSnapshot;
     use crate::progress::{Progress, Snapshot};
+
+    #[test]
+    fn f20_a_file_that_holds_something_else_is_not_written_over() {
+        let dir = tempfile::tempdir().unwrap();
+        let text = "url,caption\nhttp://h/1.jpg,a\n";
+        for name in ["urls.csv", "urls.prom"] {
+            let path = dir.path().join(name);
+            std::fs::write(&path, text).unwrap();
+            let error = MetricsFile::open(&path).unwrap_err();
+            assert!(error.is_bad_input() && error.to_string().contains("holds something else"), "{error}");
+            assert_eq!(std::fs::read_to_string(&path).unwrap(), text);
+            std::fs::write(&path, "").unwrap();
+            // Again and again over one's own.
+            for _ in 0..2 {
+                MetricsFile::open(&path).unwrap().write(&view()).unwrap();
+            }
+        }
+    }
 
     fn view() -> View {
         Progress::default().observe(Snapshot {

@@ -233,7 +233,9 @@ pub fn run_noted(
     }
     let info = &mut |text: &str| note(Note::Info(text));
     let Some(local) = LocalInput::fetch(config, info, stop)? else { return Ok(Report::empty(false)) };
-    let tables = Tables::open(&table_config(config, &local)?)?;
+    let Some(tables) = Tables::open_until(&table_config(config, &local)?, stop)? else {
+        return Ok(Report::empty(false));
+    };
     refuse_overlap(config, &paths_of(&tables))?;
     let Some(input) = Input::of_tables(config, &tables, &local.etags, info, stop)? else {
         return Ok(Report::empty(false));

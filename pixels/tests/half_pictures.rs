@@ -297,7 +297,8 @@ fn kinds_of_webp() -> Vec<(&'static str, Vec<u8>)> {
         [&[flags, 0, 0, 0][..], &side(WIDTH)[..3], &side(HEIGHT)[..3]].concat()
     };
     let lossy = opaque.encode(70.0).to_vec();
-    let described = [chunk(b"VP8X", &canvas(0x08)), lossy[12..].to_vec(), chunk(b"EXIF", b"II*\0\x08\0\0\0\0")];
+    let described =
+        [chunk(b"VP8X", &canvas(0x08)), lossy[12..].to_vec(), chunk(b"EXIF", b"II*\0\x08\0\0\0\0")];
     let side = |side: u32| (side - 1).to_le_bytes();
     let mut frame = [&[0; 6][..], &side(WIDTH)[..3], &side(HEIGHT)[..3], &[100, 0, 0, 0]].concat();
     frame.extend(&lossy[12..]);
@@ -332,10 +333,18 @@ fn f05_a_webp_whose_sizes_are_a_little_off_is_whole() {
     for (kind, plain) in kinds_of_webp() {
         let size = plain.len() as u32 - 8;
         let with_size = |size: u32| [&plain[..4], &size.to_le_bytes(), &plain[8..]].concat();
-        wrong.extend(complaints(&format!("{kind}, size of the whole file"), &with_size(size + 8), Result::is_ok));
+        wrong.extend(complaints(
+            &format!("{kind}, size of the whole file"),
+            &with_size(size + 8),
+            Result::is_ok,
+        ));
         wrong.extend(complaints(&format!("{kind}, one too many"), &with_size(size + 1), Result::is_ok));
         wrong.extend(complaints(&format!("{kind}, one too few"), &with_size(size - 1), Result::is_ok));
-        wrong.extend(complaints(&format!("{kind}, more behind"), &[&plain, &b"</html>"[..]].concat(), Result::is_ok));
+        wrong.extend(complaints(
+            &format!("{kind}, more behind"),
+            &[&plain, &b"</html>"[..]].concat(),
+            Result::is_ok,
+        ));
         // Of a chunk of odd length, the zero behind it may be missing.
         let mut at = 12;
         let mut length = 0;
@@ -345,7 +354,11 @@ fn f05_a_webp_whose_sizes_are_a_little_off_is_whole() {
         }
         if length % 2 == 1 {
             assert_eq!(at, plain.len());
-            wrong.extend(complaints(&format!("{kind}, no padding"), &plain[..plain.len() - 1], Result::is_ok));
+            wrong.extend(complaints(
+                &format!("{kind}, no padding"),
+                &plain[..plain.len() - 1],
+                Result::is_ok,
+            ));
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));

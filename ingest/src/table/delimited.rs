@@ -149,7 +149,9 @@ impl Delimited {
 
     pub(super) fn cell(&mut self, column: usize) -> Cell<'_> {
         // A comma in an unquoted URL makes two fields of it, and half of it must not be fetched.
-        let Some(&(place, decoding)) = self.places.get(column).filter(|_| !self.is_ragged) else { return Cell::Null };
+        let Some(&(place, decoding)) = self.places.get(column).filter(|_| !self.is_ragged) else {
+            return Cell::Null;
+        };
         let range = self.range(place);
         match range.and_then(|range| self.fields.get(range)) {
             Some(bytes) => Cell::Text(decoding.decode(bytes, &mut self.oddities.invalid_utf8)),
@@ -262,7 +264,8 @@ impl Delimited {
 
 /// The delimiter that a first line `sep=;` names, and the length of that line without its end.
 fn named_delimiter(head: &[u8]) -> Option<(u8, usize)> {
-    let line = head.split(|byte| matches!(byte, b'\r' | b'\n')).next().filter(|line| line.len() < head.len())?;
+    let line =
+        head.split(|byte| matches!(byte, b'\r' | b'\n')).next().filter(|line| line.len() < head.len())?;
     let bare = line.strip_prefix(b"\"").and_then(|line| line.strip_suffix(b"\"")).unwrap_or(line);
     match bare {
         [b's' | b'S', b'e' | b'E', b'p' | b'P', b'=', delimiter] if !delimiter.is_ascii_alphanumeric() => {

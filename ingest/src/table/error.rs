@@ -40,6 +40,12 @@ pub enum TableError {
         /// As the user gave it.
         path: PathBuf,
     },
+    /// A pipe or a device.
+    #[error("{}: a pipe or device, which cannot be read twice; write the table to a file and give that", path.display())]
+    NotAFile {
+        /// As the user gave it.
+        path: PathBuf,
+    },
     /// No `url_list` at all.
     #[error("no table of URLs given; name a file, a folder or a glob with --url-list")]
     NoUrlList,

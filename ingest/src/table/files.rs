@@ -28,6 +28,8 @@ pub(super) fn resolve(
     let path = Path::new(url_list);
     let (paths, format) = match std::fs::metadata(path) {
         Ok(found) if found.is_dir() => in_folder(path, url_list, format)?,
+        // It is read more than once, and a pipe would be empty the second time.
+        Ok(found) if !found.is_file() => return Err(TableError::NotAFile { path: path.to_owned() }),
         Ok(_) => {
             let format = format.or_else(|| InputFormat::of_path(path));
             let format = format.ok_or_else(|| TableError::UnknownExtension { path: path.to_owned() })?;
@@ -61,7 +63,9 @@ fn in_folder(
         }
         if path.is_dir() {
             has_subfolder = true;
-        } else if let Some(found) = InputFormat::of_path(&path) {
+        } else if let Some(found) = InputFormat::of_path(&path)
+            && (path.is_file() || !path.exists())
+        {
             tables.push((found, path));
         }
     }

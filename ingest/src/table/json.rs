@@ -210,7 +210,8 @@ impl JsonRecords {
         self.parse_raw();
         if !is_utf8 {
             let cells = self.cells.iter_mut().zip(&self.decodings);
-            let mended = cells.map(|(cell, decoding)| cell.as_mut().is_some_and(|cell| foreign::mend(cell, *decoding)));
+            let mended = cells
+                .map(|(cell, decoding)| cell.as_mut().is_some_and(|cell| foreign::mend(cell, *decoding)));
             // Every cell is looked at; a record without one has its damage in what nobody reads.
             self.oddities.invalid_utf8 += u64::from(mended.fold(false, |some, one| some | one));
         }

@@ -40,7 +40,7 @@ mod yfcc;
 use std::borrow::Cow;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 
@@ -167,14 +167,17 @@ impl Tables {
     /// # Errors
     /// One line naming the file, the place and the fix.
     pub fn open(config: &TableConfig) -> Result<Self, TableError> {
-        Self::open_watched(config, &mut |_, _| {})
+        // Nobody sets it, so there is always a result.
+        let never = AtomicBool::new(false);
+        Self::open_until(config, &never)?
+            .ok_or_else(|| TableError::Empty { url_list: config.url_list.clone() })
     }
 
-    /// As [`Tables::open`]; while it scans, `watch` gets the bytes read so far and the bytes in all, now and then.
+    /// As [`Tables::open`]; `None` when `stop` was set while it scanned.
     ///
     /// # Errors
     /// As [`Tables::open`].
-    pub fn open_watched(config: &TableConfig, watch: &mut dyn FnMut(u64, u64)) -> Result<Self, TableError> {
+    pub fn open_until(config: &TableConfig, stop: &AtomicBool) -> Result<Option<Self>, TableError> {
         let Found { yfcc, format, files, dialect } =
             walled(Path::new(&config.url_list), 0, || Found::look(config))?;
         let mut config = config.clone();
@@ -200,13 +203,14 @@ impl Tables {
             inner.check_footers(config)?
         } else {
             inner.check_heads(config)?;
-            inner.kinds = inner.scan(config.infer_types, watch)?;
+            let Some(kinds) = inner.scan(config.infer_types, stop)? else { return Ok(None) };
+            inner.kinds = kinds;
             inner.kinds.iter().map(Kind::data_type).collect()
         };
         let fields =
             inner.plan.columns.iter().zip(types).map(|(column, kind)| Field::new(&column.name, kind, true));
         inner.schema = Arc::new(Schema::new(fields.collect::<Vec<_>>()));
-        Ok(Self { inner: Arc::new(inner) })
+        Ok(Some(Self { inner: Arc::new(inner) }))
     }
 
     /// Names of the columns that the tables of `config` have, by the first file that has any.
@@ -363,24 +367,22 @@ impl Inner {
         if has_row { Ok(()) } else { Err(TableError::Empty { url_list: config.url_list.clone() }) }
     }
 
-    /// Types of the columns of a text table, from all of its rows.
-    fn scan(&mut self, infer_types: bool, watch: &mut dyn FnMut(u64, u64)) -> Result<Vec<Kind>, TableError> {
+    /// Types of the columns of a text table, from all of its rows; `None` when `stop` was set first.
+    fn scan(&mut self, infer_types: bool, stop: &AtomicBool) -> Result<Option<Vec<Kind>>, TableError> {
         let num_columns = self.plan.columns.len();
         if !infer_types || !self.plan.has_extras() {
-            return Ok(vec![Kind::Text; num_columns]);
+            return Ok(Some(vec![Kind::Text; num_columns]));
         }
-        const ROWS_BETWEEN_CALLS: u64 = 65_536;
+        const ROWS_BETWEEN_LOOKS: u64 = 4_096;
         let extras: Vec<usize> =
             (0..num_columns).filter(|&index| self.plan.columns[index].role == Role::Extra).collect();
         let mut seen = vec![Seen::default(); num_columns];
         let mut rows = 0;
-        let consumed: Arc<AtomicU64> = Arc::default();
-        let total = self.files.iter().map(|file| file.bytes).sum();
         for file in &self.files {
             let before = rows;
             let seen = &mut seen;
-            walled(&file.path, 0, || {
-                let Some(mut records) = self.records(&file.path, &consumed)? else { return Ok(()) };
+            let ended = walled(&file.path, 0, || {
+                let Some(mut records) = self.records(&file.path, &Arc::default())? else { return Ok(true) };
                 while records.advance()? {
                     for &index in &extras {
                         let found = std::mem::take(&mut seen[index]);
@@ -391,19 +393,21 @@ impl Inner {
                         };
                     }
                     rows += 1;
-                    if rows % ROWS_BETWEEN_CALLS == 0 {
-                        watch(consumed.load(Ordering::Relaxed), total);
+                    if rows % ROWS_BETWEEN_LOOKS == 0 && stop.load(Ordering::Relaxed) {
+                        return Ok(false);
                     }
                 }
-                Ok(())
-            })
-            .map_err(|error| error.after(rows - before))?;
+                Ok(true)
+            });
+            if !ended.map_err(|error| error.after(rows - before))? {
+                return Ok(None);
+            }
         }
         self.rows = Some(rows);
         for index in (0..num_columns).filter(|index| !extras.contains(index)) {
             seen[index] = Seen::Text;
         }
-        Ok(seen.iter().map(Seen::kind).collect())
+        Ok(Some(seen.iter().map(Seen::kind).collect()))
     }
 
     fn records(&self, path: &Path, consumed: &Arc<AtomicU64>) -> Result<Option<Records>, TableError> {

@@ -228,11 +228,7 @@ impl ParquetTable {
     }
 
     /// What arrow made of rows that were read from the current one on.
-    fn arrow<T>(
-        &self,
-        rows: u64,
-        done: Result<Result<T, ArrowError>, String>,
-    ) -> Result<T, TableError> {
+    fn arrow<T>(&self, rows: u64, done: Result<Result<T, ArrowError>, String>) -> Result<T, TableError> {
         let corrupt = |reason| {
             let (path, row) = (self.path.to_path_buf(), Some(self.row + rows));
             TableError::CorruptParquet { path, row, reason }

@@ -56,7 +56,8 @@ fn f09_a_wait_for_a_table_url_says_so_and_ends_with_the_first_signal() {
     let silent = format!("http://{}/x.parquet", silent.local_addr().unwrap());
     for (url, name) in [("http://127.0.0.1:1/x.parquet", "TERM"), (&silent, "INT")] {
         let command = run(&job, url, &job.path("out"));
-        let arguments: Vec<_> = command.get_args().filter(|arg| *arg != "--quiet").map(ToOwned::to_owned).collect();
+        let arguments: Vec<_> =
+            command.get_args().filter(|arg| *arg != "--quiet").map(ToOwned::to_owned).collect();
         let mut command = Command::new(command.get_program());
         let mut child = command.args(arguments).stderr(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
         let mut lines = BufReader::new(child.stderr.take().unwrap()).lines().map_while(Result::ok);
@@ -147,5 +148,38 @@ fn f03_what_signs_a_table_url_is_kept_nowhere_and_the_run_goes_on_with_another_s
         if !typed.contains("wrong") {
             said(&mut run(&job, &typed, &out), 2);
         }
+    }
+}
+
+/// Answers every request with `head` and, where it is no HEAD, with `body`.
+fn odd_server(head: &'static str, body: &'static str) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = stream.unwrap();
+            let lines = BufReader::new(stream.try_clone().unwrap()).lines().map_while(Result::ok);
+            let asked: Vec<String> = lines.take_while(|line| !line.is_empty()).collect();
+            let is_get = asked.first().is_some_and(|line| line.starts_with("GET "));
+            let answer =
+                format!("HTTP/1.1 {head}\r\nConnection: close\r\n\r\n{}", if is_get { body } else { "" });
+            // A client that has seen enough is no failure.
+            let _ = stream.write_all(answer.as_bytes());
+        }
+    });
+    address
+}
+
+#[test]
+fn f09_an_answer_that_stays_the_same_is_not_asked_for_again() {
+    let job = Job::new();
+    for (head, problem) in [
+        ("302 Found\r\nContent-Length: 0\r\nLocation: /again", "redirects in a circle"),
+        ("200 OK", "does not say how long the file is"),
+        ("200 OK\r\nContent-Length: 2\r\nLast-Modified: yesterday", "a date that cannot be read"),
+    ] {
+        let url = format!("http://{}/t.csv", odd_server(head, "u\n"));
+        let text = stderr(&finish(&mut run(&job, &url, &job.path("out")), 2));
+        assert!(text.starts_with(&format!("error: {url}: ")) && text.contains(problem), "{text}");
     }
 }

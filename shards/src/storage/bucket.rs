@@ -76,11 +76,7 @@ impl Bucket {
     ///
     /// # Errors
     /// As [`connect`](Self::connect).
-    pub fn connect_until(
-        url: &BucketUrl,
-        config: &StorageConfig,
-        stop: &Stop,
-    ) -> Result<Self, StorageError> {
+    pub fn connect_until(url: &BucketUrl, config: &StorageConfig, stop: &Stop) -> Result<Self, StorageError> {
         Self::connect_for(url, config, Some(stop.clone()))
     }
 

@@ -208,6 +208,22 @@ impl StorageError {
         if let Some(never) = never_there(error) {
             return Self::NeverThere { url, detail: never.to_string() };
         }
+        // Answers that come again however often they are asked for.
+        let lasting = [
+            ("too many redirects", "the server redirects in a circle; check the URL"),
+            (
+                "Content-Length Header missing",
+                "the server does not say how long the file is, so nothing would show whether all of it came; download \
+                 it and give the local file",
+            ),
+            (
+                "Invalid last modified",
+                "the server gives a date that cannot be read; download the file and give the local one",
+            ),
+        ];
+        if let Some((_, problem)) = lasting.iter().find(|(words, _)| text.contains(words)) {
+            return Self::Url { url, problem: (*problem).to_owned() };
+        }
         match (error, status, code) {
             (_, _, Some("NoSuchBucket" | "ContainerNotFound")) => Self::NoBucket { url },
             (StoreError::NotFound { .. }, ..) => Self::Missing { url },
@@ -226,9 +242,7 @@ impl StorageError {
                 let said = between(&text, "<Message>", |c| c == '<').unwrap_or_default();
                 Self::Other { url, detail: format!("the store says {answer} {said}").trim_end().to_owned() }
             }
-            _ if text.contains("HTTP error") => {
-                Self::Unreachable { url, detail: format!("{cause}{tries}") }
-            }
+            _ if text.contains("HTTP error") => Self::Unreachable { url, detail: format!("{cause}{tries}") },
             _ => Self::Other { url, detail: one_line(&text) },
         }
     }

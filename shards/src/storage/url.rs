@@ -82,8 +82,10 @@ impl Location {
             return Err(refuse("names no bucket; write it as s3://BUCKET/PREFIX"));
         }
         if matches!(scheme, Scheme::S3 | Scheme::Gcs) && bucket.contains(['@', ':']) {
-            return Err(refuse("names a user or a port before the bucket; credentials and endpoint come from the \
-                               environment (AWS_ACCESS_KEY_ID, AWS_ENDPOINT_URL, …)"));
+            return Err(refuse(
+                "names a user or a port before the bucket; credentials and endpoint come from the \
+                               environment (AWS_ACCESS_KEY_ID, AWS_ENDPOINT_URL, …)",
+            ));
         }
         let path = path.trim_matches('/').to_owned();
         ObjectPath::parse(&path).map_err(|_| {
@@ -209,7 +211,8 @@ mod tests {
         ] {
             assert_eq!(without_secrets(typed), shown);
         }
-        for typed in ["s3://KEY:SECRET@bucket/t.csv", "ftp://me:SECRET@h/x", "http://me:SECRET@h/../x?SECRET"] {
+        for typed in ["s3://KEY:SECRET@bucket/t.csv", "ftp://me:SECRET@h/x", "http://me:SECRET@h/../x?SECRET"]
+        {
             let message = Location::parse(typed).unwrap_err().to_string();
             assert!(!message.contains("SECRET"), "{message}");
         }

@@ -35,7 +35,9 @@ pub(super) fn mend(cell: &mut Value, decoding: Decoding) -> bool {
             replaced > 0
         }
         Value::Array(values) => values.iter_mut().fold(false, |some, value| mend(value, decoding) | some),
-        Value::Object(members) => members.values_mut().fold(false, |some, value| mend(value, decoding) | some),
+        Value::Object(members) => {
+            members.values_mut().fold(false, |some, value| mend(value, decoding) | some)
+        }
         _ => false,
     }
 }

@@ -157,3 +157,12 @@ fn skipping_parquet_reads_next_to_nothing() {
     assert_eq!(outline(&blocks.next().unwrap().unwrap()).2, "http://h/4000");
     assert_eq!(blocks.skip_block().unwrap(), None);
 }
+
+#[test]
+fn f09_a_stop_ends_the_scan_for_types() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = text_file(dir.path(), "t.csv", format!("url,caption,n\n{}", "u,c,1\n".repeat(10_000)));
+    let config = TableConfig { save_additional_columns: vec!["n".to_owned()], ..captioned(&path) };
+    assert!(Tables::open_until(&config, &AtomicBool::new(true)).unwrap().is_none());
+    assert!(Tables::open_until(&config, &AtomicBool::new(false)).unwrap().is_some());
+}

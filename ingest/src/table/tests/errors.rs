@@ -149,7 +149,8 @@ fn f19_wide_text_without_a_byte_order_mark_is_named() {
     let dir = dir.path();
     for text in ["url,caption\nu1,a\n", "[{\"url\": \"u1\"}]", "http://h/1.jpg\n"] {
         let wide = |bytes: fn(u16) -> [u8; 2]| text.encode_utf16().flat_map(bytes).collect::<Vec<u8>>();
-        let wider = |bytes: fn(u32) -> [u8; 4]| text.chars().flat_map(|c| bytes(c.into())).collect::<Vec<u8>>();
+        let wider =
+            |bytes: fn(u32) -> [u8; 4]| text.chars().flat_map(|c| bytes(c.into())).collect::<Vec<u8>>();
         for (bytes, encoding) in [
             (wide(u16::to_le_bytes), "UTF-16LE"),
             (wide(u16::to_be_bytes), "UTF-16BE"),
@@ -302,4 +303,20 @@ fn a_table_that_changes_under_the_run_is_noticed() {
     std::fs::remove_file(&path).unwrap();
     let error = tables.blocks(9).next().unwrap().unwrap_err().to_string();
     assert!(error.contains("cannot read: No such file or directory"), "{error}");
+}
+
+#[test]
+fn f19_a_pipe_or_device_is_no_table() {
+    let dir = tempfile::tempdir().unwrap();
+    let pipe = dir.path().join("pipe.csv");
+    assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    let zero = Path::new("/dev/zero");
+    for path in [pipe.as_path(), zero] {
+        let config = TableConfig { input_format: Some(InputFormat::Csv), ..captioned(path) };
+        let error = Tables::open(&config).unwrap_err().to_string();
+        assert!(error.contains("a pipe or device, which cannot be read twice"), "{error}");
+    }
+    // In a folder it is passed over, as in a pattern.
+    text_file(dir.path(), "t.csv", "url,caption\nu1,a\n");
+    assert_eq!(Tables::open(&captioned(dir.path())).unwrap().files().len(), 1);
 }

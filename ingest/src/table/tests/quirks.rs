@@ -87,8 +87,14 @@ fn f18_bytes_of_a_url_go_out_as_they_came_in_every_format() {
         ("t.csv", around("url,caption\n\"", "\",a\n", ",b\n")),
         ("t.tsv.gz", around("url\tcaption\n", "\ta\n", "\tb\n")),
         ("t.txt", around("", "\n", "\n")),
-        ("t.json", around("[{\"caption\": \"a\", \"url\": \"", "\"}, {\"url\": \"", "\", \"caption\": \"b\"}]")),
-        ("t.jsonl.zst", around("{\"caption\": \"a\", \"url\": \"", "\"}\n{\"url\": \"", "\", \"caption\": \"b\"}")),
+        (
+            "t.json",
+            around("[{\"caption\": \"a\", \"url\": \"", "\"}, {\"url\": \"", "\", \"caption\": \"b\"}]"),
+        ),
+        (
+            "t.jsonl.zst",
+            around("{\"caption\": \"a\", \"url\": \"", "\"}\n{\"url\": \"", "\", \"caption\": \"b\"}"),
+        ),
     ] {
         let path = text_file(dir.path(), name, bytes);
         let has_captions = name != "t.txt";
@@ -120,7 +126,8 @@ fn f19_a_first_line_of_excel_names_the_delimiter() {
         assert_eq!(read_all(&open_with(&path, |_| {}), 9), expected, "{name}");
     }
     let headerless = text_file(dir.path(), "e.csv", "sep=;\nu1;a, b\nu2;c\n");
-    let tables = open_with(&headerless, |config| config.headerless = Some(vec!["url".into(), "caption".into()]));
+    let tables =
+        open_with(&headerless, |config| config.headerless = Some(vec!["url".into(), "caption".into()]));
     assert_eq!(read_all(&tables, 9), expected);
     // Lines are counted from the first.
     let open = text_file(dir.path(), "f.csv", "sep=;\r\nurl;caption\r\nu1;\"a");
@@ -164,7 +171,11 @@ fn f19_zeros_behind_a_packed_table_are_no_damage() {
         ] {
             let path = dir.path().join(format!("{name}.csv.{ending}"));
             std::fs::write(&path, bytes).unwrap();
-            assert_eq!(read_all(&open_with(&path, |_| {}), 9), [row(&["a", "u1"]), row(&["b", "u2"])], "{name}");
+            assert_eq!(
+                read_all(&open_with(&path, |_| {}), 9),
+                [row(&["a", "u1"]), row(&["b", "u2"])],
+                "{name}"
+            );
         }
         let path = dir.path().join(format!("else.csv.{ending}"));
         std::fs::write(&path, [&first[..], b"and something else"].concat()).unwrap();

@@ -41,9 +41,8 @@ fn every_type() -> Vec<(&'static str, ArrayRef, Option<&'static str>)> {
         None,
         false,
     );
-    let dictionary = |values: ArrayRef| {
-        array(DictionaryArray::<Int32Type>::new(Int32Array::from(vec![1, 0]), values))
-    };
+    let dictionary =
+        |values: ArrayRef| array(DictionaryArray::<Int32Type>::new(Int32Array::from(vec![1, 0]), values));
     let decimal = |kind: DataType| cast(&cast(&ints, &DataType::Float64).unwrap(), &kind).unwrap();
     let months = array(IntervalYearMonthArray::from(vec![13, 0]));
     let days = array(IntervalDayTimeArray::from(vec![IntervalDayTime::new(1, 2000), IntervalDayTime::ZERO]));
@@ -78,8 +77,16 @@ fn every_type() -> Vec<(&'static str, ArrayRef, Option<&'static str>)> {
         ("fixed_size_binary", array(FixedSizeBinaryArray::try_from_iter(bytes.into_iter()).unwrap()), None),
         ("date32", as_type(DataType::Date32), Some("1970-01-06")),
         ("date64", as_type(DataType::Date64), Some("1970-01-01T00:00:00.005")),
-        ("time32_s", cast(&as_type(DataType::Int32), &DataType::Time32(TimeUnit::Second)).unwrap(), Some("00:00:05")),
-        ("time32_ms", cast(&as_type(DataType::Int32), &DataType::Time32(TimeUnit::Millisecond)).unwrap(), Some("00:00:00.005")),
+        (
+            "time32_s",
+            cast(&as_type(DataType::Int32), &DataType::Time32(TimeUnit::Second)).unwrap(),
+            Some("00:00:05"),
+        ),
+        (
+            "time32_ms",
+            cast(&as_type(DataType::Int32), &DataType::Time32(TimeUnit::Millisecond)).unwrap(),
+            Some("00:00:00.005"),
+        ),
         ("time64_us", as_type(DataType::Time64(TimeUnit::Microsecond)), Some("00:00:00.000005")),
         ("time64_ns", as_type(DataType::Time64(TimeUnit::Nanosecond)), Some("00:00:00.000000005")),
         ("timestamp_s", instant(TimeUnit::Second, None), Some("2020-01-02T03:04:05")),
@@ -88,9 +95,17 @@ fn every_type() -> Vec<(&'static str, ArrayRef, Option<&'static str>)> {
         ("timestamp_ns", instant(TimeUnit::Nanosecond, None), Some("2020-01-02T03:04:05")),
         ("timestamp_s_utc", instant(TimeUnit::Second, Some("UTC")), Some("2020-01-02T03:04:05Z")),
         ("timestamp_us_utc", instant(TimeUnit::Microsecond, Some("UTC")), Some("2020-01-02T03:04:05Z")),
-        ("timestamp_ns_berlin", instant(TimeUnit::Nanosecond, Some("Europe/Berlin")), Some("2020-01-02T03:04:05Z")),
+        (
+            "timestamp_ns_berlin",
+            instant(TimeUnit::Nanosecond, Some("Europe/Berlin")),
+            Some("2020-01-02T03:04:05Z"),
+        ),
         ("timestamp_ms_offset", instant(TimeUnit::Millisecond, Some("+02:00")), Some("2020-01-02T03:04:05Z")),
-        ("timestamp_us_unknown", instant(TimeUnit::Microsecond, Some("Nowhere/Atlantis")), Some("2020-01-02T03:04:05Z")),
+        (
+            "timestamp_us_unknown",
+            instant(TimeUnit::Microsecond, Some("Nowhere/Atlantis")),
+            Some("2020-01-02T03:04:05Z"),
+        ),
         ("duration_s", as_type(DataType::Duration(TimeUnit::Second)), Some("PT5S")),
         ("duration_ns", as_type(DataType::Duration(TimeUnit::Nanosecond)), Some("PT0.000000005S")),
         ("interval_months", months, Some("1 years 1 mons")),
@@ -98,12 +113,24 @@ fn every_type() -> Vec<(&'static str, ArrayRef, Option<&'static str>)> {
         ("interval_nanos", nanos, None),
         ("dictionary_of_text", dictionary(texts.clone()), Some("a cat")),
         ("dictionary_of_int", dictionary(ints.clone()), Some("6")),
-        ("dictionary_of_instant", dictionary(instant(TimeUnit::Microsecond, Some("UTC"))), Some("1970-01-01T00:00:00Z")),
+        (
+            "dictionary_of_instant",
+            dictionary(instant(TimeUnit::Microsecond, Some("UTC"))),
+            Some("1970-01-01T00:00:00Z"),
+        ),
         ("list", lists(&DataType::List(item(DataType::Utf8))), None),
         ("large_list", lists(&DataType::LargeList(item(DataType::Utf8))), None),
         ("fixed_size_list", lists(&DataType::FixedSizeList(item(DataType::Utf8), 1)), None),
         ("list_view", lists(&DataType::ListView(item(DataType::Utf8))), None),
-        ("list_of_instants", cast(&instant(TimeUnit::Microsecond, Some("UTC")), &DataType::List(item(DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into()))))).unwrap(), None),
+        (
+            "list_of_instants",
+            cast(
+                &instant(TimeUnit::Microsecond, Some("UTC")),
+                &DataType::List(item(DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())))),
+            )
+            .unwrap(),
+            None,
+        ),
         ("struct", array(entries), None),
         ("map", array(map), None),
     ]
@@ -151,12 +178,16 @@ fn f19_a_column_of_any_type_is_taken_or_named() {
             Ok(rows) => rows.get(1).and_then(|row| row[0].clone()).unwrap_or_else(|| "∅".to_owned()),
             Err(message) => message,
         };
-        let named = |message: &str| message.contains("column `x`") && message.contains("; name another column");
+        let named =
+            |message: &str| message.contains("column `x`") && message.contains("; name another column");
         if !text.map_or_else(|| named(&caption), |text| caption == text) {
             wrong.push(format!("{name} as a caption: {caption}"));
         }
-        let config =
-            TableConfig { caption_col: None, save_additional_columns: vec!["x".to_owned()], ..captioned(&path) };
+        let config = TableConfig {
+            caption_col: None,
+            save_additional_columns: vec!["x".to_owned()],
+            ..captioned(&path)
+        };
         match outcome(&config) {
             Ok(rows) if rows.len() == 1 && (rows[0][1].as_deref() != Some("Null") || name == "null") => {}
             Ok(rows) => wrong.push(format!("{name} kept: {rows:?}")),
@@ -173,10 +204,12 @@ fn f19_a_column_of_any_type_is_taken_or_named() {
 fn f19_columns_of_every_type_go_through_a_run() {
     let dir = tempfile::tempdir().unwrap();
     let urls: ArrayRef = Arc::new(StringArray::from(vec!["no address", "none either"]));
-    let every = every_type().into_iter().filter(|(name, values, _)| file_of(dir.path(), name, values).is_some());
+    let every =
+        every_type().into_iter().filter(|(name, values, _)| file_of(dir.path(), name, values).is_some());
     let columns: Vec<(String, ArrayRef)> = every.map(|(name, values, _)| (name.to_owned(), values)).collect();
     let path = dir.path().join("all.parquet");
-    let all = columns.iter().cloned().chain([("url".to_owned(), urls)]).map(|(name, array)| (name, array, true));
+    let all =
+        columns.iter().cloned().chain([("url".to_owned(), urls)]).map(|(name, array)| (name, array, true));
     let batch = RecordBatch::try_from_iter_with_nullable(all).unwrap();
     let mut writer =
         ArrowWriter::try_new(std::fs::File::create(&path).unwrap(), batch.schema(), None).unwrap();
