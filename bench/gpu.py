@@ -18,6 +18,7 @@ import time
 
 HERE = pathlib.Path(__file__).resolve().parent
 TAIL = 12  # lines of standard error that a failed run leaves
+LONGEST = 400  # characters of such a line
 LEAST_S = 5  # a run with less time left is not started
 
 
@@ -82,7 +83,7 @@ class Call:
         if lines is None:
             line["output"] = output.splitlines()[-200:]
         if not line["ok"]:
-            line["error"] = errors.strip().splitlines()[-TAIL:]
+            line["error"] = [text[:LONGEST] for text in errors.strip().splitlines()[-TAIL:]]
         return self.done(line)
 
     def done(self, line):
@@ -117,7 +118,7 @@ class Call:
             except (OSError, subprocess.TimeoutExpired) as error:
                 facts[name] = [str(error)]
         versions = ("import json, importlib.metadata as m, sys, torch; print(json.dumps({'python': sys.version.split()[0], "
-                    "'torch': torch.__version__, 'cuda': torch.version.cuda, 'cudnn': torch.backends.cudnn.version(), "
+                    "'torch': torch.__version__, 'cuda': torch.version.cuda, 'cudnn': torch.cuda.is_available() and torch.backends.cudnn.version(), "
                     "'gpu': torch.cuda.is_available() and torch.cuda.get_device_name(), **{p: m.version(p) for p in "
                     "('open_clip_torch', 'timm', 'ftfy') if p in {d.metadata['Name'] for d in m.distributions()}}}))")
         self.write({"run": "facts", "ok": True, "result": facts})
