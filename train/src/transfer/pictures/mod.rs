@@ -162,7 +162,7 @@ impl Pictures {
         }
         let (whole, squares) = kept.into_inner().unwrap_or_else(PoisonError::into_inner);
         let unreadable = unreadable.into_inner().unwrap_or_else(PoisonError::into_inner);
-        let num_images = Part::ALL.into_iter().map(|part| set.part(part).len()).sum();
+        let num_images: usize = Part::ALL.into_iter().map(|part| set.part(part).len()).sum();
         Ok(Self { blobs, whole, squares, unreadable, num_images })
     }
 
