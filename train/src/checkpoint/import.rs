@@ -31,6 +31,8 @@ const FILES_OF_A_FOLDER: [&str; 6] = [
     "pytorch_model.bin",
     "pytorch_model.bin.index.json",
 ];
+/// Said of a file like wise-ft's, which leaves the text transformer out once a head has taken its place.
+const NO_TEXT: &str = "the file has no text transformer, so it is no whole CLIP; `pairmill-train import` without --model converts what it has";
 /// How the list of a model in several files ends.
 const INDEX: &str = ".index.json";
 /// What OpenAI's TorchScript archives hold besides weights, and the mask that scripted models carry.
@@ -67,9 +69,13 @@ pub fn import_weights(path: &Path, weights: &Weights) -> Result<Option<Resized>,
             entry.shape = target.size();
         }
     }
-    let pairs = matching::pair(&targets, &entries).map_err(|mismatch| CheckpointError::Mismatch {
-        path: path.to_path_buf(),
-        mismatch: mismatch.into(),
+    let pairs = matching::pair(&targets, &entries).map_err(|mut mismatch| {
+        let has_text =
+            entries.iter().any(|(name, _)| name.contains("transformer.") && !name.starts_with("visual."));
+        let lacks_text =
+            mismatch.missing.iter().any(|name| name.ends_with("transformer.resblocks.0.ln_1.weight"));
+        mismatch.note = (!has_text && lacks_text).then_some(NO_TEXT);
+        CheckpointError::Mismatch { path: path.to_path_buf(), mismatch: mismatch.into() }
     })?;
     for (target, entry) in pairs {
         let tensor = file.read(&entry.name)?;
@@ -376,6 +382,27 @@ mod tests {
         let names: Vec<_> =
             std::fs::read_dir(folder.path()).unwrap().map(|e| e.unwrap().file_name()).collect();
         assert_eq!(names, ["out.safetensors"]);
+    }
+
+    #[test]
+    fn t09_a_classifier_without_its_text_transformer_is_told_from_another_model() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("wise.safetensors");
+        let names = ["visual.transformer.resblocks.0.w", "logit_scale"];
+        let mut held = names.map(|name| format!("image_encoder.model.{name}")).to_vec();
+        held.push("classification_head.weight".to_owned());
+        write(&path, &held.iter().map(String::as_str).collect::<Vec<_>>());
+        let text = "transformer.resblocks.0.ln_1.weight";
+        let message = import_weights(&path, &weights(&[names[0], names[1], text])).unwrap_err().to_string();
+        assert!(
+            message.contains("1 missing: transformer.") && message.ends_with("converts what it has"),
+            "{message}"
+        );
+        let converted = folder.path().join("converted.safetensors");
+        convert_weights(&path, &converted).unwrap();
+        let file = WeightsFile::open(&converted).unwrap();
+        let found: Vec<&str> = file.entries().iter().map(|entry| entry.name.as_str()).collect();
+        assert_eq!(found, ["classification_head.weight", "logit_scale", names[0]]);
     }
 
     #[test]

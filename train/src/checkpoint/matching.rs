@@ -18,6 +18,8 @@ pub struct Mismatch {
     pub unexpected: Vec<String>,
     /// `name [shape in file] instead of [shape in memory]`.
     pub reshaped: Vec<String>,
+    /// What such names have in common, and what to do.
+    pub note: Option<&'static str>,
 }
 
 impl Mismatch {
@@ -36,6 +38,9 @@ impl fmt::Display for Mismatch {
         ];
         for (what, names) in lists.into_iter().filter(|(_, names)| !names.is_empty()) {
             write!(f, "; {} {what}: {}", names.len(), Listed(names))?;
+        }
+        if let Some(note) = self.note {
+            write!(f, "; {note}")?;
         }
         Ok(())
     }
