@@ -16,6 +16,7 @@ use pairmill_ingest::run::{self, Note, Plan, Report};
 use pairmill_ingest::source::Source;
 use pairmill_ingest::spelling::familiar;
 use pairmill_shards::printable::{error_line, printable, printable_lines};
+use pairmill_shards::storage::without_secrets;
 use pairmill_shards::words::{grouped, usage_line};
 
 const FAILED: u8 = 1;
@@ -32,7 +33,7 @@ fn main() -> ExitCode {
             said.exit()
         }
         Err(refused) => {
-            complain(&usage_line(&refused.to_string()));
+            complain(&without_typed_secrets(&usage_line(&refused.to_string())));
             return ExitCode::from(BAD_INPUT);
         }
     };
@@ -59,6 +60,11 @@ fn main() -> ExitCode {
 /// Says a line on standard error; nobody can be told if that fails.
 fn complain(line: &str) {
     let _ = writeln!(io::stderr(), "{}", printable(line));
+}
+
+/// The line with each URL in quotes, as clap repeats what was typed, without what may be secret of it.
+fn without_typed_secrets(line: &str) -> String {
+    line.split('\'').map(without_secrets).collect::<Vec<_>>().join("'")
 }
 
 fn run_command(args: RunArgs) -> anyhow::Result<ExitCode> {

@@ -64,10 +64,13 @@ impl<R: Read> Read for Counted<R> {
     }
 }
 
+/// The text behind its beginning, which is looked at first.
+type Plain = BufReader<Box<WithoutEndMark<Box<dyn Read + Send>>>>;
+
 /// An open text table.
 pub(super) struct Text {
     pub(super) path: Arc<Path>,
-    reader: Chain<Cursor<Vec<u8>>, BufReader<WithoutEndMark<Box<dyn Read + Send>>>>,
+    reader: Chain<Cursor<Vec<u8>>, Plain>,
     compression: Compression,
 }
 
@@ -100,7 +103,7 @@ impl Text {
                 Box::new(decoder)
             }
         };
-        let mut reader = BufReader::with_capacity(TEXT_BUFFER_BYTES, WithoutEndMark::new(plain));
+        let mut reader = BufReader::with_capacity(TEXT_BUFFER_BYTES, Box::new(WithoutEndMark::new(plain)));
         let mut head = Vec::with_capacity(HEAD_BYTES);
         let read = (&mut reader).take(HEAD_BYTES as u64).read_to_end(&mut head);
         if let Some(what) = Lookalike::of(&head) {

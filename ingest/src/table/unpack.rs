@@ -21,7 +21,7 @@ pub(super) enum Packing {
 }
 
 enum Member<R> {
-    Gzip(GzDecoder<R>),
+    Gzip(Box<GzDecoder<R>>),
     Bzip2(BzDecoder<R>),
 }
 
@@ -42,7 +42,7 @@ impl<R: BufRead> Members<R> {
 
     fn begin(&mut self, packed: R) {
         self.open = Some(match self.packing {
-            Packing::Gzip => Member::Gzip(GzDecoder::new(packed)),
+            Packing::Gzip => Member::Gzip(Box::new(GzDecoder::new(packed))),
             Packing::Bzip2 => Member::Bzip2(BzDecoder::new(packed)),
         });
     }

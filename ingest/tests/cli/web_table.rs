@@ -138,6 +138,9 @@ fn f03_what_signs_a_table_url_is_kept_nowhere_and_the_run_goes_on_with_another_s
     }
     assert!(asked.lock().unwrap().iter().any(|head| head.starts_with("GET /meta/t.csv?")));
     // Refusals and typing errors say no more.
+    let table = url("");
+    said(crate::harness::command().args(["run", &table]), 2);
+    said(crate::harness::command().args(["run", "--shards", &table]), 2);
     for typed in [
         format!("http://me:{SECRET}@{address}/../t.csv?{SECRET}"),
         format!("http://me:{SECRET}@{address}/?{SECRET}"),

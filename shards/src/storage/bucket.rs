@@ -40,9 +40,16 @@ const SIDE_BY_SIDE: usize = 16;
 pub struct Bucket {
     pub(super) store: Arc<dyn ObjectStore>,
     pub(super) config: StorageConfig,
-    pub(super) parts: Arc<Semaphore>,
+    pub(super) shared: Arc<Shared>,
     url: BucketUrl,
-    contact: Arc<Contact>,
+}
+
+/// What clones have in common.
+#[derive(Debug)]
+pub(super) struct Shared {
+    /// Parts that may be in memory.
+    pub parts: Arc<Semaphore>,
+    contact: Contact,
     stop: Option<Stop>,
 }
 
@@ -87,7 +94,8 @@ impl Bucket {
     ) -> Result<Self, StorageError> {
         let store = connect(url, config, stop.as_ref())?;
         let parts = Arc::new(Semaphore::new(config.parts.max(1)));
-        Ok(Self { store, config: *config, parts, url: url.clone(), contact: Arc::default(), stop })
+        let shared = Arc::new(Shared { parts, contact: Contact::default(), stop });
+        Ok(Self { store, config: *config, shared, url: url.clone() })
     }
 
     /// The same store at another URL of it.
@@ -224,17 +232,17 @@ impl Bucket {
     /// When nothing listens, or the stop was set.
     pub fn reach(&self) -> Result<(), StorageError> {
         match self.url.scheme() {
-            Scheme::Http => self.contact.make(&self.url, &self.config, self.stop.as_ref()),
+            Scheme::Http => self.shared.contact.make(&self.url, &self.config, self.shared.stop.as_ref()),
             _ => Ok(()),
         }
     }
 
     fn patience(&self) -> Patience {
-        Patience::new(&self.config).stopped_by(self.stop.clone())
+        Patience::new(&self.config).stopped_by(self.shared.stop.clone())
     }
 
     fn drive<T>(&self, work: impl Future<Output = T>) -> Result<T, StorageError> {
-        drive(&self.url, self.stop.as_ref(), work)
+        drive(&self.url, self.shared.stop.as_ref(), work)
     }
 
     /// Tries `work` again for as long as the store is away.

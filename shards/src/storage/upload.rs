@@ -93,7 +93,7 @@ impl Bucket {
         let mut sent: JoinSet<Result<(), StoreError>> = JoinSet::new();
         let mut left = size;
         while left > 0 {
-            let Ok(permit) = self.parts.clone().acquire_owned().await else { break };
+            let Ok(permit) = self.shared.parts.clone().acquire_owned().await else { break };
             let length = left.min(part_bytes);
             let mut part = vec![0; usize::try_from(length).unwrap_or(usize::MAX)];
             file.read_exact(&mut part).map_err(unreadable)?;

@@ -227,7 +227,7 @@ fn f19_columns_of_every_type_go_through_a_run() {
     });
     let named: Vec<String> = flat.map(|(name, _)| format!("{name} IS NOT NULL")).collect();
     config.filter.predicate = Some(format!("{} AND timestamp_us_utc > '1999'", named.join(" AND ")));
-    let report = crate::run::run(&config, &std::sync::atomic::AtomicBool::new(false)).unwrap();
+    let report = crate::run::run(&config, &AtomicBool::new(false)).unwrap();
     // The second instant is of 1970.
     assert!(report.complete && report.account.outcomes.rows == 1, "{report:?}");
     let table = config.output.output_folder.join("00000.parquet");
