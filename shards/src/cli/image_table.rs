@@ -21,7 +21,7 @@ use crate::table::{
     HashKind, IMAGE_ROW_GROUP_ROWS, MEMBERS_KEY, SidecarReader, check_version_beside, column, is_binary,
     is_image_struct, text_column,
 };
-use crate::tar::{Skipped, TarOptions, TarSamples};
+use crate::tar::{EndMarker, Skipped, TarOptions, TarSamples};
 
 /// Columns of ours that no `json` member has (FORMAT.md §3).
 const NOT_IN_JSON: [&str; 4] = [column::FAILURE_CLASS, column::ATTEMPTS, column::FINAL_URL, column::RETRY_OF];
@@ -33,6 +33,12 @@ pub struct ReadOptions {
     pub tar: TarOptions,
     /// Columns of bytes that are members, in tables of other tools, beside the image.
     pub members: Vec<String>,
+}
+
+impl From<EndMarker> for ReadOptions {
+    fn from(end_marker: EndMarker) -> Self {
+        Self { tar: end_marker.into(), members: Vec::new() }
+    }
 }
 
 /// Whether a path is taken for a Parquet image shard rather than a tar.
