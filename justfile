@@ -187,6 +187,8 @@ alone:
     cargo check --quiet -p pairmill-shards
     cargo check --quiet -p pairmill-ingest
     cargo check --quiet -p pairmill-loader
+    cargo check --quiet -p pairmill-pickle
+    cargo check --quiet -p pairmill-datasets
     cargo check --quiet -p pairmill-train
     cargo check --quiet -p pairmill-analysis
     cargo check --quiet -p pairmill-world

@@ -7,7 +7,7 @@ use pairmill_tokens::Truncation;
 use toml::{Table, Value};
 
 use crate::config::{ConfigError, DeviceName, TrainConfig};
-use crate::downstream::command::DatasetsArgs;
+use crate::datasets::DatasetsArgs;
 use crate::optim::Precision;
 use crate::transfer::args::{SweepArgs, TransferArgs};
 

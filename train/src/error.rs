@@ -6,9 +6,9 @@ use pairmill_pixels::PixelError;
 use pairmill_shards::atomic::FileError;
 
 use crate::config::ConfigError;
-use crate::downstream::DatasetError;
-use crate::downstream::prompt_name::NameError;
-use crate::downstream::shots::ShotError;
+use pairmill_datasets::DatasetError;
+use pairmill_datasets::prompt_name::NameError;
+use pairmill_datasets::shots::ShotError;
 use crate::eval::task::TaskError;
 use crate::feed::FeedError;
 use crate::launch::LaunchError;

@@ -9,7 +9,7 @@
 pub mod args;
 pub mod checkpoint;
 pub mod config;
-pub mod downstream;
+pub mod datasets;
 pub mod error;
 pub mod eval;
 pub mod feed;
@@ -19,7 +19,6 @@ pub mod model;
 mod numbers;
 pub mod objective;
 pub mod optim;
-mod pickle;
 pub mod ranks;
 pub mod skipped;
 pub mod torch;

@@ -19,7 +19,7 @@ use pairmill_train::args::{
     Cli, Command, CurveArgs, EvaluateArgs, ExportArgs, ImportArgs, RunArgs, TokenizeArgs,
 };
 use pairmill_train::config::RECIPES;
-use pairmill_train::downstream::command::{DatasetsArgs, DatasetsError};
+use pairmill_train::datasets::{DatasetsArgs, DatasetsError};
 use pairmill_train::error::TrainError;
 use pairmill_train::eval::checkpoint::{Evaluation, Request, evaluate};
 use pairmill_train::launch::Launch;

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use pairmill_loader::{CaptionFrom, DatasetConfig, LabelFrom};
 use serde::Deserialize;
 
-use crate::downstream::{DatasetError, list};
+use pairmill_datasets::{DatasetError, list};
 
 /// The place of the class name in a template.
 pub const PLACE: &str = "{}";

@@ -9,7 +9,7 @@ use super::config::{Method, Preset, SourceConfig};
 use super::sweep::config::{DEFAULT_MAX_UNREADABLE, SweepConfig, TaskConfig, Templates, TransformChoice};
 use super::sweep::plan::Part;
 use crate::config::DeviceName;
-use crate::downstream::{Counts, DatasetConfig, DatasetKind};
+use pairmill_datasets::{Counts, DatasetConfig, DatasetKind};
 use crate::error::TrainError;
 
 /// Examples of `transfer`.

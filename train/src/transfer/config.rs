@@ -11,7 +11,7 @@ use pairmill_shards::words::hex;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use crate::downstream::DatasetConfig;
+use pairmill_datasets::DatasetConfig;
 use crate::error::TrainError;
 use crate::optim::Precision;
 

@@ -3,8 +3,8 @@
 use pairmill_shards::results::{Protocol, Shots};
 
 use super::protocol::{Rules, VALIDATION_SHOTS};
-use crate::downstream::shots::{self, PublishedDraw, Replacement, ShotError};
-use crate::downstream::{LabelledSet, Part};
+use pairmill_datasets::shots::{self, PublishedDraw, Replacement, ShotError};
+use pairmill_datasets::{LabelledSet, Part};
 
 /// Share of each class of the training part that `corrected` holds out where a dataset has no validation split.
 pub const VALIDATION_SHARE: f64 = 0.1;

@@ -2,7 +2,7 @@
 //! which read its result rows.
 //!
 //! In flow order: [`config`] and [`protocol`] say what a run is, [`draw`] which images it takes of a
-//! [dataset](crate::downstream), [`pictures`] decodes them once; [`stream`] and [`evaluation`] make batches of them;
+//! [dataset](pairmill_datasets), [`pictures`] decodes them once; [`stream`] and [`evaluation`] make batches of them;
 //! [`classifier`] learns by [`tune`] or [`probe`], [`cohort`] trains runs side by side, [`record`] keeps what came of it;
 //! [`sweep`] does whole grids.
 

@@ -9,7 +9,7 @@ use pairmill_pixels::Normalisation;
 use pairmill_shards::results::{Protocol, ResultRow, Selection, Shots, Split, read_tsv};
 use pairmill_tokens::{Tokenizer, Truncation};
 use pairmill_train::checkpoint::import_weights;
-use pairmill_train::downstream::{Counts, DatasetConfig, DatasetKind, LabelledSet, Part, prompt_name};
+use pairmill_datasets::{Counts, DatasetConfig, DatasetKind, LabelledSet, Part, prompt_name};
 use pairmill_train::eval::zero_shot::zero_shot_head;
 use pairmill_train::model::{Architecture, Clip};
 use pairmill_train::transfer::classifier::Head;

@@ -1,6 +1,6 @@
 //! `torch.save` and TorchScript files without Python and without trust. Both are a zip of raw storages and a pickle that
 //! says which tensors lie in them; before PyTorch 1.6, and where a program calls Python's own `pickle.dump`, they are pickles
-//! with the storages in them. A pickle is a program, and [`crate::pickle`] runs only the part of it that builds plain values.
+//! with the storages in them. A pickle is a program, and [`pairmill_pickle`] runs only the part of it that builds plain values.
 //! No class of the file is ever looked up or called: of a whole pickled module, the tensors are taken from its attributes.
 
 mod tree;
@@ -15,7 +15,7 @@ use zip::result::ZipError;
 
 use super::CheckpointError;
 use super::tensors::{Entry, tensor_of};
-use crate::pickle::{self, Dialect, MachineError, Number, Values};
+use pairmill_pickle::{Dialect, MachineError, Number, Values};
 use tree::StoredTensor;
 
 /// Largest pickle read. That of a ViT-H checkpoint with optimiser state is below 1 MiB.
@@ -140,8 +140,8 @@ impl PickleFile {
     pub fn open_bare(path: &Path) -> Result<Self, CheckpointError> {
         let refused = |error| CheckpointError::Pickle { path: path.to_path_buf(), error };
         let program = std::fs::read(path).map_err(|error| CheckpointError::read(path, error))?;
-        let values = match pickle::is_legacy(&program) {
-            true => pickle::run_legacy(&program).map_err(PickleError::from),
+        let values = match pairmill_pickle::is_legacy(&program) {
+            true => pairmill_pickle::run_legacy(&program).map_err(PickleError::from),
             false => run(&program),
         };
         let stored = values.and_then(|values| tree::tensors(&values)).map_err(refused)?;
@@ -232,7 +232,7 @@ const fn kind_of(number: Number) -> Kind {
 }
 
 fn run(program: &[u8]) -> Result<Values<'_>, PickleError> {
-    pickle::run(program, Dialect::Torch).map_err(PickleError::from)
+    pairmill_pickle::run(program, Dialect::Torch).map_err(PickleError::from)
 }
 
 #[cfg(test)]

@@ -150,9 +150,9 @@ fn t09_bare_pickles_cut_or_changed_anywhere_neither_panic_nor_lie() {
     for name in ["legacy.pt", "dumped_module.pkl"] {
         let whole = std::fs::read(fixture(name)).unwrap();
         for length in 0..whole.len() {
-            let read = |program: &[u8]| match pickle::is_legacy(program) {
+            let read = |program: &[u8]| match pairmill_pickle::is_legacy(program) {
                 true => {
-                    pickle::run_legacy(program).map_err(PickleError::from).and_then(|v| tree::tensors(&v))
+                    pairmill_pickle::run_legacy(program).map_err(PickleError::from).and_then(|v| tree::tensors(&v))
                 }
                 false => run(program).and_then(|values| tree::tensors(&values)),
             };

@@ -2,7 +2,7 @@
 //! module, these are its parameters, its buffers and those of its parts, as `state_dict` would name them.
 
 use super::PickleError;
-use crate::pickle::{Node, Object, Storage, Value, Values};
+use pairmill_pickle::{Node, Object, Storage, Value, Values};
 
 /// Depth of nested dicts; that of a model is its modules'.
 const MAX_DEPTH: usize = 64;

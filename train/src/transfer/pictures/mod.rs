@@ -14,7 +14,7 @@ use pairmill_shards::atomic::{FileAction, FileError};
 
 use self::blobs::{Blob, Blobs, Budget};
 use super::draw::{Draw, Key};
-use crate::downstream::{DatasetError, LabelledSet, Part, Picture};
+use pairmill_datasets::{DatasetError, LabelledSet, Part, Picture};
 use crate::error::TrainError;
 
 /// Pictures on their way to the threads that decode.

@@ -28,7 +28,7 @@ use serde::{Deserialize, Serialize, Serializer};
 use toml::{Table, Value};
 
 use crate::config::DeviceName;
-use crate::downstream::{DatasetConfig, list};
+use pairmill_datasets::{DatasetConfig, list};
 use crate::error::TrainError;
 use crate::eval::task::PLACE;
 use crate::optim::Precision;

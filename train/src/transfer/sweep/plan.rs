@@ -9,7 +9,7 @@ use std::str::FromStr;
 use pairmill_shards::results::{Protocol, Shots};
 
 use super::config::{SweepConfig, TaskConfig};
-use crate::downstream::{LabelledSet, Part as SetPart, prompt_name};
+use pairmill_datasets::{LabelledSet, Part as SetPart, prompt_name};
 use crate::error::TrainError;
 use crate::transfer::config::{
     HeadStart, Method, Preset, TransferConfig, TransformConfig, TuneConfig, hex16,

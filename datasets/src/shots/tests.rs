@@ -1,7 +1,7 @@
 use std::collections::BTreeSet;
 
 use super::*;
-use crate::downstream::set::Place;
+use crate::set::Place;
 
 fn examples(sizes: &[usize]) -> (Vec<Example>, Vec<String>) {
     let mut examples = Vec::new();
@@ -82,7 +82,7 @@ fn shares_come_out_as_in_the_study() {
 /// Reference: `numpy_draw.py` beside the fixtures, NumPy's own numbers.
 #[test]
 fn draws_are_those_of_numpy() {
-    let text = include_str!("../../../tests/downstream/numpy_draw.json");
+    let text = include_str!("../../tests/it/numpy_draw.json");
     let reference: serde_json::Value = serde_json::from_str(text).unwrap();
     let cases = reference["cases"].as_array().unwrap();
     assert!(cases.len() > 10);

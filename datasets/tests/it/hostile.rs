@@ -11,7 +11,8 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 use md5::{Digest, Md5};
 use pairmill_pixels::{Limits, decode_rgb};
-use pairmill_train::downstream::{DatasetError, LabelledSet, Part, Picture};
+use pairmill_datasets::check::{Depth, check};
+use pairmill_datasets::{Counts, DatasetConfig, DatasetError, LabelledSet, Part, Picture};
 use pairmill_world::{Dataset, Form};
 use proptest::prelude::*;
 use proptest::sample::Index;
@@ -452,10 +453,10 @@ fn lying_lengths_are_refused_in_bounded_memory() {
         fs::create_dir(&root).unwrap();
         fs::write(root.join(file), bytes).unwrap();
         let output = Command::new("sh")
-            .args(["-c", "ulimit -d 1500000 && exec \"$0\" \"$@\"", env!("CARGO_BIN_EXE_pairmill-train")])
-            .args(["datasets", "check", kind])
-            .arg(&root)
-            .args(["--partial", "--no-checksums", "--decode"])
+            .args(["-c", "ulimit -d 1500000 && exec \"$0\" \"$@\""])
+            .arg(std::env::current_exe().unwrap())
+            .args(["--exact", "hostile::checks_what_the_environment_names", "--nocapture"])
+            .env(CHECKED, format!("{kind}={}", root.display()))
             .output()
             .unwrap();
         let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
@@ -463,4 +464,20 @@ fn lying_lengths_are_refused_in_bounded_memory() {
         let line = out.lines().find(|line| line.contains(said));
         assert!(line.is_some_and(|line| line.contains(file)), "{file}, {said}: {out}{err}");
     }
+}
+
+/// Names a dataset and its folder to the process that checks it under a limit of memory.
+const CHECKED: &str = "PAIRMILL_TEST_CHECKED";
+
+/// The other half of the test above, in a process of its own: prints what is wrong and ends with 2.
+#[test]
+fn checks_what_the_environment_names() {
+    let Ok(what) = std::env::var(CHECKED) else { return };
+    let (kind, root) = what.split_once('=').unwrap();
+    let config = DatasetConfig::new(kind.parse().unwrap(), root).with_counts(Counts::Reported);
+    let report = check(&config, Depth { checksums: false, decode: true });
+    for finding in &report.findings {
+        println!("{} {}", finding.what, finding.detail);
+    }
+    std::process::exit(if report.is_usable { 0 } else { 2 });
 }

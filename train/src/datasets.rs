@@ -5,13 +5,12 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
 use indicatif::{ProgressBar, ProgressStyle};
+use pairmill_datasets::{Counts, DatasetConfig, DatasetError, DatasetKind};
 use pairmill_shards::words::bytes;
 
-use super::catalogue::{RemoteFile, by_hand, description, remote_files};
-use super::check::{Depth, Report, check, recognise};
-use super::config::{Counts, DatasetConfig, DatasetKind};
-use super::error::DatasetError;
-use super::fetch::{FetchError, Fetched, Fetcher};
+use pairmill_datasets::catalogue::{RemoteFile, by_hand, description, remote_files};
+use pairmill_datasets::check::{Depth, Report, check, recognise};
+use pairmill_datasets::fetch::{FetchError, Fetched, Fetcher};
 
 /// Labelled datasets.
 #[derive(Debug, Args)]

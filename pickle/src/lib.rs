@@ -192,7 +192,16 @@ pub enum Node {
     /// Where a tensor's numbers are.
     Storage(Storage),
     /// Storage (an id of one), offset, shape and stride.
-    Tensor { storage: Id, offset: i64, shape: Vec<i64>, stride: Vec<i64> },
+    Tensor {
+        /// Its storage.
+        storage: Id,
+        /// First element within it.
+        offset: i64,
+        /// Sides.
+        shape: Vec<i64>,
+        /// Elements from one to the next along each side.
+        stride: Vec<i64>,
+    },
     /// A NumPy array.
     Array(Array),
     /// A NumPy number format, such as `u1`: where in the program it stands.

@@ -4,8 +4,8 @@
 //! In flow order: [`DatasetConfig`] says which dataset and where; one file a dataset reads its lists and labels, by way
 //! of `tree`, for which folder, zip and tar.gz are one; [`LabelledSet`] is what comes of it; [`shots`] draws from it;
 //! [`prompt_name`] makes its class names words; [`LabelledSet::visit`] hands out pictures in one pass. Beside that flow,
-//! [`catalogue`] knows where datasets are handed out, [`fetch`] gets them, [`check`] says what lies in a folder, and
-//! [`command`] is `pairmill-train datasets`. Nothing is fetched that was not asked for.
+//! [`catalogue`] knows where datasets are handed out, [`fetch`] gets them, and [`check`](mod@check) says what lies in a folder.
+//! Nothing is fetched that was not asked for.
 //!
 //! Splits and counts are those of the datasets' own pages and, where the study's differ, the reader's paragraph says so.
 
@@ -17,7 +17,6 @@ pub mod catalogue;
 pub mod check;
 mod cifar100;
 mod class_folders;
-pub mod command;
 mod config;
 mod csv;
 mod domainnet;
@@ -26,7 +25,7 @@ mod error;
 mod eurosat;
 pub mod fetch;
 mod folder;
-pub(crate) mod list;
+pub mod list;
 mod pets;
 pub mod prompt_name;
 mod set;

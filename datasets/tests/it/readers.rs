@@ -1,6 +1,6 @@
 //! Every dataset in every form: what the reader finds is what was written.
 
-use pairmill_train::downstream::{Counts, DatasetConfig, DatasetKind, LabelledSet, Part};
+use pairmill_datasets::{Counts, DatasetConfig, DatasetKind, LabelledSet, Part};
 use pairmill_world::{Dataset, Form};
 
 use crate::bench::{Bench, copy, expected, visited};
@@ -126,10 +126,10 @@ fn odd_pictures_decode_by_their_content() {
     let bench = Bench::new(Dataset::Pets, Form::Archive, 4, 3);
     let set = bench.open();
     let mut formats = Vec::new();
-    set.visit::<pairmill_train::downstream::DatasetError>(
+    set.visit::<pairmill_datasets::DatasetError>(
         |_, _| true,
         |part, index, picture| {
-            let pairmill_train::downstream::Picture::Encoded(bytes) = picture else { panic!("pixels") };
+            let pairmill_datasets::Picture::Encoded(bytes) = picture else { panic!("pixels") };
             let name = &*set.part(part)[index].name;
             if ["Abyssinian_5", "Egyptian_Mau_14", "beagle_116"].contains(&name) {
                 formats.push((name.to_owned(), pairmill_pixels::sniff(bytes)));

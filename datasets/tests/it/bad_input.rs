@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use pairmill_train::downstream::{Counts, DatasetConfig, DatasetError, DatasetKind, LabelledSet};
+use pairmill_datasets::{Counts, DatasetConfig, DatasetError, DatasetKind, LabelledSet};
 use pairmill_world::{Dataset, Form};
 
 use crate::bench::Bench;

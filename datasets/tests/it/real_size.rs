@@ -1,7 +1,7 @@
 //! Sets with the real ones' counts (one tiny picture for all): asserted counts hold. How long each takes to open is said
 //! (`--no-capture`), not tested.
 
-use pairmill_train::downstream::{Counts, LabelledSet};
+use pairmill_datasets::{Counts, LabelledSet};
 use pairmill_world::{Dataset, Form, LabelledConfig};
 
 use crate::bench::Bench;

@@ -22,7 +22,7 @@ pub(super) fn lines<'a>(
 ///
 /// # Errors
 /// When it is not UTF-8.
-pub(crate) fn names<'a>(
+pub fn names<'a>(
     file: &str,
     bytes: &'a [u8],
 ) -> Result<impl Iterator<Item = (usize, &'a str)> + use<'a>, DatasetError> {
@@ -42,12 +42,12 @@ const BENCHMARK_PLACE: &str = "{c}";
 ///
 /// # Errors
 /// As [`names`].
-pub(crate) fn templates(file: &str, bytes: &[u8]) -> Result<Vec<String>, DatasetError> {
+pub fn templates(file: &str, bytes: &[u8]) -> Result<Vec<String>, DatasetError> {
     Ok(names(file, bytes)?.map(|(_, line)| template(line)).collect())
 }
 
 /// A prompt with `{}` for the class name.
-pub(crate) fn template(text: &str) -> String {
+pub fn template(text: &str) -> String {
     text.replace(BENCHMARK_PLACE, "{}")
 }
 

@@ -5,15 +5,16 @@
     clippy::expect_used,
     clippy::panic,
     clippy::print_stderr,
+    clippy::print_stdout,
     reason = "helpers of tests may fail"
 )]
 
 mod bad_input;
 mod bench;
-mod command;
 mod draws;
 mod fetch;
 mod hostile;
 mod own_sets;
 mod readers;
 mod real_size;
+mod server;

@@ -1,8 +1,8 @@
 //! The pickles of `cifar-100-python`: dicts whose keys are byte strings, with lists and one NumPy array of bytes.
 
 use super::{LABEL_BYTES, MAX_RECORDS, RECORD_BYTES, Records};
-use crate::downstream::error::{DatasetError, shown};
-use crate::pickle::{Dialect, Node, Value, Values, run};
+use crate::error::{DatasetError, shown};
+use pairmill_pickle::{Dialect, Node, Value, Values, run};
 
 /// Bytes of pixels of a picture.
 const PIXEL_BYTES: usize = RECORD_BYTES - LABEL_BYTES;

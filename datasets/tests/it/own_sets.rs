@@ -4,7 +4,8 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-use pairmill_train::downstream::{DatasetConfig, DatasetError, DatasetKind, LabelledSet, Part, Picture};
+use pairmill_datasets::check::{Depth, check, recognise};
+use pairmill_datasets::{DatasetConfig, DatasetError, DatasetKind, LabelledSet, Part, Picture};
 use tempfile::TempDir;
 
 fn open(kind: DatasetKind, root: &Path) -> LabelledSet {
@@ -198,14 +199,6 @@ fn t05_a_class_name_may_begin_with_a_hash() {
     assert!(notes.contains("1 of 4 listed classes has no image, such as ampersand (label 3)"), "{notes}");
     let said = "1 tars are of no part (train*, val*, test*) and are left out, such as spare-0.tar";
     assert!(notes.contains(said), "{notes}");
-    // The task file of `evaluate` reads the same list.
-    write(
-        folder.path(),
-        "task.toml",
-        b"shards = \"test-0.tar\"\nclasses = \"classes.txt\"\ntemplates = [\"a {c}.\"]\n",
-    );
-    let task = pairmill_train::eval::task::ZeroShotTask::read(&folder.path().join("task.toml")).unwrap();
-    assert_eq!((task.classes, task.templates), (set.classes, vec!["a {}.".to_owned()]));
 }
 
 /// Folders a part, names and prompts beside them.
@@ -224,10 +217,10 @@ fn t14_the_layout_of_clip_benchmark_is_a_labelled_set() {
     assert_eq!((set.train.len(), set.val.is_none(), set.test.len()), (12, true, 6));
     assert_eq!(set.templates.as_deref(), Some(&["a photo of {}.".to_owned(), "the {}.".to_owned()][..]));
     assert_eq!(content(&set).len(), 18);
-    let mut check = Command::new(env!("CARGO_BIN_EXE_pairmill-train"));
-    let output = check.args(["datasets", "check"]).arg(folder.path()).output().unwrap();
-    let text = String::from_utf8(output.stdout).unwrap();
-    assert!(text.starts_with("shards in ") && text.contains("3: crane, maillot, crane"), "{text}");
+    assert_eq!(recognise(folder.path()).unwrap(), [DatasetKind::Shards]);
+    let report = check(&DatasetConfig::new(DatasetKind::Shards, folder.path()), Depth::default());
+    assert!(report.is_usable, "{report:?}");
+    assert!(report.findings.iter().any(|one| one.detail.contains("3: crane, maillot, crane")), "{report:?}");
     // ImageNet-A and its like are test sets alone.
     fs::remove_dir_all(folder.path().join("train")).unwrap();
     let set = open(DatasetKind::Shards, folder.path());

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use pairmill_train::downstream::shots::{PublishedDraw, Replacement, draw_nested, everything, hold_out};
+use pairmill_datasets::shots::{PublishedDraw, Replacement, draw_nested, everything, hold_out};
 use pairmill_world::{Dataset, Form};
 
 use crate::bench::Bench;

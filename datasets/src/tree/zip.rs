@@ -7,7 +7,7 @@ use ::zip::ZipArchive;
 use ::zip::result::ZipError;
 
 use super::{Choice, DatasetError, Member, Tree, Visitor, tidy};
-use crate::downstream::error::shown;
+use crate::error::shown;
 
 type Archive = ZipArchive<BufReader<File>>;
 

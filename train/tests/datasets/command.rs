@@ -5,7 +5,7 @@ use std::process::{Command, Output};
 use pairmill_world::{Dataset, Form, LabelledConfig};
 
 use crate::bench::Bench;
-use crate::fetch::{Answer, Server};
+use crate::server::{Answer, Server};
 
 fn run(words: &[&str]) -> (i32, String, String) {
     let Output { status, stdout, stderr } =
@@ -151,4 +151,16 @@ fn pictures_that_two_parts_share_byte_for_byte_are_noted() {
     assert_eq!(code, 0, "a copy is a remark, no damage: {out}");
     assert!(out.contains("1 picture is the same as one of another part, byte for byte, such as "), "{out}");
     assert!(out.contains("train/blue_square/2.jpeg") && out.contains("test/blue_square/copy.jpeg"), "{out}");
+}
+
+/// One reader of class lists: that of a labelled set and that of a task file of `evaluate` agree.
+#[test]
+fn t05_a_task_file_reads_class_names_as_a_labelled_set_does() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("classes.txt"), "dollar\n#hash\n\npercent\nampersand\n").unwrap();
+    let task = "shards = \"test-0.tar\"\nclasses = \"classes.txt\"\ntemplates = [\"a {c}.\"]\n";
+    std::fs::write(folder.path().join("task.toml"), task).unwrap();
+    let task = pairmill_train::eval::task::ZeroShotTask::read(&folder.path().join("task.toml")).unwrap();
+    assert_eq!(task.classes, ["dollar", "#hash", "percent", "ampersand"]);
+    assert_eq!(task.templates, ["a {}."]);
 }
