@@ -172,7 +172,7 @@ fn published(study: &Study) {
     assert!(difference(&found, &study.head_of(&study.set.classes, Truncation::Cut)) > 1e-2);
 
     // 3. The draw is NumPy's, from training to test pictures, which are k of each class however few there are.
-    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/downstream/numpy_draw.json");
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../datasets/tests/it/numpy_draw.json");
     let numpy: serde_json::Value = serde_json::from_str(&fs::read_to_string(path).unwrap()).unwrap();
     let mut compared = 0;
     for case in numpy["tables"].as_array().unwrap() {
