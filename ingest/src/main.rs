@@ -17,6 +17,7 @@ use pairmill_ingest::source::Source;
 use pairmill_ingest::spelling::familiar;
 use pairmill_shards::printable::{error_line, printable, printable_lines};
 use pairmill_shards::storage::without_secrets;
+use pairmill_shards::storage::on_waits;
 use pairmill_shards::words::{grouped, usage_line};
 
 const FAILED: u8 = 1;
@@ -67,10 +68,18 @@ fn without_typed_secrets(line: &str) -> String {
     line.split('\'').map(without_secrets).collect::<Vec<_>>().join("'")
 }
 
+/// Says which store is waited for, and when it answers again.
+fn tell_waits(quiet: bool) {
+    if !quiet {
+        on_waits(|line| complain(&format!("note: {line}")));
+    }
+}
+
 fn run_command(args: RunArgs) -> anyhow::Result<ExitCode> {
     let dry_run = args.dry_run;
     let notes = args.img2dataset.notes();
     let config = args.resolve()?;
+    tell_waits(config.runtime.quiet);
     if !config.runtime.quiet {
         notes.into_iter().for_each(|line| complain(&format!("note: {line}")));
     }
@@ -109,6 +118,7 @@ fn retry_command(args: RetryArgs) -> anyhow::Result<ExitCode> {
     config.fetch.allow_private_addresses |= args.allow_private_addresses;
     config.runtime.metrics = args.metrics;
     config.runtime.quiet = args.quiet;
+    tell_waits(args.quiet);
     config.runtime.shards = None;
     config.runtime.staging = args.staging.or(config.runtime.staging);
     let tell = |rows: u64| {
