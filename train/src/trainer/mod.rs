@@ -237,6 +237,7 @@ impl Run<'_> {
                 return Ok(self.report(false));
             }
         }
+        self.look()?;
         Ok(self.report(self.setup.done >= total))
     }
 

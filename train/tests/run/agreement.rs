@@ -14,7 +14,7 @@ use crate::ranks::{as_rank, free_port};
 const PATIENCE: Duration = Duration::from_secs(120);
 
 /// Ends that came by themselves, as exit code and standard error.
-fn ends(ranks: Vec<Child>) -> Vec<(Option<i32>, String)> {
+pub fn ends(ranks: Vec<Child>) -> Vec<(Option<i32>, String)> {
     let deadline = Instant::now() + PATIENCE;
     ranks
         .into_iter()
@@ -38,13 +38,13 @@ fn spawn(command: &mut Command, rank: usize, world: usize, port: u16) -> Child {
 }
 
 /// Two ranks with commands of their own.
-fn two(mut commands: [Command; 2]) -> Vec<Child> {
+pub fn two(mut commands: [Command; 2]) -> Vec<Child> {
     let port = free_port();
     commands.iter_mut().enumerate().map(|(rank, command)| spawn(command, rank, 2, port)).collect()
 }
 
 /// Both refuse with exit code 2 and one line that contains all `words`.
-fn assert_refused(ends: &[(Option<i32>, String)], words: &[&str]) {
+pub fn assert_refused(ends: &[(Option<i32>, String)], words: &[&str]) {
     for (rank, (code, message)) in ends.iter().enumerate() {
         assert_eq!(*code, Some(2), "rank {rank}: {message}");
         assert_eq!(message.lines().count(), 1, "rank {rank}: {message}");

@@ -16,6 +16,7 @@ use pairmill_train::weights::Role;
 use serde_json::Value;
 use tch::{Device, no_grad};
 
+use crate::agreement::{assert_refused, ends, two};
 use crate::harness::{Bench, checkpoints, pairmill_train, succeed};
 
 /// Learns for eight steps, then by a rate of 10²⁹: step 10 spoils the weights, step 11 has no loss.
@@ -84,6 +85,19 @@ fn t01_the_last_good_checkpoint_stays_and_a_rerun_goes_on_from_it() {
     let data = bench.path("data").to_string_lossy().into_owned();
     let output = succeed(&mut evaluate(&bench.path("out"), &["--validation", &data]));
     assert!(stderr(&output).contains("step-00000009: step 9"), "{}", stderr(&output));
+}
+
+#[test]
+fn t01_every_rank_of_a_run_that_loses_its_numbers_ends() {
+    let bench = Bench::new(2, 24);
+    let run = [DIVERGES, &["--set", "checkpoint.every=9"]].concat();
+    for (code, message) in ends(two([bench.run("out", &run), bench.run("out", &run)])) {
+        assert_eq!(code, Some(1), "{message}");
+        assert!(message.contains("the loss became NaN at step 11"), "{message}");
+    }
+    assert_eq!(checkpoints(&bench.path("out")), ["latest", "step-00000009"]);
+    // The folder is free again.
+    succeed(&mut bench.run("out", &[&run[..], &["--dry-run"]].concat()));
 }
 
 #[test]
@@ -288,6 +302,8 @@ fn t08_a_second_process_in_one_folder_is_refused_and_a_killed_one_blocks_nobody(
     refused(&mut bench.run("out", &steps), 2, &words);
     // Another command line is refused for the same reason: it is found before anything of the data is read.
     refused(&mut bench.run("out", &["--duration", "5", "--data", "nowhere"]), 2, &words);
+    // All ranks of a second run are told.
+    assert_refused(&ends(two([bench.run("out", &steps), bench.run("out", &steps)])), &words);
     // Looking is free.
     let data = bench.path("data").to_string_lossy().into_owned();
     succeed(&mut bench.run("out", &[&steps[..], &["--dry-run"]].concat()));
