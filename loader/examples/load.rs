@@ -22,10 +22,9 @@ fn tokenise() -> Result<Encode, Box<dyn Error>> {
     }
     let tokenizer = Tokenizer::new()?;
     Ok(Arc::new(move |caption, ids| {
-        let Some(row) = ids.first_chunk_mut() else { return };
         ENCODER.with_borrow_mut(|encoder| {
             let encoder = encoder.get_or_insert_with(|| tokenizer.encoder());
-            encoder.tokenize_into(caption, Truncation::default(), row);
+            encoder.tokenize_into(caption, Truncation::default(), ids);
         });
     }))
 }
