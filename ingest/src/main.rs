@@ -16,8 +16,8 @@ use pairmill_ingest::run::{self, Note, Plan, Report};
 use pairmill_ingest::source::Source;
 use pairmill_ingest::spelling::familiar;
 use pairmill_shards::printable::{error_line, printable, printable_lines};
-use pairmill_shards::storage::without_secrets;
 use pairmill_shards::storage::on_waits;
+use pairmill_shards::storage::without_secrets;
 use pairmill_shards::words::{grouped, usage_line};
 
 const FAILED: u8 = 1;

@@ -69,7 +69,17 @@ fn an_argument_with_spaces_and_shell_characters_stays_one_argument() -> anyhow::
     let lines = door.run(&["shards", "laion400m", "in put.parquet", "out", "--where", filter])?;
     assert_eq!(
         &lines[1..],
-        ["run", "--source", "laion400m", "--url-list", "in put.parquet", "--output-folder", "out", "--where", filter]
+        [
+            "run",
+            "--source",
+            "laion400m",
+            "--url-list",
+            "in put.parquet",
+            "--output-folder",
+            "out",
+            "--where",
+            filter
+        ]
     );
     let report = door.run(&["report", "results > all.tsv", "--out", "a page.html"])?;
     assert_eq!(&report[1..], ["report", "results > all.tsv", "--out", "a page.html"]);
@@ -99,7 +109,8 @@ fn a_relative_path_is_taken_from_where_the_user_stands() -> anyhow::Result<()> {
 fn a_recipe_hands_on_the_exit_code_of_its_command() -> anyhow::Result<()> {
     let Some(door) = FrontDoor::open()? else { return Ok(()) };
     door.script("target/release/pairmill-report", "exit 2")?;
-    let failed = door.run(&["report", "nothing.tsv"]).err().map(|error| error.to_string()).unwrap_or_default();
+    let failed =
+        door.run(&["report", "nothing.tsv"]).err().map(|error| error.to_string()).unwrap_or_default();
     assert!(failed.contains("exit code 2"), "{failed}");
     Ok(())
 }

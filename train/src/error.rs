@@ -6,9 +6,6 @@ use pairmill_pixels::PixelError;
 use pairmill_shards::atomic::FileError;
 
 use crate::config::ConfigError;
-use pairmill_datasets::DatasetError;
-use pairmill_datasets::prompt_name::NameError;
-use pairmill_datasets::shots::ShotError;
 use crate::eval::task::TaskError;
 use crate::feed::FeedError;
 use crate::launch::LaunchError;
@@ -17,6 +14,9 @@ use crate::optim::OptimError;
 use crate::ranks::RankError;
 use crate::torch::TorchError;
 use crate::torch::memory::FailedAllocation;
+use pairmill_datasets::DatasetError;
+use pairmill_datasets::prompt_name::NameError;
+use pairmill_datasets::shots::ShotError;
 
 /// What ends a training run.
 #[derive(Debug, thiserror::Error)]

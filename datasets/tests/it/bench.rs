@@ -4,9 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use md5::{Digest, Md5};
-use pairmill_datasets::{
-    Counts, DatasetConfig, DatasetError, DatasetKind, LabelledSet, Part, Picture,
-};
+use pairmill_datasets::{Counts, DatasetConfig, DatasetError, DatasetKind, LabelledSet, Part, Picture};
 use pairmill_world::{Dataset, Form, LabelledConfig, LabelledTruth, World, WorldConfig};
 use tempfile::TempDir;
 

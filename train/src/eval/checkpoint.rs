@@ -11,7 +11,7 @@ use serde::de::DeserializeOwned;
 use super::task::ZeroShotTask;
 use super::{EvalSetup, Metric, retrieval, zero_shot};
 use crate::checkpoint::folder::{MODEL, STATE};
-use crate::checkpoint::{Checkpoint, CheckpointError, NotFinite, import_weights, named};
+use crate::checkpoint::{Checkpoint, CheckpointError, NotFinite, check_config, import_weights, named};
 use crate::config::DeviceName;
 use crate::error::TrainError;
 use crate::launch::Launch;
@@ -140,6 +140,7 @@ fn load_and_evaluate(
     flags.apply()?;
     let ranks = Ranks::connect(meeting, device)?;
     let model = Clip::new(&subject.architecture, device)?;
+    check_config(&subject.weights, &subject.architecture)?;
     let resized = import_weights(&subject.weights, model.weights())?;
     ranks.share(model.weights().all().iter().map(|weight| &weight.tensor))?;
     let setup = EvalSetup {

@@ -9,8 +9,8 @@ use super::config::{Method, Preset, SourceConfig};
 use super::sweep::config::{DEFAULT_MAX_UNREADABLE, SweepConfig, TaskConfig, Templates, TransformChoice};
 use super::sweep::plan::Part;
 use crate::config::DeviceName;
-use pairmill_datasets::{Counts, DatasetConfig, DatasetKind};
 use crate::error::TrainError;
+use pairmill_datasets::{Counts, DatasetConfig, DatasetKind};
 
 /// Examples of `transfer`.
 pub const TRANSFER_EXAMPLES: &str = "\

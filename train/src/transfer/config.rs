@@ -11,9 +11,9 @@ use pairmill_shards::words::hex;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use pairmill_datasets::DatasetConfig;
 use crate::error::TrainError;
 use crate::optim::Precision;
+use pairmill_datasets::DatasetConfig;
 
 /// How a tower is brought to a task.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]

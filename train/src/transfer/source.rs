@@ -83,7 +83,16 @@ impl Source {
             .map_err(|error| TrainError::Transfer(format!("source {}: {error}", config.name)))?;
         let content = hex16(format!("{fingerprint}\0{described}").as_bytes());
         let fingerprint = if config.has_own_architecture() { content.clone() } else { fingerprint };
-        Ok(Self { architecture, config, statistics, fingerprint, content, file, notes, resized: OnceLock::new() })
+        Ok(Self {
+            architecture,
+            config,
+            statistics,
+            fingerprint,
+            content,
+            file,
+            notes,
+            resized: OnceLock::new(),
+        })
     }
 
     /// Whether nothing was pretrained.

@@ -5,11 +5,11 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::process::Output;
 
+use pairmill_datasets::{Counts, DatasetConfig, DatasetKind, LabelledSet, Part, prompt_name};
 use pairmill_pixels::Normalisation;
 use pairmill_shards::results::{Protocol, ResultRow, Selection, Shots, Split, read_tsv};
 use pairmill_tokens::{Tokenizer, Truncation};
 use pairmill_train::checkpoint::import_weights;
-use pairmill_datasets::{Counts, DatasetConfig, DatasetKind, LabelledSet, Part, prompt_name};
 use pairmill_train::eval::zero_shot::zero_shot_head;
 use pairmill_train::model::{Architecture, Clip};
 use pairmill_train::transfer::classifier::Head;

@@ -151,9 +151,9 @@ fn t09_bare_pickles_cut_or_changed_anywhere_neither_panic_nor_lie() {
         let whole = std::fs::read(fixture(name)).unwrap();
         for length in 0..whole.len() {
             let read = |program: &[u8]| match pairmill_pickle::is_legacy(program) {
-                true => {
-                    pairmill_pickle::run_legacy(program).map_err(PickleError::from).and_then(|v| tree::tensors(&v))
-                }
+                true => pairmill_pickle::run_legacy(program)
+                    .map_err(PickleError::from)
+                    .and_then(|v| tree::tensors(&v)),
                 false => run(program).and_then(|values| tree::tensors(&values)),
             };
             assert!(read(&whole[..length]).is_err(), "{name} cut at {length}");

@@ -14,8 +14,8 @@ use pairmill_shards::atomic::{FileAction, FileError};
 
 use self::blobs::{Blob, Blobs, Budget};
 use super::draw::{Draw, Key};
-use pairmill_datasets::{DatasetError, LabelledSet, Part, Picture};
 use crate::error::TrainError;
+use pairmill_datasets::{DatasetError, LabelledSet, Part, Picture};
 
 /// Pictures on their way to the threads that decode.
 const AHEAD: usize = 8;

@@ -28,13 +28,13 @@ use serde::{Deserialize, Serialize, Serializer};
 use toml::{Table, Value};
 
 use crate::config::DeviceName;
-use pairmill_datasets::{DatasetConfig, list};
 use crate::error::TrainError;
 use crate::eval::task::PLACE;
 use crate::optim::Precision;
 use crate::transfer::config::{HeadStart, Method, Preset, SourceConfig};
 use crate::transfer::pictures::blobs::Budget;
 use crate::transfer::protocol::WARMUP_STEPS;
+use pairmill_datasets::{DatasetConfig, list};
 
 /// Seconds of work that a kill may cost besides the running pass.
 pub const DEFAULT_KEEP_S: u64 = 10;

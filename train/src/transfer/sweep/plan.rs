@@ -9,7 +9,6 @@ use std::str::FromStr;
 use pairmill_shards::results::{Protocol, Shots};
 
 use super::config::{SweepConfig, TaskConfig};
-use pairmill_datasets::{LabelledSet, Part as SetPart, prompt_name};
 use crate::error::TrainError;
 use crate::transfer::config::{
     HeadStart, Method, Preset, TransferConfig, TransformConfig, TuneConfig, hex16,
@@ -17,6 +16,7 @@ use crate::transfer::config::{
 use crate::transfer::draw::Draw;
 use crate::transfer::protocol::{ClassOrder, Rules};
 use crate::transfer::source::Source;
+use pairmill_datasets::{LabelledSet, Part as SetPart, prompt_name};
 
 /// A dataset with what all runs on it share.
 #[derive(Debug)]
