@@ -317,9 +317,9 @@ fn attacks() -> Vec<Attack> {
         ),
         attack(
             "endless-chunk.webp",
-            "ok",
+            "truncated",
             &endless_chunk,
-            "a chunk of 4 GB in a file of 62 bytes; the picture in it is whole",
+            "a chunk of 4 GB, of which a file of 62 bytes holds the beginning",
         ),
         attack("50000x-50000.bmp", "bomb", &bmp, "a large bitmap with rows from the top"),
         attack(

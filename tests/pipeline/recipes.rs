@@ -1,4 +1,5 @@
-//! Recipes that messages and documents print for a user to run. Python with torch is not here, so their text is held.
+//! Recipes that messages and documents print for a user to run. The trainer's own tests run those that need torch
+//! (`train/tests/recipes.rs`); here, no text may name a call that would run what a foreign file holds.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -28,7 +29,7 @@ fn f25_every_recipe_loads_weights_only() {
     sources(root, &mut files);
     // Put together, so that this file is none of those it looks for.
     let call = ["torch.lo", "ad("].concat();
-    let mut recipes = 0;
+    assert!(files.len() > 100, "the repository's files are looked at: {}", files.len());
     for path in files {
         let Ok(text) = fs::read_to_string(&path) else { continue };
         for (at, _) in text.match_indices(&call) {
@@ -37,11 +38,9 @@ fn f25_every_recipe_loads_weights_only() {
             if is_quoted {
                 continue;
             }
-            recipes += 1;
             let end = text[at..].find(')').map_or(text.len(), |end| at + end);
             let rest = text[at..].find("weights_only=True").map_or(usize::MAX, |found| at + found);
             assert!(rest < end.max(at + 120), "{}: {}", path.display(), &text[at..end]);
         }
     }
-    assert!(recipes >= 2, "the message of the trainer and its document have one each: {recipes}");
 }
