@@ -7,6 +7,8 @@
 //! the names of the paper. The other half reads shards and source tables: `captions` fills the same [`report::Section`],
 //! `data` adds what became of each source's rows and brings both onto the page, `gallery` draws contact sheets. `command`
 //! is a function a command.
+//!
+#![doc = include_str!("../README.md")]
 
 pub mod args;
 pub mod audit;

@@ -1,5 +1,7 @@
 //! Rows of a table to training shards: the main job, as a library. `run::run` is all of it; the binary only parses
-//! arguments and prints. ARCHITECTURE.md draws the flow.
+//! arguments and prints.
+//!
+#![doc = include_str!("../README.md")]
 
 mod address;
 pub mod args;

@@ -29,6 +29,8 @@
 //! # Ok(())
 //! # }
 //! ```
+//!
+#![doc = include_str!("../README.md")]
 
 mod augment;
 mod batch;

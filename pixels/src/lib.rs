@@ -14,6 +14,8 @@
 //! assert_eq!(transformer.transform(b"<html>not found</html>"), Err(PixelError::NotAnImage));
 //! # Ok::<(), pairmill_pixels::ConfigError>(())
 //! ```
+//!
+#![doc = include_str!("../README.md")]
 
 mod area;
 mod augment;

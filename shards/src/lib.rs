@@ -2,6 +2,8 @@
 //!
 //! `ingest` writes what this crate describes; `train` and `analysis` read it; neither sees the other.
 //! The bytes are specified in `shards/FORMAT.md`. Nothing here logs or prints, and only `storage` does network I/O.
+//!
+#![doc = include_str!("../README.md")]
 
 pub mod account;
 pub mod atomic;

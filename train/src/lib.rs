@@ -5,6 +5,8 @@
 //! [`mod@checkpoint`] keeps, [`log`] tells. [`launch`] and [`ranks`] make several processes one run.
 //!
 //! The only crate that knows libtorch; what tch lacks of it lies behind [`torch`].
+//!
+#![doc = include_str!("../README.md")]
 
 pub mod args;
 pub mod checkpoint;
