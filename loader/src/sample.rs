@@ -11,6 +11,9 @@ use crate::config::{BlankCaptions, CaptionFrom, DatasetConfig, LabelFrom};
 use crate::skipped::BadReason;
 use crate::text::{Text, decoded};
 
+/// The members of a sample's JSON, and whether its text was recoded.
+type Metadata = (Map<String, Value>, bool);
+
 /// A sample as its shard holds it; bytes are borrowed from the shard or from a worker's scratch memory.
 #[derive(Debug, Default)]
 pub(crate) struct RawSample<'a> {
@@ -139,7 +142,7 @@ impl<'a> RawSample<'a> {
     }
 
     /// The metadata, as Python may have written them, and whether they were recoded.
-    fn metadata(&self) -> Result<Option<(Map<String, Value>, bool)>, BadReason> {
+    fn metadata(&self) -> Result<Option<Metadata>, BadReason> {
         let Some(bytes) = self.get(METADATA_EXT) else { return Ok(None) };
         let Text { text, is_recoded } =
             decoded(bytes).ok_or_else(|| BadReason::NotUtf8(METADATA_EXT.to_owned()))?;

@@ -153,7 +153,7 @@ impl Guard {
     /// When libtorch refuses.
     pub fn begin(&self) -> Result<(), TorchError> {
         for (buffer, before) in self.buffers.iter().zip(&self.before) {
-            let _ = no_grad(|| before.shallow_clone().f_copy_(buffer))?;
+            no_grad(|| before.shallow_clone().f_copy_(buffer))?;
         }
         Ok(())
     }
