@@ -114,7 +114,7 @@ fn t15_rows_of_every_method_go_through_every_report() {
     assert!(page.contains("from scratch") && page.contains("not in figures"), "{page}");
 }
 
-fn acc1<'a>(rows: &'a [ResultRow], method: Method, alpha: Option<f64>) -> &'a ResultRow {
+fn acc1(rows: &[ResultRow], method: Method, alpha: Option<f64>) -> &ResultRow {
     rows.iter()
         .find(|row| {
             let config = &row.config;
