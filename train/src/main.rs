@@ -125,7 +125,7 @@ fn run(args: &RunArgs) -> anyhow::Result<ExitCode> {
             outline.extension.map_or(String::new(), |note| format!("note       {note}\n")),
         ))?;
         if let Some(conflict) = outline.conflict {
-            anyhow::bail!(conflict);
+            return Err(conflict.into());
         }
         return Ok(ExitCode::SUCCESS);
     }

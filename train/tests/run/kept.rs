@@ -64,3 +64,16 @@ fn t01_reruns_of_lost_weights_do_not_push_out_a_good_checkpoint() {
         assert_eq!(checkpoints(&bench.path("out")), before);
     }
 }
+
+#[test]
+fn t09_a_dry_run_that_cannot_go_on_ends_as_the_run_would() {
+    let bench = Bench::new(1, 16);
+    succeed(&mut bench.run("out", &["--duration", "2", "--quiet"]));
+    for more in [&[][..], &["--dry-run"]] {
+        let mut run = bench.run("out", &[&["--duration", "2", "--lr", "0.5", "--quiet"], more].concat());
+        let output = run.output().unwrap();
+        let message = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(2), "{message}");
+        assert!(message.contains("optim.lr was"), "{message}");
+    }
+}
