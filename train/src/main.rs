@@ -11,6 +11,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::Context;
 use clap::{CommandFactory, Parser};
+use pairmill_pixels::Normalisation;
 use pairmill_shards::printable::{
     error_line, is_command_line_plain, printable, printable_json, printable_lines,
 };
@@ -124,7 +125,7 @@ fn run(args: &RunArgs) -> anyhow::Result<ExitCode> {
             outline.extension.map_or(String::new(), |note| format!("note       {note}\n")),
         ))?;
         if let Some(conflict) = outline.conflict {
-            anyhow::bail!(conflict);
+            return Err(conflict.into());
         }
         return Ok(ExitCode::SUCCESS);
     }
@@ -190,7 +191,7 @@ fn export(args: &ExportArgs) -> anyhow::Result<ExitCode> {
     }
     let clip = model::Clip::new(&found.architecture()?, tch::Device::Cpu).map_err(TrainError::from)?;
     checkpoint::import_weights(&found.model(), clip.weights())?;
-    write_weights(&clip, &found.model(), &args.output)?;
+    write_weights(&clip, &found.model(), found.state.statistics(), &args.output)?;
     say(&format!("{}: {} of step {}\n", args.output.display(), found.state.architecture, found.state.step))
         .map(|()| ExitCode::SUCCESS)
 }
@@ -207,17 +208,23 @@ fn import(args: &ImportArgs) -> anyhow::Result<ExitCode> {
     }
     let clip = model::Clip::new(&architecture, tch::Device::Cpu).map_err(TrainError::from)?;
     let resized = checkpoint::import_weights(&args.weights, clip.weights())?;
-    write_weights(&clip, &args.weights, &args.output)?;
+    let statistics = checkpoint::statistics_of(&args.weights)?.unwrap_or_default();
+    write_weights(&clip, &args.weights, statistics, &args.output)?;
     let resized = resized.map_or(String::new(), |resized| format!(", {resized}"));
     say(&format!("{}: {model}{resized}\n", args.output.display())).map(|()| ExitCode::SUCCESS)
 }
 
 /// Writes weights that are to be used elsewhere, unless they are those of a run that has lost its numbers.
-fn write_weights(clip: &model::Clip, from: &Path, to: &Path) -> Result<(), checkpoint::CheckpointError> {
+fn write_weights(
+    clip: &model::Clip,
+    from: &Path,
+    statistics: Normalisation,
+    to: &Path,
+) -> Result<(), checkpoint::CheckpointError> {
     if let Some(found) = checkpoint::NotFinite::among(&checkpoint::named(clip.weights()))? {
         return Err(checkpoint::CheckpointError::NotFinite { path: from.to_path_buf(), found });
     }
-    checkpoint::export_weights(clip.weights(), to)
+    checkpoint::export_trained(clip.weights(), statistics, to)
 }
 
 fn curve(args: &CurveArgs) -> anyhow::Result<ExitCode> {

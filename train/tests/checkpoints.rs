@@ -62,6 +62,7 @@ fn state(step: u64) -> State {
         loader: serde_json::Value::Null,
         metrics: Default::default(),
         skipped_batches: 0,
+        bad_in_a_row: 0,
         notes: Vec::new(),
         config: serde_json::Value::Null,
     }

@@ -219,11 +219,12 @@ impl Checkpoints {
         remove_folder(&temp)?;
         fs::create_dir(&temp).map_err(|error| FileError::new(&path, FileAction::Create, error))?;
         at(Point::Begun)?;
-        write_synced(&temp.join(MODEL), &import::named(weights))?;
+        let normalise = import::normalise_text(state.statistics(), &path)?;
+        write_synced(&temp.join(MODEL), &import::named(weights), normalise.as_deref())?;
         at(Point::ModelWritten)?;
-        write_synced(&temp.join(OPTIMIZER), &optimizer.state())?;
+        write_synced(&temp.join(OPTIMIZER), &optimizer.state(), None)?;
         at(Point::OptimizerWritten)?;
-        write_synced(&temp.join(RNG), &generators(weights.device())?)?;
+        write_synced(&temp.join(RNG), &generators(weights.device())?, None)?;
         write_atomic(temp.join(STATE), &json(state, &path)?)?;
         sync(&temp)?;
         at(Point::StateWritten)?;
@@ -380,9 +381,13 @@ fn json(state: &State, path: &Path) -> Result<Vec<u8>, CheckpointError> {
     Ok(text)
 }
 
-fn write_synced(path: &Path, named: &[(String, Tensor)]) -> Result<(), CheckpointError> {
+fn write_synced(
+    path: &Path,
+    named: &[(String, Tensor)],
+    normalise: Option<&str>,
+) -> Result<(), CheckpointError> {
     let file = File::create(path).map_err(|error| FileError::new(path, FileAction::Create, error))?;
-    tensors::write(named, BufWriter::with_capacity(1 << 20, &file), path)?;
+    tensors::write_about(named, normalise, BufWriter::with_capacity(1 << 20, &file), path)?;
     file.sync_all().map_err(|error| FileError::new(path, FileAction::Sync, error).into())
 }
 

@@ -6,6 +6,7 @@ use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
+use pairmill_pixels::Normalisation;
 use serde::Deserialize;
 use tch::{Kind, Tensor};
 
@@ -94,7 +95,45 @@ pub fn import_weights(path: &Path, weights: &Weights) -> Result<Option<Resized>,
 /// # Errors
 /// When the file cannot be written.
 pub fn export_weights(weights: &Weights, path: &Path) -> Result<(), CheckpointError> {
-    tensors::save(&named(weights), path)
+    export_trained(weights, Normalisation::default(), path)
+}
+
+/// As [`export_weights`], of a model whose pixels were normalised by `statistics`: the file says so where they are not
+/// CLIP's.
+///
+/// # Errors
+/// When the file cannot be written.
+pub fn export_trained(
+    weights: &Weights,
+    statistics: Normalisation,
+    path: &Path,
+) -> Result<(), CheckpointError> {
+    tensors::save_about(&named(weights), normalise_text(statistics, path)?.as_deref(), path)
+}
+
+/// What a weights file says of the `statistics` of its pixels; nothing of CLIP's, which every reader assumes.
+pub(super) fn normalise_text(
+    statistics: Normalisation,
+    path: &Path,
+) -> Result<Option<String>, CheckpointError> {
+    if statistics == Normalisation::default() {
+        return Ok(None);
+    }
+    let text = serde_json::to_string(&statistics);
+    text.map(Some).map_err(|error| CheckpointError::damaged(path, format!("data.normalise: {error}")))
+}
+
+/// How pixels were normalised for the weights in a file, where the file says it.
+///
+/// # Errors
+/// When the file is missing or damaged.
+pub fn statistics_of(path: &Path) -> Result<Option<Normalisation>, CheckpointError> {
+    let WeightsFile::Safetensors(file) = WeightsFile::open(path)? else { return Ok(None) };
+    let Some(text) = file.about(tensors::NORMALISE) else { return Ok(None) };
+    let found = serde_json::from_str(text);
+    found.map(Some).map_err(|error| {
+        CheckpointError::damaged(path, format!("its {} cannot be read: {error}", tensors::NORMALISE))
+    })
 }
 
 /// Turns a weights file of any kind we read into a safetensors file of fp32 weights, atomically, without knowing the
@@ -110,7 +149,8 @@ pub fn convert_weights(from: &Path, to: &Path) -> Result<(), CheckpointError> {
         let is_narrow = matches!(entry.kind, Kind::Half | Kind::BFloat16);
         tensors.push((name, if is_narrow { tensor.f_to_kind(Kind::Float)? } else { tensor }));
     }
-    tensors::save(&tensors, to)
+    let statistics = statistics_of(from)?.unwrap_or_default();
+    tensors::save_about(&tensors, normalise_text(statistics, to)?.as_deref(), to)
 }
 
 /// A file with weights in it, of any kind we read.

@@ -22,7 +22,7 @@ use pairmill_shards::atomic::{FileAction, FileError};
 pub use finite::NotFinite;
 pub use folder::{Best, Checkpoint, Checkpoints, Direction, Keep, Name};
 pub use huggingface::check_config;
-pub use import::{convert_weights, export_weights, import_weights, named};
+pub use import::{convert_weights, export_trained, export_weights, import_weights, named, statistics_of};
 pub use matching::Mismatch;
 pub(crate) use matching::restore;
 pub use positions::Resized;

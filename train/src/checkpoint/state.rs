@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
+use pairmill_pixels::Normalisation;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -47,6 +48,9 @@ pub struct State {
     /// Batches left out so far because their loss or gradients were not finite (`skip_bad_batches`).
     #[serde(default)]
     pub skipped_batches: u64,
+    /// How many of them were the last steps: weights may be finite and make every batch bad.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub bad_in_a_row: u64,
     /// What a reader of its results should know, such as position embeddings that were resized.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub notes: Vec<String>,
@@ -59,6 +63,17 @@ impl State {
     pub fn tool() -> String {
         concat!("pairmill-train ", env!("CARGO_PKG_VERSION")).to_owned()
     }
+
+    /// Mean and standard deviation of the pixels of the run.
+    pub fn statistics(&self) -> Normalisation {
+        let trained = self.config.pointer("/data/normalise").cloned();
+        trained.and_then(|value| serde_json::from_value(value).ok()).unwrap_or_default()
+    }
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks so")]
+fn is_zero(number: &u64) -> bool {
+    *number == 0
 }
 
 /// A setting that is not the same in two configs.

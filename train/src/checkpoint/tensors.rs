@@ -1,6 +1,7 @@
 //! Named tensors to and from safetensors files, one tensor at a time: writing or reading a model takes the memory of its
 //! largest tensor on top, not of the model (tch's own reader holds all of it twice).
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{BufReader, BufWriter, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
@@ -8,6 +9,7 @@ use std::path::{Path, PathBuf};
 use pairmill_shards::atomic::{AtomicFile, FileAction, FileError};
 use safetensors::Dtype;
 use safetensors::tensor::{Metadata, TensorInfo};
+use serde::ser::{Serialize, SerializeMap as _, Serializer};
 use tch::{Kind, Tensor};
 
 use super::CheckpointError;
@@ -47,9 +49,42 @@ pub struct Entry {
 /// # Errors
 /// When the file cannot be written.
 pub fn save(tensors: &[(String, Tensor)], path: &Path) -> Result<(), CheckpointError> {
+    save_about(tensors, None, path)
+}
+
+/// As [`save`], with the value of [`NORMALISE`].
+///
+/// # Errors
+/// As [`save`].
+pub fn save_about(
+    tensors: &[(String, Tensor)],
+    normalise: Option<&str>,
+    path: &Path,
+) -> Result<(), CheckpointError> {
     let mut file = AtomicFile::create(path)?;
-    write(tensors, BufWriter::with_capacity(1 << 20, &mut file), path)?;
+    write_about(tensors, normalise, BufWriter::with_capacity(1 << 20, &mut file), path)?;
     Ok(file.commit()?)
+}
+
+/// Key of the header's text under which stands how pixels were normalised in training, as `data.normalise` has it, in
+/// JSON. Files of CLIP's own statistics do not have it.
+pub const NORMALISE: &str = "pairmill.normalise";
+
+/// A file's header, in a fixed order.
+struct Header<'a> {
+    about: BTreeMap<&'a str, &'a str>,
+    infos: Vec<(String, TensorInfo)>,
+}
+
+impl Serialize for Header<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(Some(self.infos.len() + 1))?;
+        map.serialize_entry("__metadata__", &self.about)?;
+        for (name, info) in &self.infos {
+            map.serialize_entry(name, info)?;
+        }
+        map.end()
+    }
 }
 
 /// Writes `tensors` row-major in their own number formats, in safetensors' canonical order: wide formats first, then by
@@ -57,7 +92,20 @@ pub fn save(tensors: &[(String, Tensor)], path: &Path) -> Result<(), CheckpointE
 ///
 /// # Errors
 /// When writing fails, or a tensor is complex or quantised.
-pub fn write(tensors: &[(String, Tensor)], mut to: impl Write, path: &Path) -> Result<(), CheckpointError> {
+pub fn write(tensors: &[(String, Tensor)], to: impl Write, path: &Path) -> Result<(), CheckpointError> {
+    write_about(tensors, None, to, path)
+}
+
+/// As [`write()`], with the value of [`NORMALISE`].
+///
+/// # Errors
+/// As [`write()`].
+pub fn write_about(
+    tensors: &[(String, Tensor)],
+    normalise: Option<&str>,
+    mut to: impl Write,
+    path: &Path,
+) -> Result<(), CheckpointError> {
     let mut sorted = Vec::with_capacity(tensors.len());
     for (name, tensor) in tensors {
         let dtype =
@@ -81,11 +129,11 @@ pub fn write(tensors: &[(String, Tensor)], mut to: impl Write, path: &Path) -> R
         let shape = tensor.size().iter().map(|&side| usize::try_from(side).unwrap_or(0)).collect();
         infos.push(((*name).clone(), TensorInfo { dtype: *dtype, shape, data_offsets: (start, end) }));
     }
-    // Readers of PyTorch's side ask for this one key. A single key also has only one order.
-    let about = [("format".to_owned(), "pt".to_owned())].into_iter().collect();
-    let broken = |error: &dyn std::fmt::Display| CheckpointError::damaged(path, format!("header: {error}"));
-    let header = Metadata::new(Some(about), infos).map_err(|error| broken(&error))?;
-    let mut header = serde_json::to_vec(&header).map_err(|error| broken(&error))?;
+    // Readers of PyTorch's side ask for this key.
+    let mut about = BTreeMap::from([("format", "pt")]);
+    about.extend(normalise.map(|value| (NORMALISE, value)));
+    let mut header = serde_json::to_vec(&Header { about, infos })
+        .map_err(|error| CheckpointError::damaged(path, format!("header: {error}")))?;
     header.resize(header.len().next_multiple_of(ALIGNMENT), b' ');
 
     let refused = |error| CheckpointError::from(FileError::new(path, FileAction::Write, error));
@@ -158,6 +206,11 @@ impl TensorFile {
             entries.push(Entry { name, shape, kind });
         }
         Ok(Self { path: path.to_path_buf(), file, metadata, data_start: 8 + size, entries })
+    }
+
+    /// A text of its header.
+    pub fn about(&self, key: &str) -> Option<&str> {
+        self.metadata.metadata().as_ref()?.get(key).map(String::as_str)
     }
 
     /// What it holds, in file order.

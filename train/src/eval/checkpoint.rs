@@ -11,7 +11,9 @@ use serde::de::DeserializeOwned;
 use super::task::ZeroShotTask;
 use super::{EvalSetup, Metric, retrieval, zero_shot};
 use crate::checkpoint::folder::{MODEL, STATE};
-use crate::checkpoint::{Checkpoint, CheckpointError, NotFinite, check_config, import_weights, named};
+use crate::checkpoint::{
+    Checkpoint, CheckpointError, NotFinite, check_config, import_weights, named, statistics_of,
+};
 use crate::config::DeviceName;
 use crate::error::TrainError;
 use crate::launch::Launch;
@@ -121,7 +123,10 @@ fn load_and_evaluate(
     // The run's own choices, where it made some: how captions are cut, which members are read, in which precision.
     let truncation: Truncation = subject.setting("/data/truncation")?;
     let samples: DatasetConfig = subject.setting("/data/samples")?;
-    let statistics: Normalisation = subject.setting("/data/normalise")?;
+    let statistics: Normalisation = match subject.config {
+        Some(_) => subject.setting("/data/normalise")?,
+        None => statistics_of(&subject.weights)?.unwrap_or_default(),
+    };
     let reasons = RefCell::default();
     let precision = match (request.precision, subject.setting("/eval/precision")?) {
         (Some(asked), _) => asked,

@@ -57,6 +57,8 @@ pub struct Diverged {
     pub keys: Vec<String>,
     /// Batches that the run was allowed to leave out.
     pub allowed: u64,
+    /// Batches that it has left out.
+    pub left_out: u64,
     /// The newest checkpoint and its step; none of a later step was written.
     pub kept: Option<(PathBuf, u64)>,
 }
@@ -74,12 +76,17 @@ pub fn shown_keys(keys: &[String]) -> String {
 
 impl fmt::Display for Diverged {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { lost, step, window, keys, allowed, kept } = self;
+        let Self { lost, step, window, keys, allowed, left_out, kept } = self;
         write!(f, "{lost} at step {step}")?;
         if window.first != window.last {
             write!(f, " (seen in {window})")?;
         }
-        if *allowed > 0 {
+        if left_out < allowed {
+            // The limit is not reached: the run ends since its weights are of no use.
+            if !matches!(lost, Lost::Weights(_)) {
+                f.write_str(", as in the step before it, so it is the weights that make batches bad")?;
+            }
+        } else if *allowed > 0 {
             write!(f, ", after {allowed} batches that --skip-bad-batches allows")?;
         }
         write!(f, "; batch of step {step}: {}; ", shown_keys(keys))?;
@@ -113,6 +120,7 @@ mod tests {
             window: StepWindow { first: 101, last: 110 },
             keys: keys(1024),
             allowed: 0,
+            left_out: 0,
             kept: Some((PathBuf::from("runs/a/checkpoints/epoch_2"), 100)),
         };
         let message = diverged.to_string();
@@ -128,7 +136,7 @@ mod tests {
 
         diverged.lost = Lost::Weights("visual.proj holds values that are not finite".into());
         diverged.window = StepWindow { first: 104, last: 104 };
-        (diverged.keys, diverged.allowed, diverged.kept) = (keys(2), 3, None);
+        (diverged.keys, diverged.allowed, diverged.left_out, diverged.kept) = (keys(2), 3, 3, None);
         assert_eq!(
             diverged.to_string(),
             "the weights were lost (visual.proj holds values that are not finite) at step 104, after 3 batches that \

@@ -86,6 +86,7 @@ fn prepare_and_train(
     let resumed = setup.resumed.as_ref();
     let kept = resumed.map(|checkpoint| (checkpoint.path.clone(), checkpoint.state.step));
     let skipped_batches = resumed.map_or(0, |checkpoint| checkpoint.state.skipped_batches);
+    let bad_in_a_row = resumed.map_or(0, |checkpoint| checkpoint.state.bad_in_a_row);
     let mut run = Run {
         config,
         writer,
@@ -96,7 +97,7 @@ fn prepare_and_train(
         line: None,
         unseen: Unseen::default(),
         skipped_batches,
-        bad_in_a_row: 0,
+        bad_in_a_row,
         kept,
         skipped: Watch::default(),
     };
@@ -322,7 +323,8 @@ impl Run<'_> {
 
     fn diverged(&self, lost: Lost, step: u64, window: StepWindow, keys: Vec<String>) -> TrainError {
         let allowed = self.config.skip_bad_batches;
-        Box::new(Diverged { lost, step, window, keys, allowed, kept: self.kept.clone() }).into()
+        let left_out = self.skipped_batches;
+        Box::new(Diverged { lost, step, window, keys, allowed, left_out, kept: self.kept.clone() }).into()
     }
 
     /// A line without what is still on the device.
@@ -461,6 +463,7 @@ impl Run<'_> {
                 })?,
                 metrics,
                 skipped_batches: self.skipped_batches,
+                bad_in_a_row: self.bad_in_a_row,
                 notes: notes(setup),
                 config: self.config.to_json()?,
             };

@@ -81,7 +81,7 @@ pub struct Outline {
     /// Step of the checkpoint it would go on from.
     pub resume_step: Option<u64>,
     /// Settings that keep it from going on there.
-    pub conflict: Option<String>,
+    pub conflict: Option<TrainError>,
     /// What the longer schedule of a run that goes on changes.
     pub extension: Option<String>,
 }
@@ -224,7 +224,7 @@ pub fn outline(config: &TrainConfig, folder: &Path, launch: &Launch) -> Result<O
     });
     let (resume_step, extension, conflict) = match resumed {
         Ok((step, extension)) => (step, extension, None),
-        Err(error) => (None, None, Some(error.to_string())),
+        Err(error) => (None, None, Some(error)),
     };
     Ok(Outline { dataset, tasks, samples, steps_per_epoch, schedule, resume_step, conflict, extension })
 }

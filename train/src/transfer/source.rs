@@ -13,7 +13,7 @@ use tch::Device;
 
 use super::config::{SourceConfig, hex16};
 use crate::checkpoint::{
-    Checkpoint, CheckpointError, NotFinite, Resized, check_config, import_weights, named,
+    Checkpoint, CheckpointError, NotFinite, Resized, check_config, import_weights, named, statistics_of,
 };
 use crate::error::TrainError;
 use crate::model::{Architecture, Clip};
@@ -58,8 +58,7 @@ impl Source {
                     notes.extend(found.warning());
                 }
                 fill(&mut config, &found);
-                let trained = found.state.config.pointer("/data/normalise").cloned();
-                statistics = trained.and_then(|value| serde_json::from_value(value).ok()).unwrap_or_default();
+                statistics = found.state.statistics();
                 Some(found.model())
             }
             Some(path) => Some(path.clone()),
@@ -79,6 +78,11 @@ impl Source {
             Some(file) => fingerprint(file)?,
             None => "fresh".to_owned(),
         };
+        if let (Some(file), true) = (&file, statistics == Normalisation::default())
+            && let Some(own) = statistics_of(file)?
+        {
+            statistics = own;
+        }
         let described = serde_json::to_string(&architecture)
             .map_err(|error| TrainError::Transfer(format!("source {}: {error}", config.name)))?;
         let content = hex16(format!("{fingerprint}\0{described}").as_bytes());

@@ -11,6 +11,7 @@ mod agreement;
 mod bad_input;
 mod evaluate;
 mod harness;
+mod kept;
 mod ranks;
 mod resume;
 mod tokenize;

@@ -38,6 +38,7 @@ fn state(step: u64) -> State {
         loader: serde_json::json!({"epoch": 0, "sample": step * 32}),
         metrics: Default::default(),
         skipped_batches: 0,
+        bad_in_a_row: 0,
         notes: Vec::new(),
         config: serde_json::json!({"optim": {"lr": 1e-3}}),
     }
