@@ -440,7 +440,7 @@ fn f09_a_wait_for_a_silent_store_ends_with_the_first_signal() {
     let silent = TcpListener::bind("127.0.0.1:0").unwrap();
     let endpoint = format!("http://{}", silent.local_addr().unwrap());
     let table = job.path("table.csv");
-    fs::write(&table, "URL,TEXT\nhttp://127.0.0.1:1/0.jpg,a\n").unwrap();
+    fs::write(&table, "url,caption\nhttp://127.0.0.1:1/0.jpg,a\n").unwrap();
     let mut command = run_to(&job, &s3, table.to_str().unwrap(), "s3://bucket/set");
     command.env("AWS_ENDPOINT_URL", endpoint).args(["--input-format", "csv"]);
     let child = command.stderr(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
