@@ -22,7 +22,7 @@ use crate::identity::{Input, InputStamp};
 use crate::imagenet::{ImageNetConfig, ImageNetReader};
 use crate::input::LocalInput;
 use crate::metrics::MetricsFile;
-use crate::output::{OutputFolder, refuse_overlap, segments_at};
+use crate::output::{OutputFolder, reach, refuse_overlap, segments_at};
 use crate::pipeline::{self, FilteredBlocks, Finished, KeptRows, RowSource, write_sizes};
 use crate::progress::{Account, Counters, Display};
 use crate::retry::{RetryBlocks, RetryPlan};
@@ -240,6 +240,9 @@ pub fn run_noted(
     let Some(input) = Input::of_tables(config, &tables, &local.etags, info, stop)? else {
         return Ok(Report::empty(false));
     };
+    if !reach(config, stop)? {
+        return Ok(Report::empty(false));
+    }
     let folder = OutputFolder::open(config, &input)?;
     let report = run_table(config, tables, &input, &folder, stop, note)?;
     if report.complete {
@@ -262,6 +265,9 @@ fn run_imagenet(
     let Some(input) = Input::of_images(&root, &imagenet, info, stop)? else {
         return Ok(Report::empty(false));
     };
+    if !reach(config, stop)? {
+        return Ok(Report::empty(false));
+    }
     let folder = OutputFolder::open(config, &input)?;
     note_start(config, &folder, note);
     let (schema, rows_per_block) = (reader.schema(), config.output.number_sample_per_shard);
@@ -381,6 +387,9 @@ pub fn config_of(folder: &Path) -> Result<Config, IngestError> {
 pub fn retry(config: &Config, classes: &[FailureClass], stop: &AtomicBool) -> Result<Report, IngestError> {
     config.validate()?;
     let shown = &config.output.output_folder;
+    if !reach(config, stop)? {
+        return Ok(Report::empty(false));
+    }
     let opened = OutputFolder::open_retry(config, classes, |path| {
         let plan = RetryPlan::scan(path, shown, classes)?;
         Ok((plan.rows > 0).then_some(plan))

@@ -80,6 +80,10 @@ pub(crate) fn literal_list(typed: &str) -> Result<Vec<String>, String> {
     if typed == "None" {
         return Ok(Vec::new());
     }
+    // With escapes, as `json.dumps` writes any letter beyond ASCII.
+    if let Ok(items) = serde_json::from_str::<Vec<String>>(typed) {
+        return Ok(items.into_iter().filter(|item| !item.is_empty()).collect());
+    }
     let inner = typed.strip_prefix(['[', '(']).map(|inner| inner.strip_suffix([']', ')']));
     let inner = inner.unwrap_or(Some(typed)).ok_or("the list has no end; give [\"a\",\"b\"] or a,b")?;
     let (mut items, mut item, mut quote, mut was_quoted) = (Vec::new(), String::new(), None, false);
@@ -125,6 +129,7 @@ mod tests {
             (r#"("a",)"#, &["a"]),
             (r#"["a, with comma", "it's"]"#, &["a, with comma", "it's"]),
             (r#"["quote \" inside"]"#, &["quote \" inside"]),
+            (r#"["\u00e9\ud83d\ude00", "a\tb"]"#, &["é😀", "a\tb"]),
             ("[a,b]", &["a", "b"]),
             ("\"a\"", &["a"]),
             ("it's", &["it's"]),

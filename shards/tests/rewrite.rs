@@ -191,6 +191,41 @@ fn sidecars_follow_their_samples_and_every_rule_holds() {
     }
 }
 
+/// Given again, the command makes them, also where the input has moved.
+#[test]
+fn f13_shards_that_lost_a_file_are_made_again() {
+    let fixture = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/img2dataset-1.47/webdataset");
+    let dir = tempfile::tempdir().unwrap();
+    let (from, moved, out) = (dir.path().join("from"), dir.path().join("moved"), dir.path().join("out"));
+    fs::create_dir(&from).unwrap();
+    for entry in fs::read_dir(fixture).unwrap() {
+        let entry = entry.unwrap();
+        fs::copy(entry.path(), from.join(entry.file_name())).unwrap();
+    }
+    let reshard = |from: &Path| {
+        let out = out.to_str().unwrap();
+        let args = ["reshard", "--number-sample-per-shard", "2", "--out", out, from.to_str().unwrap()];
+        let done = shards(&args);
+        assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+        String::from_utf8_lossy(&done.stdout).into_owned()
+    };
+    let data = || -> Vec<_> {
+        ["00000.tar", "00001.tar", "00001.parquet", "00002.parquet"]
+            .map(|name| fs::read(out.join(name)).unwrap())
+            .into()
+    };
+    reshard(&from);
+    let whole = data();
+    fs::remove_file(out.join("00000.tar")).unwrap();
+    fs::remove_file(out.join("00002.parquet")).unwrap();
+    fs::rename(&from, &moved).unwrap();
+    let said = reshard(&moved);
+    assert!(said.contains("4 shards, 2 of them found"), "{said}");
+    assert_eq!(data(), whole);
+    let verified = shards(&["verify", out.to_str().unwrap()]);
+    assert!(verified.status.success(), "{}", String::from_utf8_lossy(&verified.stdout));
+}
+
 #[test]
 fn bad_input_is_one_line() {
     let dir = tempfile::tempdir().unwrap();

@@ -23,7 +23,7 @@ use serde::{Deserialize, Serialize};
 
 pub use self::overlap::refuse_overlap;
 use self::place::Place;
-pub(crate) use self::place::{name_of, staging_error, staging_root};
+pub(crate) use self::place::{name_of, reach, staging_error, staging_root};
 use crate::config::{Config, ConfigError, IncrementalMode};
 use crate::error::IngestError;
 use crate::identity::{self, Agreement, Input, InputStamp};

@@ -5,9 +5,12 @@
 use std::fs::{self, File, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::Duration;
 
 use pairmill_shards::folder::{DatasetFolder, LOCK_FILE, PAIRMILL_FOLDER, SIZES_FILE, ShardFile};
-use pairmill_shards::storage::{Bucket, BucketUrl, Lease, Location, StorageError};
+use pairmill_shards::storage::{Bucket, BucketUrl, Lease, Location, Stop, StorageError};
 use pairmill_shards::table::check_version_of;
 use pairmill_shards::words::hex;
 use sha2::{Digest, Sha256};
@@ -16,6 +19,8 @@ use crate::card::{CARD_FILE, CARD_TEXT_FILE};
 use crate::config::Config;
 use crate::error::IngestError;
 
+/// How late a stop is seen at most.
+const POLL: Duration = Duration::from_millis(50);
 /// Folder of staging folders within the system's one for temporary files.
 const STAGING: &str = "pairmill-staging";
 /// Bytes of a URL's hash that name its staging folder.
@@ -41,6 +46,35 @@ pub(super) struct Staged {
     range: (u64, u64),
     lease: Option<Lease>,
     lock: File,
+}
+
+/// Waits until the store that `config` writes to has answered; `false` when `stop` was set first. A local folder has
+/// nothing to wait for.
+///
+/// # Errors
+/// When the store refuses, or has no answer within its time.
+pub fn reach(config: &Config, stop: &AtomicBool) -> Result<bool, IngestError> {
+    let Location::Bucket(url) = config.output.location()? else { return Ok(true) };
+    let ended = Stop::default();
+    let within = &ended;
+    let answered = thread::scope(|scope| {
+        let worker = thread::Builder::new().spawn_scoped(scope, move || {
+            Bucket::connect_until(&url.join(PAIRMILL_FOLDER), &config.storage, within)?.list().map(drop)
+        });
+        let worker = worker.map_err(IngestError::Thread)?;
+        while !worker.is_finished() {
+            if stop.load(Ordering::Relaxed) {
+                ended.set();
+            }
+            thread::sleep(POLL);
+        }
+        let answered = worker.join();
+        answered.map_err(|_| IngestError::Internal("asking the store ended by itself".to_owned()))
+    })?;
+    match answered {
+        Err(_) if ended.is_set() => Ok(false),
+        answered => Ok(answered.map(|()| true)?),
+    }
 }
 
 impl Place {

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpListener;
 use std::process::{Command, Stdio};
 use std::thread;
@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use pairmill_bucket::{Asked, Fault, S3};
 
 use crate::harness::{Job, bytes_of, command, finish, stderr};
+use crate::web_table::signal;
 
 /// `run` of `table` to `to`, which the environment of `s3` leads to.
 fn run_to(job: &Job, s3: &S3, table: &str, to: &str) -> Command {
@@ -430,4 +431,33 @@ fn each_mistake_is_one_line() {
     refused(&mut run_to(&job, &s3, &s3.url("a.csv"), "out"), &["s3://bucket/a.csv", "holds no"]);
     assert_eq!(names(&s3, ""), Vec::<String>::new(), "wrote something");
     assert!(!staged(&job));
+}
+
+#[test]
+fn f09_a_wait_for_a_silent_store_ends_with_the_first_signal() {
+    let job = Job::new();
+    let s3 = S3::start();
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let endpoint = format!("http://{}", silent.local_addr().unwrap());
+    let table = job.path("table.csv");
+    fs::write(&table, "url,caption\nhttp://127.0.0.1:1/0.jpg,a\n").unwrap();
+    let mut command = run_to(&job, &s3, table.to_str().unwrap(), "s3://bucket/set");
+    command.env("AWS_ENDPOINT_URL", endpoint).args(["--input-format", "csv"]);
+    let child = command.stderr(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
+    // A request has come, and stays without an answer. The first connection only looks whether anybody listens.
+    let asked = loop {
+        let mut connection = silent.accept().unwrap().0;
+        if connection.read(&mut [0]).is_ok_and(|bytes| bytes > 0) {
+            break connection;
+        }
+    };
+    signal(&child, "INT");
+    let ended = child.wait_with_output().unwrap();
+    drop(asked);
+    assert_eq!(ended.status.code(), Some(130), "{}", stderr(&ended));
+    assert!(
+        stderr(&ended).contains("interrupted: 0 finished shards in s3://bucket/set"),
+        "{}",
+        stderr(&ended)
+    );
 }

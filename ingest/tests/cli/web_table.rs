@@ -43,7 +43,7 @@ fn f09_a_table_url_where_nothing_listens_is_named_and_not_waited_for_again() {
     assert!(text.contains("a web address can only be read") && text.contains("s3://"), "{text}");
 }
 
-fn signal(child: &Child, name: &str) {
+pub(crate) fn signal(child: &Child, name: &str) {
     let sent = Command::new("kill").arg(format!("-{name}")).arg(child.id().to_string()).status().unwrap();
     assert!(sent.success());
 }

@@ -11,12 +11,12 @@ use std::path::Path;
 
 use arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
 use arrow::compute::cast;
-use arrow::datatypes::{DataType, Int64Type, Schema};
+use arrow::datatypes::{DataType, Int64Type};
 use pairmill_shards::guard::guarded;
 use pairmill_shards::json::{Json, cell_to_json, dumps};
 use pairmill_shards::parquet_file::{ParquetFault, ParquetFile, ParquetInput, ReadPlan};
 use pairmill_shards::sample::{CAPTION_EXT, METADATA_EXT};
-use pairmill_shards::table::{check_version, column};
+use pairmill_shards::table::{check_version, column, is_sidecar};
 
 use crate::config::{CaptionFrom, DatasetConfig, LabelFrom};
 use crate::error::LoaderError;
@@ -56,10 +56,10 @@ struct Row {
     parts: [Option<u32>; PARTS],
 }
 
-/// Rows that are samples: all, or those with status `success` where there is a status.
+/// Rows that are samples: all, or those with status `success` of a sidecar.
 pub(super) fn count(path: &Path) -> Result<usize, LoaderError> {
     let file = open(path)?;
-    if file.schema().field_with_name(column::STATUS).is_err() {
+    if !is_sidecar(&file) {
         return Ok(usize::try_from(file.num_rows()).unwrap_or(0));
     }
     let mut samples = 0;
@@ -143,6 +143,8 @@ fn text(path: &Path, batch: &RecordBatch, name: &str) -> Result<Option<ArrayRef>
 struct Columns {
     key: Option<String>,
     image: String,
+    /// Of a sidecar.
+    status: Option<String>,
     caption: Option<String>,
     label: Option<String>,
     fields: Vec<String>,
@@ -151,7 +153,8 @@ struct Columns {
 }
 
 impl Columns {
-    fn choose(path: &Path, schema: &Schema, config: &DatasetConfig) -> Result<Self, LoaderError> {
+    fn choose(path: &Path, file: &ParquetFile, config: &DatasetConfig) -> Result<Self, LoaderError> {
+        let schema = file.schema();
         let has = |name: &str| schema.field_with_name(name).is_ok();
         let first = |names: &[&str]| names.iter().find(|name| has(name)).map(|name| (*name).to_owned());
         let named = |name: &String| has(name).then(|| name.clone());
@@ -162,7 +165,8 @@ impl Columns {
                 let wanted = config.images.join(", ");
                 bad(path, format!("no image column ({wanted}, image); it has: {}", seen.join(", ")))
             })?;
-        let mut columns = Self { key: first(&column::KEYS), image, ..Self::default() };
+        let status = is_sidecar(file).then(|| column::STATUS.to_owned());
+        let mut columns = Self { key: first(&column::KEYS), image, status, ..Self::default() };
         match &config.caption {
             CaptionFrom::Member(ext) if ext == CAPTION_EXT => {
                 columns.caption = first(&column::CAPTIONS).or_else(|| first(&[CAPTION_LISTS]));
@@ -189,8 +193,8 @@ impl Columns {
     }
 
     fn names(&self) -> Vec<String> {
-        let mut names = vec![column::STATUS.to_owned(), self.image.clone()];
-        let columns = [&self.key, &self.caption, &self.label, &self.json];
+        let mut names = vec![self.image.clone()];
+        let columns = [&self.status, &self.key, &self.caption, &self.label, &self.json];
         names.extend(columns.into_iter().flatten().chain(&self.fields).cloned());
         names
     }
@@ -200,7 +204,7 @@ impl Rows {
     /// Reads the whole shard once.
     pub fn unpack(path: &Path, config: &DatasetConfig) -> Result<Self, LoaderError> {
         let shard = open(path)?;
-        let columns = Columns::choose(path, shard.schema(), config)?;
+        let columns = Columns::choose(path, &shard, config)?;
         let scratch = config.scratch.clone().unwrap_or_else(std::env::temp_dir);
         let failed = |action| {
             let path = scratch.clone();
@@ -313,7 +317,7 @@ impl Parts {
         })?;
         Ok(Self {
             num_rows: batch.num_rows(),
-            status: text(path, batch, column::STATUS)?,
+            status: texts(&columns.status)?,
             key: texts(&columns.key)?,
             image,
             caption: match columns.caption.as_ref().and_then(|name| batch.column_by_name(name)) {

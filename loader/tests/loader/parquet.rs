@@ -62,6 +62,7 @@ fn ours_with_failed_rows() {
             ("caption", strings((0..100).map(|i| Some(format!("0 {i}"))))),
             ("key", strings((0..100).map(|i| Some(key(0, i))))),
             ("status", strings((0..100).map(|i| Some(status(i))))),
+            ("error_message", strings((0..100).map(|i| (!fine(&i)).then(|| "timed out".to_owned())))),
             ("png", Arc::new(BinaryArray::from_iter(pictures.iter().map(|p| p.as_deref())))),
         ],
     );
@@ -74,6 +75,28 @@ fn ours_with_failed_rows() {
     assert_eq!(sorted, (0..100).filter(fine).map(|i| (0, i as i32)).collect::<Vec<_>>());
     let first = got[0].ids[0].unwrap();
     assert!(got[0].pixels.chunks(3).take(64).all(|p| p == [0, first.1 as u8, 200]));
+}
+
+#[test]
+fn f22_a_status_of_another_tools_table_is_a_column_like_any() {
+    let folder = Folder::new();
+    let pictures: Vec<_> = (0..10).map(|i| picture(0, i)).collect();
+    for status in [strings((0..10).map(|_| Some("new".to_owned()))), Arc::new(Int64Array::from_iter(0..10))] {
+        write(
+            &folder,
+            "0.parquet",
+            vec![
+                ("key", strings((0..10).map(|i| Some(key(0, i))))),
+                ("status", status),
+                ("caption", strings((0..10).map(|i| Some(format!("0 {i}"))))),
+                ("png", Arc::new(BinaryArray::from_iter_values(&pictures))),
+            ],
+        );
+        let dataset = Dataset::open(&[folder.spec()], &DatasetConfig::default()).unwrap();
+        assert_eq!(dataset.num_samples(), 10);
+        let config = LoaderConfig { order: Order::Sequential, ..config(10) };
+        assert_eq!(ids(&run(&dataset, &config).unwrap()), (0..10).map(|i| (0, i)).collect::<Vec<_>>());
+    }
 }
 
 #[test]

@@ -123,9 +123,13 @@ impl<'a> ShardsOutput<'a> {
                 self.next += 1;
                 let name = self.layout.shard_name(id);
                 let path = self.folder.join(ShardFile::Tar.name(&name));
-                // Without a sidecar there are no statistics either, and a tar appears whole.
-                let mark = if self.schema.is_some() { ShardFile::Stats } else { ShardFile::Tar };
-                let making = if self.folder.join(mark.name(&name)).exists() {
+                // Each file appears whole. Without a sidecar there are no statistics either. Of a shard that lost a file,
+                // all are made again.
+                let files: &[ShardFile] = match self.schema {
+                    Some(_) => &[ShardFile::Tar, ShardFile::Table, ShardFile::Stats],
+                    None => &[ShardFile::Tar],
+                };
+                let making = if files.iter().all(|file| self.folder.join(file.name(&name)).exists()) {
                     None
                 } else {
                     let tar = TarWriter::new(AtomicFile::create(&path)?);

@@ -115,7 +115,17 @@ impl Record {
     /// Holds `now` against this record of a run that began: the first input of which only name and size can be
     /// compared.
     fn untold(&self, now: &Self, output: &Path) -> Result<Option<String>, RewriteError> {
-        if self.without_contents() != now.without_contents() {
+        // The same contents may have moved, or be named another way.
+        let told = self.inputs.len() == now.inputs.len()
+            && self.inputs.iter().zip(&now.inputs).all(|(then, now)| {
+                let contents = then.content.as_ref().zip(now.content.as_ref());
+                contents.and_then(|(then, now)| then.agrees_with(now)) == Some(true)
+            });
+        let bare = |record: &Self| match told {
+            true => Self { inputs: Vec::new(), ..record.without_contents() },
+            false => record.without_contents(),
+        };
+        if bare(self) != bare(now) {
             return Err(RewriteError::Taken { folder: output.to_owned(), what: RewriteError::OTHER_RUN });
         }
         let mut untold = None;

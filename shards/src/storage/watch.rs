@@ -9,12 +9,15 @@ use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use object_store::client::{HttpError, HttpErrorKind, HttpRequest, HttpResponse, HttpService};
+use tokio::time::timeout;
 
 /// How long a host that has never answered is asked for.
 pub(super) const FIRST_CONTACT: Duration = Duration::from_secs(5);
 /// Most waits are over sooner, and nobody needs to hear of them.
 const FIRST_WORD: Duration = Duration::from_secs(2);
 const NEXT_WORD: Duration = Duration::from_secs(30);
+/// A request without an answer is told of after this long. Slow ones are not rare, so it is more than for failures.
+const SILENCE: Duration = Duration::from_secs(5);
 /// Hosts remembered; beyond that, all are as good as known.
 const MAX_HOSTS: usize = 10_000;
 
@@ -32,6 +35,7 @@ pub fn on_waits(listener: fn(&str)) {
 struct Host {
     /// It has answered, whatever.
     is_known: bool,
+    answered: Option<Instant>,
     /// When the failures began that nothing good has followed yet.
     failing_since: Option<Instant>,
     told: Option<Instant>,
@@ -41,6 +45,8 @@ struct Host {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Attempt {
     Answered,
+    /// It has said nothing for so long, and may still answer.
+    Silent(Duration),
     /// It answered that it fails or throttles.
     Refused(String),
     /// There was no connection.
@@ -73,22 +79,30 @@ impl Host {
         patience: Duration,
         now: Instant,
     ) -> (bool, Option<String>) {
-        let what = match attempt {
+        let (what, begun) = match attempt {
             Attempt::Answered => {
                 let begun = self.failing_since.take().filter(|_| self.told.take().is_some());
                 let line = begun.map(|begun| {
                     format!("{name} answers again, after {} s", now.duration_since(begun).as_secs())
                 });
-                *self = Self { is_known: true, ..Self::default() };
+                *self = Self { is_known: true, answered: Some(now), ..Self::default() };
                 return (false, line);
             }
             Attempt::Refused(what) => {
                 self.is_known = true;
-                what
+                (what.as_str(), now)
             }
-            Attempt::NotConnected(what) | Attempt::Failed(what) => what,
+            Attempt::Silent(waited) => {
+                let begun = now.checked_sub(*waited).unwrap_or(now);
+                // It answers others meanwhile.
+                if self.answered.is_some_and(|answered| answered > begun) {
+                    return (false, None);
+                }
+                ("no answer yet", begun)
+            }
+            Attempt::NotConnected(what) | Attempt::Failed(what) => (what.as_str(), now),
         };
-        let waited = now.duration_since(*self.failing_since.get_or_insert(now));
+        let waited = now.duration_since(*self.failing_since.get_or_insert(begun));
         let is_nobody = !self.is_known && matches!(attempt, Attempt::NotConnected(_));
         let patience = if is_nobody { patience.min(FIRST_CONTACT) } else { patience };
         if is_nobody && waited >= patience {
@@ -144,8 +158,20 @@ impl HttpService for Watched {
             let whole = authority.as_str();
             whole.rsplit_once('@').map_or(whole, |(_, host)| host).to_owned()
         });
+        // What is sent may take its time.
+        let only_asks = request.body().content_length() == 0;
         Box::pin(async move {
-            let answer = HttpService::call(&self.client, request).await;
+            let mut call = HttpService::call(&self.client, request);
+            let begun = Instant::now();
+            let answer = loop {
+                match timeout(SILENCE, &mut call).await {
+                    Ok(answer) => break answer,
+                    Err(_) if only_asks => {
+                        note(&host, &Attempt::Silent(begun.elapsed()), self.patience);
+                    }
+                    Err(_) => {}
+                }
+            };
             let attempt = match &answer {
                 Ok(answer) if answer.status().is_server_error() || answer.status().as_u16() == 429 => {
                     Attempt::Refused(answer.status().to_string())
@@ -219,10 +245,17 @@ mod tests {
         // A store that answers that it fails is there.
         assert_eq!(at(Attempt::Refused("503 Service Unavailable".to_owned()), 171), None);
         assert!(at(Attempt::Refused("503 Service Unavailable".to_owned()), 175).unwrap().contains("503"));
-        // A wait that nobody heard of ends without a word.
+        // So is one that takes its time.
+        let silent = || Attempt::Silent(Duration::from_secs(5));
+        assert_eq!(at(Attempt::Answered, 175).unwrap(), "h:1 answers again, after 4 s");
+        assert_eq!(at(silent(), 179), None, "another request was answered meanwhile");
+        let told = at(silent(), 180).unwrap();
         assert_eq!(
-            (at(Attempt::Answered, 176).is_some(), at(refused(), 177), at(Attempt::Answered, 178)),
-            (true, None, None)
+            told,
+            "waiting for h:1 (no answer yet): 5 s so far, each request is tried again for 180 s"
         );
+        assert_eq!(at(Attempt::Answered, 181).unwrap(), "h:1 answers again, after 6 s");
+        // A wait that nobody heard of ends without a word.
+        assert_eq!((at(refused(), 182), at(Attempt::Answered, 183)), (None, None));
     }
 }

@@ -16,7 +16,7 @@ mod writer;
 
 pub use foreign::{IMAGE_NAMES, have_bytes, image_column, is_binary, is_image_struct, value_type};
 pub use message::classify_message;
-pub use reader::{Batches, RowColumns, Rows, SidecarReader, SidecarRow, text_column};
+pub use reader::{Batches, RowColumns, Rows, SidecarReader, SidecarRow, is_sidecar, text_column};
 pub use row::{ImageSize, RowOutcome, sample_json};
 pub use schema::{HashKind, RESERVED_COLUMNS, SidecarOptions, SidecarSchema};
 #[cfg(feature = "cli")]

@@ -56,6 +56,20 @@ pub struct SidecarRow {
     pub retry_of: Option<String>,
 }
 
+/// Whether a table is a sidecar, ours or img2dataset's, with or without images, or was made from a tar's members: only the
+/// rows whose `status` is `success` are samples then. Tables of other tools may have a `key` and a `status` of their own,
+/// and every row of theirs is a sample.
+pub fn is_sidecar(file: &ParquetFile) -> bool {
+    let has = |name| file.schema().field_with_name(name).is_ok();
+    let is_of_a_run = has(column::ERROR_MESSAGE) || key_value(file, MEMBERS_KEY).is_some();
+    has(column::KEY) && has(column::STATUS) && is_of_a_run
+}
+
+fn key_value<'a>(file: &'a ParquetFile, key: &str) -> Option<&'a str> {
+    let entries = file.metadata().file_metadata().key_value_metadata()?;
+    entries.iter().find(|e| e.key == key)?.value.as_deref()
+}
+
 /// An open table. Cheap to read several times with different columns: the footer is parsed once.
 #[derive(Debug)]
 pub struct SidecarReader {
@@ -144,12 +158,9 @@ impl SidecarReader {
         self.key_value(MEMBERS_KEY).is_some()
     }
 
-    /// Whether the table is a sidecar, ours or img2dataset's, with or without images, or was made from a tar's members.
-    /// Tables of other tools may have a `key` and a `status` of their own.
+    /// Whether the table is a sidecar; see [`is_sidecar`].
     pub fn is_sidecar(&self) -> bool {
-        let has = |name| self.has_column(name);
-        let is_of_a_run = has(column::ERROR_MESSAGE) || self.is_of_members();
-        has(column::KEY) && has(column::STATUS) && is_of_a_run
+        is_sidecar(&self.file)
     }
 
     /// Whether Pairmill wrote the table: it names its format version.
@@ -164,8 +175,7 @@ impl SidecarReader {
 
     /// Value of a key in the file's metadata, such as `pairmill.format_version`.
     pub fn key_value(&self, key: &str) -> Option<&str> {
-        let entries = self.file.metadata().file_metadata().key_value_metadata()?;
-        entries.iter().find(|e| e.key == key)?.value.as_deref()
+        key_value(&self.file, key)
     }
 
     /// The rows as record batches with all columns, or only those named (in the file's order; unknown names are

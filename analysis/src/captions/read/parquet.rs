@@ -1,5 +1,5 @@
 //! Captions of a Parquet file: one column is decoded, as views of the decoded pages, so no caption is copied. A
-//! table with the sidecar's columns counts only rows that succeeded, so that it says what the tar says.
+//! sidecar counts only rows that succeeded, so that it says what the tar says.
 
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -11,7 +11,7 @@ use arrow::datatypes::DataType;
 use pairmill_shards::atomic::{FileAction, FileError};
 use pairmill_shards::guard::guarded;
 use pairmill_shards::parquet_file::{Batches, ParquetFault, ParquetFile, ParquetInput, ReadPlan};
-use pairmill_shards::table::{check_version, column};
+use pairmill_shards::table::{check_version, column, is_sidecar};
 
 use super::{BATCH_ROWS, Batch, CaptionColumn};
 use crate::captions::error::CaptionsError;
@@ -84,8 +84,7 @@ impl ParquetReader {
     ) -> Result<Self, CaptionsError> {
         let file = load(path)?;
         let schema = file.schema();
-        let has = |name: &str| schema.column_with_name(name).is_some();
-        let has_status = has(column::KEY) && has(column::STATUS) && caption.name != column::STATUS;
+        let has_status = is_sidecar(&file) && caption.name != column::STATUS;
         let mut columns = vec![caption.index];
         columns.extend(schema.index_of(column::STATUS).ok().filter(|_| has_status));
         let plan =

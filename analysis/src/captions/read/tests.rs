@@ -87,9 +87,15 @@ fn nulls_stay_nulls_and_failed_rows_of_a_sidecar_are_left_out() {
         ("caption", text(vec![Some("kept"), Some("gone"), None])),
         ("key", text(vec![Some("0"), Some("1"), Some("2")])),
         ("status", text(vec![Some("success"), Some("failed_to_download"), Some("success")])),
+        ("error_message", text(vec![None, Some("HTTP Error 404: Not Found"), None])),
     ];
     write_parquet(&path, &columns, 10);
     assert_eq!(read(&[path], None).unwrap(), (vec![Some("kept".to_owned()), None], 1));
+    // Another tool's table has a `status` of its own.
+    let path = dir.path().join("theirs.parquet");
+    write_parquet(&path, &columns[..3], 10);
+    let all = vec![Some("kept".to_owned()), Some("gone".to_owned()), None];
+    assert_eq!(read(&[path], None).unwrap(), (all, 0));
 }
 
 #[test]
