@@ -157,9 +157,9 @@ def write(args, lines, missing, versions, loads):
             + " · ".join(f"{name} {version}" for name, version in sorted(versions.items())) + ".",
             f"Load average before and after: {loads[0]:.1f}, {loads[1]:.1f}. One worker thread each; CPU is user + system of",
             "all threads, medians over the runs, which alternate; files come from the page cache. Loading is read, decode,",
-            "RandomResizedCrop 224 bicubic (0.9–1.0 of the area), batches of 64; open_clip also normalises to floats, which",
-            "we leave to the device, and so do the rows with v2. Pairmill always tokenises; DALI, SPDL and datago do not; SPDL and",
-            "datago have no random crop; datago reads plain files.", ""]
+            "RandomResizedCrop 224 bicubic (0.9–1.0 of the area), batches of 64; open_clip and the rows with v2",
+            "also normalise to floats, which we leave to the device. Pairmill always tokenises; DALI, SPDL and datago do not; SPDL",
+            "and datago have no random crop; datago reads plain files.", ""]
     for name, words in SETS.items():
         chosen = [line for line in lines if line["set"] == name]
         text += [f"## {words}", "", *table(chosen, "load", "load: webdataset + open_clip, tokenised"), "",
